@@ -1,0 +1,192 @@
+/*
+ * Shared by every kernel file. The loader expands #include lines itself (embedded and --kernel-dir alike), so a .cl file
+ * compiles alone with any OpenCL C 1.2 compiler and no options.
+ *
+ *   WIDE  0: "cpu" class, work-group size 1, explicit float16 vectors. 1: "wide" class, a group of WG items per row.
+ *   WG    work-items of a group (1 when WIDE is 0; a power of two otherwise).
+ *
+ * The idiom, written once for both classes: a group owns a "row" of m elements (a real row, or a block of BLOCK elements
+ * of a flat array), ROW_FOR walks it in steps of whole vectors `vf` of VW lanes, ldv/stv treat the ragged end, vsum/vmax
+ * fold a vector, row_sum/row_max fold over the group (all items get the result).
+ */
+#ifndef BF_COMMON_H
+#define BF_COMMON_H
+
+#ifndef WIDE
+#define WIDE 0
+#endif
+#ifndef WG
+#define WG 1
+#endif
+
+/* A memory argument is a buffer and an offset counted in 4-byte units. */
+#define ARG(x) __global float *x##_buf, const ulong x##_off
+#define ARG_CONST(x) __global const float *x##_buf, const ulong x##_off
+#define ARG_U32(x) __global uint *x##_buf, const ulong x##_off
+#define ARG_U32_CONST(x) __global const uint *x##_buf, const ulong x##_off
+#define ARG_I32(x) __global int *x##_buf, const ulong x##_off
+#define ARG_I32_CONST(x) __global const int *x##_buf, const ulong x##_off
+#define PTR(x) __global float *const x = x##_buf + x##_off
+#define PTR_CONST(x) __global const float *const x = x##_buf + x##_off
+#define PTR_U32(x) __global uint *const x = x##_buf + x##_off
+#define PTR_U32_CONST(x) __global const uint *const x = x##_buf + x##_off
+#define PTR_I32(x) __global int *const x = x##_buf + x##_off
+#define PTR_I32_CONST(x) __global const int *const x = x##_buf + x##_off
+
+/* Elements of a flat array that one group handles (bf_call_flat on the host uses the same number). */
+#define BLOCK 4096
+
+#if WIDE
+#define VW 1
+typedef float vf;
+#else
+#define VW 16
+typedef float16 vf;
+#endif
+
+#define ROW_FOR(i, m) for (int i = (int)get_local_id(0) * VW; i < (m); i += WG * VW)
+
+/* ldv/stv: up to VW elements at p, `left` of them valid (left >= 1); missing lanes read as 0 and are not written. */
+inline vf ldv(__global const float *p, int left)
+{
+#if WIDE
+    (void)left;
+    return p[0];
+#else
+    if (left >= VW) return vload16(0, p);
+    float t[VW];
+    for (int i = 0; i < VW; i++) t[i] = i < left ? p[i] : 0.0f;
+    return vload16(0, t);
+#endif
+}
+
+inline void stv(vf v, __global float *p, int left)
+{
+#if WIDE
+    (void)left;
+    p[0] = v;
+#else
+    if (left >= VW) {
+        vstore16(v, 0, p);
+    } else {
+        float t[VW];
+        vstore16(v, 0, t);
+        for (int i = 0; i < left; i++) p[i] = t[i];
+    }
+#endif
+}
+
+inline float vsum(vf v)
+{
+#if WIDE
+    return v;
+#else
+    float8 a = v.lo + v.hi;
+    float4 b = a.lo + a.hi;
+    float2 c = b.lo + b.hi;
+    return c.x + c.y;
+#endif
+}
+
+inline float vmax(vf v)
+{
+#if WIDE
+    return v;
+#else
+    float8 a = fmax(v.lo, v.hi);
+    float4 b = fmax(a.lo, a.hi);
+    float2 c = fmax(b.lo, b.hi);
+    return fmax(c.x, c.y);
+#endif
+}
+
+/* Group-wide folds; call from uniform control flow only. Declare the scratch at kernel scope: ROW_SCRATCH(name). */
+#define ROW_SCRATCH(name) __local float name[WG]
+
+inline float row_sum(float v, __local float *scratch)
+{
+#if WIDE
+    const int lane = (int)get_local_id(0);
+    scratch[lane] = v;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int half_size = WG / 2; half_size > 0; half_size >>= 1) {
+        if (lane < half_size) scratch[lane] += scratch[lane + half_size];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    v = scratch[0];
+    barrier(CLK_LOCAL_MEM_FENCE);
+#else
+    (void)scratch;
+#endif
+    return v;
+}
+
+inline float row_max(float v, __local float *scratch)
+{
+#if WIDE
+    const int lane = (int)get_local_id(0);
+    scratch[lane] = v;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int half_size = WG / 2; half_size > 0; half_size >>= 1) {
+        if (lane < half_size) scratch[lane] = fmax(scratch[lane], scratch[lane + half_size]);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    v = scratch[0];
+    barrier(CLK_LOCAL_MEM_FENCE);
+#else
+    (void)scratch;
+#endif
+    return v;
+}
+
+/* Activations, the numbers of enum bf_act. T is float or vf. */
+#define ACT_NONE 0
+#define ACT_SILU 1
+#define ACT_GELU 2
+#define ACT_RELU 3
+
+#define GELU_C 0.7978845608028654f /* sqrt(2/pi) */
+#define GELU_A 0.044715f
+
+#define DEFINE_ACT(T, fwd, bwd)                                                                                        \
+    inline T fwd(const int act, const T x)                                                                             \
+    {                                                                                                                  \
+        if (act == ACT_SILU) return x / (1.0f + exp(-x));                                                              \
+        if (act == ACT_GELU) return 0.5f * x * (1.0f + tanh(GELU_C * (x + GELU_A * x * x * x)));                       \
+        if (act == ACT_RELU) return fmax(x, (T)(0.0f));                                                                \
+        return x;                                                                                                      \
+    }                                                                                                                  \
+    /* derivative at x (the value before the activation) */                                                            \
+    inline T bwd(const int act, const T x)                                                                             \
+    {                                                                                                                  \
+        if (act == ACT_SILU) {                                                                                         \
+            const T s = 1.0f / (1.0f + exp(-x));                                                                       \
+            return s * (1.0f + x * (1.0f - s));                                                                        \
+        }                                                                                                              \
+        if (act == ACT_GELU) {                                                                                         \
+            const T u = tanh(GELU_C * (x + GELU_A * x * x * x));                                                       \
+            return 0.5f * (1.0f + u) + 0.5f * x * (1.0f - u * u) * GELU_C * (1.0f + 3.0f * GELU_A * x * x);            \
+        }                                                                                                              \
+        if (act == ACT_RELU) return step((T)(1e-45f), x);                                                              \
+        return (T)(1.0f);                                                                                              \
+    }
+
+DEFINE_ACT(vf, act_fwd, act_bwd)
+#if WIDE
+#define act_fwd1 act_fwd
+#define act_bwd1 act_bwd
+#else
+DEFINE_ACT(float, act_fwd1, act_bwd1)
+#endif
+
+/* The step record: 16 words the host writes once a step (enum bf_step_word in src/op/op.h). */
+#define STEP_SEED_LO 0
+#define STEP_SEED_HI 1
+#define STEP_STEP 2
+#define STEP_SAMPLE0 3
+#define STEP_LR 4
+#define STEP_BIAS1 5
+#define STEP_BIAS2 6
+#define STEP_EMA 7
+
+#endif

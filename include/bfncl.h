@@ -46,9 +46,9 @@ typedef enum bfncl_status {
 /* One failure: a code for programs, a sentence for people. */
 typedef struct bfncl_error {
     bfncl_status status;
-    int cl_code;                       /* OpenCL code, 0 when none */
-    char message[BFNCL_MESSAGE_SIZE];  /* what failed, on which file, tensor, kernel or device */
-    char hint[BFNCL_MESSAGE_SIZE];     /* what to do about it; may be empty */
+    int cl_code;                      /* OpenCL code, 0 when none */
+    char message[BFNCL_MESSAGE_SIZE]; /* what failed, on which file, tensor, kernel or device */
+    char hint[BFNCL_MESSAGE_SIZE];    /* what to do about it; may be empty */
 } bfncl_error;
 
 /* Fixed text for a status, e.g. "damaged or wrong input file". Never NULL. */

@@ -7,16 +7,16 @@
 
 #include "base/size.h"
 
-bf_status bf_fail(bf_err *err, int status, const char *fmt, ...)
+bf_status bf_fail(bf_err *err, bf_status status, const char *fmt, ...)
 {
     va_list ap;
-    err->status = (bf_status)status;
+    err->status = status;
     err->cl_code = 0;
     err->hint[0] = '\0';
     va_start(ap, fmt);
     vsnprintf(err->message, sizeof err->message, fmt, ap);
     va_end(ap);
-    return (bf_status)status;
+    return status;
 }
 
 void bf_hint(bf_err *err, const char *fmt, ...)
@@ -83,4 +83,7 @@ const char *bfncl_status_text(bfncl_status status)
     return (size_t)status < BF_COUNT(text) ? text[status] : "unknown status";
 }
 
-const char *bfncl_version(void) { return BFNCL_VERSION; }
+const char *bfncl_version(void)
+{
+    return BFNCL_VERSION;
+}

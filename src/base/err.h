@@ -21,15 +21,13 @@
 typedef bfncl_status bf_status;
 typedef bfncl_error bf_err;
 
-enum {
-    BF_OK = BFNCL_OK,
-    BF_RUNTIME = BFNCL_ERR_RUNTIME,
-    BF_USAGE = BFNCL_ERR_USAGE,
-    BF_DEVICE = BFNCL_ERR_DEVICE,
-    BF_FILE = BFNCL_ERR_FILE,
-    BF_NUMERIC = BFNCL_ERR_NUMERIC,
-    BF_STOPPED = BFNCL_STOPPED
-};
+#define BF_OK BFNCL_OK
+#define BF_RUNTIME BFNCL_ERR_RUNTIME
+#define BF_USAGE BFNCL_ERR_USAGE
+#define BF_DEVICE BFNCL_ERR_DEVICE
+#define BF_FILE BFNCL_ERR_FILE
+#define BF_NUMERIC BFNCL_ERR_NUMERIC
+#define BF_STOPPED BFNCL_STOPPED
 
 #if defined(__GNUC__)
 #define BF_PRINTF(fmt_index, first) __attribute__((format(printf, fmt_index, first)))
@@ -38,7 +36,7 @@ enum {
 #endif
 
 /* Fills *err (message truncated to fit, hint cleared) and returns `status`. */
-bf_status bf_fail(bf_err *err, int status, const char *fmt, ...) BF_PRINTF(3, 4);
+bf_status bf_fail(bf_err *err, bf_status status, const char *fmt, ...) BF_PRINTF(3, 4);
 
 /* Adds or replaces the hint of an error that is already set. */
 void bf_hint(bf_err *err, const char *fmt, ...) BF_PRINTF(2, 3);

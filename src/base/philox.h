@@ -20,16 +20,16 @@
 #include <stdint.h>
 
 enum {
-    BF_STREAM_INIT = 1,       /* parameter initialisation; step = index of the parameter */
-    BF_STREAM_SHUFFLE = 2,    /* order of the training set; step = epoch */
-    BF_STREAM_BINARISE = 3,   /* dynamic binarisation; sample = index in data set, step = how often it was read */
-    BF_STREAM_TIME = 4,       /* times t */
-    BF_STREAM_FLOW = 5,       /* flow noise */
-    BF_STREAM_SENDER = 6,     /* Monte-Carlo noise of the n-step loss */
-    BF_STREAM_SAMPLE_DATA = 7,/* draws from the output distribution while sampling */
-    BF_STREAM_SAMPLE_Y = 8,   /* sender noise while sampling */
+    BF_STREAM_INIT = 1,        /* parameter initialisation; step = index of the parameter */
+    BF_STREAM_SHUFFLE = 2,     /* order of the training set; step = epoch */
+    BF_STREAM_BINARISE = 3,    /* dynamic binarisation; sample = index in data set, step = how often it was read */
+    BF_STREAM_TIME = 4,        /* times t */
+    BF_STREAM_FLOW = 5,        /* flow noise */
+    BF_STREAM_SENDER = 6,      /* Monte-Carlo noise of the n-step loss */
+    BF_STREAM_SAMPLE_DATA = 7, /* draws from the output distribution while sampling */
+    BF_STREAM_SAMPLE_Y = 8,    /* sender noise while sampling */
     BF_STREAM_AUGMENT = 9,
-    BF_STREAM_DROPOUT = 64    /* + index of the dropout node */
+    BF_STREAM_DROPOUT = 64 /* + index of the dropout node */
 };
 
 void bf_philox(uint64_t seed, uint32_t block, uint32_t sample, uint32_t step, uint32_t stream, uint32_t out[4]);

@@ -20,8 +20,14 @@ static inline bool bf_add_u64(uint64_t a, uint64_t b, uint64_t *out)
     return true;
 }
 
-static inline uint64_t bf_ceil_div(uint64_t a, uint64_t b) { return a / b + (a % b != 0); }
-static inline uint64_t bf_round_up(uint64_t a, uint64_t b) { return bf_ceil_div(a, b) * b; }
+static inline uint64_t bf_ceil_div(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+static inline uint64_t bf_round_up(uint64_t a, uint64_t b)
+{
+    return bf_ceil_div(a, b) * b;
+}
 
 #define BF_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define BF_MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -18,27 +18,28 @@ typedef enum bf_class { BF_CLASS_AUTO = 0, BF_CLASS_CPU, BF_CLASS_WIDE } bf_clas
 typedef enum bf_gemm_choice { BF_GEMM_AUTO = 0, BF_GEMM_CLBLAST, BF_GEMM_PACKED } bf_gemm_choice;
 
 typedef struct bf_ctx_options {
-    const char *selector;      /* NULL: $BFNCL_DEVICE, else auto */
-    const char *selector_from; /* who decided, for the start line and messages: "--device", "config", ...; may be NULL */
+    const char *selector; /* NULL: $BFNCL_DEVICE, else auto */
+    const char
+        *selector_from; /* who decided, for the start line and messages: "--device", "config", ...; may be NULL */
     bf_class cls;
     bf_gemm_choice gemm;
-    const char *kernel_dir;    /* NULL: the embedded kernels */
-    uint64_t memory_limit;     /* bytes; 0: what the device allows */
+    const char *kernel_dir; /* NULL: the embedded kernels */
+    uint64_t memory_limit;  /* bytes; 0: what the device allows */
     bool profile;
 } bf_ctx_options;
 
 bf_status bf_ctx_open(const bf_ctx_options *options, bf_ctx **out, bf_err *err);
 void bf_ctx_close(bf_ctx *ctx);
 
-const char *bf_ctx_name(const bf_ctx *ctx);    /* device name as the driver gives it */
-const char *bf_ctx_reason(const bf_ctx *ctx);  /* one line: which device and why it was taken */
-bf_class bf_ctx_class(const bf_ctx *ctx);      /* never AUTO */
+const char *bf_ctx_name(const bf_ctx *ctx);   /* device name as the driver gives it */
+const char *bf_ctx_reason(const bf_ctx *ctx); /* one line: which device and why it was taken */
+bf_class bf_ctx_class(const bf_ctx *ctx);     /* never AUTO */
 bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx);
-unsigned bf_ctx_units(const bf_ctx *ctx);      /* compute units, at least 1 */
-size_t bf_ctx_group(const bf_ctx *ctx);        /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
-size_t bf_ctx_align(const bf_ctx *ctx);        /* bytes; arena placement, at least 256 */
-uint64_t bf_ctx_max_alloc(const bf_ctx *ctx);  /* bytes in one buffer */
-uint64_t bf_ctx_budget(const bf_ctx *ctx);     /* bytes the engine may hold in all */
+unsigned bf_ctx_units(const bf_ctx *ctx);     /* compute units, at least 1 */
+size_t bf_ctx_group(const bf_ctx *ctx);       /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
+size_t bf_ctx_align(const bf_ctx *ctx);       /* bytes; arena placement, at least 256 */
+uint64_t bf_ctx_max_alloc(const bf_ctx *ctx); /* bytes in one buffer */
+uint64_t bf_ctx_budget(const bf_ctx *ctx);    /* bytes the engine may hold in all */
 uint64_t bf_ctx_used(const bf_ctx *ctx);
 uint64_t bf_ctx_peak(const bf_ctx *ctx);
 double bf_ctx_compile_seconds(const bf_ctx *ctx); /* spent building programs so far */
@@ -54,8 +55,14 @@ typedef struct bf_mem {
 } bf_mem;
 
 #define BF_MEM_NONE ((bf_mem){NULL, 0})
-static inline bool bf_mem_is_none(bf_mem m) { return m.buf == NULL; }
-static inline bf_mem bf_mem_at(bf_mem m, uint64_t bytes) { return (bf_mem){m.buf, m.off + bytes}; }
+static inline bool bf_mem_is_none(bf_mem m)
+{
+    return m.buf == NULL;
+}
+static inline bf_mem bf_mem_at(bf_mem m, uint64_t bytes)
+{
+    return (bf_mem){m.buf, m.off + bytes};
+}
 
 /* `what` appears in messages ("activations", "weights"). Fails with a sentence when the budget or the largest
  * allocation of the device does not allow it; memory is really there on success. bytes > 0. */
@@ -93,22 +100,52 @@ typedef struct bf_arg {
 /* A MEM argument becomes two kernel arguments: the buffer and a ulong offset counted in floats (4-byte units). In the
  * kernel: `ARG(x)` / `ARG_CONST(x)` in the parameter list and `PTR(x)` / `PTR_CONST(x)` at the top (cl/common.h).
  * A none mem is passed as a NULL buffer: the kernel must not touch it. */
-static inline bf_arg bf_arg_mem(bf_mem m) { bf_arg a = {.kind = BF_ARG_MEM}; a.v.mem = m; return a; }
-static inline bf_arg bf_arg_i32(int32_t x) { bf_arg a = {.kind = BF_ARG_I32}; a.v.i32 = x; return a; }
-static inline bf_arg bf_arg_u32(uint32_t x) { bf_arg a = {.kind = BF_ARG_U32}; a.v.u32 = x; return a; }
-static inline bf_arg bf_arg_f32(float x) { bf_arg a = {.kind = BF_ARG_F32}; a.v.f32 = x; return a; }
-static inline bf_arg bf_arg_u64(uint64_t x) { bf_arg a = {.kind = BF_ARG_U64}; a.v.u64 = x; return a; }
-static inline bf_arg bf_arg_local(size_t bytes) { bf_arg a = {.kind = BF_ARG_LOCAL}; a.v.u64 = bytes; return a; }
+static inline bf_arg bf_arg_mem(bf_mem m)
+{
+    bf_arg a = {.kind = BF_ARG_MEM};
+    a.v.mem = m;
+    return a;
+}
+static inline bf_arg bf_arg_i32(int32_t x)
+{
+    bf_arg a = {.kind = BF_ARG_I32};
+    a.v.i32 = x;
+    return a;
+}
+static inline bf_arg bf_arg_u32(uint32_t x)
+{
+    bf_arg a = {.kind = BF_ARG_U32};
+    a.v.u32 = x;
+    return a;
+}
+static inline bf_arg bf_arg_f32(float x)
+{
+    bf_arg a = {.kind = BF_ARG_F32};
+    a.v.f32 = x;
+    return a;
+}
+static inline bf_arg bf_arg_u64(uint64_t x)
+{
+    bf_arg a = {.kind = BF_ARG_U64};
+    a.v.u64 = x;
+    return a;
+}
+static inline bf_arg bf_arg_local(size_t bytes)
+{
+    bf_arg a = {.kind = BF_ARG_LOCAL};
+    a.v.u64 = bytes;
+    return a;
+}
 
 typedef struct bf_call {
-    const char *file;     /* "norm.cl" */
-    const char *kernel;   /* "group_norm_fwd" */
-    const char *defines;  /* "-DACT=1 -DSCALE_SHIFT=0", fixed order; NULL for none */
-    size_t items[3];      /* work-items wanted; rounded up to local here, so kernels test bounds. 0 = 1 */
-    size_t local[3];      /* work-group size, 0 = 1; from {1, 8, 16, 32, 64, 128, 256} */
+    const char *file;    /* "norm.cl" */
+    const char *kernel;  /* "group_norm_fwd" */
+    const char *defines; /* "-DACT=1 -DSCALE_SHIFT=0", fixed order; NULL for none */
+    size_t items[3];     /* work-items wanted; rounded up to local here, so kernels test bounds. 0 = 1 */
+    size_t local[3];     /* work-group size, 0 = 1; from {1, 8, 16, 32, 64, 128, 256} */
     const bf_arg *args;
     size_t n_args;
-    double flops;         /* for the profile; 0 when unknown */
+    double flops; /* for the profile; 0 when unknown */
     double bytes;
 } bf_call;
 

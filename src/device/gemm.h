@@ -1,7 +1,7 @@
 /*
- * Matrix products, row-major: C[m,n] = alpha * op(A)[m,k] op(B)[k,n] + beta * C, then the epilogue. Two providers behind
- * one entry: "packed" (cl/gemm.cl, ours) and "clblast"; BF_GEMM_AUTO takes packed on a CPU class, clblast on a wide one
- * where the self-test passed. Batched: matrix i starts at mem + i * stride floats (stride 0 shares a matrix).
+ * Matrix products, row-major: C[m,n] = alpha * op(A)[m,k] op(B)[k,n] + beta * C, then the epilogue. Two providers
+ * behind one entry: "packed" (cl/gemm.cl, ours) and "clblast"; BF_GEMM_AUTO takes packed on a CPU class, clblast on a
+ * wide one where the self-test passed. Batched: matrix i starts at mem + i * stride floats (stride 0 shares a matrix).
  */
 #ifndef BF_DEVICE_GEMM_H
 #define BF_DEVICE_GEMM_H
@@ -12,14 +12,14 @@ typedef enum bf_act { BF_ACT_NONE = 0, BF_ACT_SILU = 1, BF_ACT_GELU = 2, BF_ACT_
 
 typedef struct bf_gemm {
     int m, n, k;
-    bool trans_a, trans_b;          /* A is stored [k,m]; B is stored [n,k] */
-    int lda, ldb, ldc;              /* row pitch in floats of the stored matrix; 0 = dense */
-    int batch;                      /* 0 = 1 */
+    bool trans_a, trans_b; /* A is stored [k,m]; B is stored [n,k] */
+    int lda, ldb, ldc;     /* row pitch in floats of the stored matrix; 0 = dense */
+    int batch;             /* 0 = 1 */
     uint64_t stride_a, stride_b, stride_c;
     float alpha, beta;
-    bf_act act;                     /* epilogue: C = act(C + bias[col]) + residual */
-    bool bias, residual;            /* residual has the shape and pitch of C; excludes beta != 0 */
-    bool save_pre;                  /* also store C + bias before act (same pitch as C) for the backward pass */
+    bf_act act;          /* epilogue: C = act(C + bias[col]) + residual */
+    bool bias, residual; /* residual has the shape and pitch of C; excludes beta != 0 */
+    bool save_pre;       /* also store C + bias before act (same pitch as C) for the backward pass */
 } bf_gemm;
 
 typedef struct bf_gemm_mem {

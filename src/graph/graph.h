@@ -1,7 +1,7 @@
 /*
- * The graph: a static list of nodes for one fixed batch shape. Networks and flows append nodes; bf_graph_backward derives
- * the gradient nodes; bf_graph_plan drops dead nodes and places every tensor in a few arenas by liveness; bf_graph_emit
- * turns the list into prepared commands. Nothing is allocated or planned inside a step.
+ * The graph: a static list of nodes for one fixed batch shape. Networks and flows append nodes; bf_graph_backward
+ * derives the gradient nodes; bf_graph_plan drops dead nodes and places every tensor in a few arenas by liveness;
+ * bf_graph_emit turns the list into prepared commands. Nothing is allocated or planned inside a step.
  *
  * Building functions return a tensor id. The first failure sticks in the graph: later calls do nothing and return
  * BF_NONE, and bf_graph_plan (or bf_graph_status) reports it. So network code needs no checks between calls.
@@ -48,22 +48,26 @@ void bf_graph_want_grad(bf_graph *g, bf_tid t);
 int bf_graph_ndim(const bf_graph *g, bf_tid t);
 uint64_t bf_graph_dim(const bf_graph *g, bf_tid t, int axis); /* axis < 0 counts from the end */
 uint64_t bf_graph_numel(const bf_graph *g, bf_tid t);
-bf_mem bf_graph_mem(const bf_graph *g, bf_tid t);  /* after plan (with allocation) */
+bf_mem bf_graph_mem(const bf_graph *g, bf_tid t);     /* after plan (with allocation) */
 bf_tid bf_graph_grad_of(const bf_graph *g, bf_tid t); /* after backward; BF_NONE when there is none */
 
-/* ---- nodes (src/graph/nodes_*.c); shapes as in op/op.h ------------------------------------------------------------ */
+/* ---- nodes (src/graph/nodes_*.c); shapes as in op/op.h ------------------------------------------------------------
+ */
 
-bf_tid bf_graph_linear(bf_graph *g, bf_tid x, bf_tid w, bf_tid b, bf_act act, bf_tid residual); /* over the last axis; b, residual may be BF_NONE */
+bf_tid bf_graph_linear(bf_graph *g, bf_tid x, bf_tid w, bf_tid b, bf_act act,
+                       bf_tid residual); /* over the last axis; b, residual may be BF_NONE */
 bf_tid bf_graph_conv(bf_graph *g, bf_tid x, bf_tid w, bf_tid bias, int stride, bf_tid per_sample, bf_tid residual);
-bf_tid bf_graph_group_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, int groups, float eps, bf_act act, bf_tid scale_shift);
+bf_tid bf_graph_group_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, int groups, float eps, bf_act act,
+                           bf_tid scale_shift);
 bf_tid bf_graph_layer_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, float eps);
 bf_tid bf_graph_act(bf_graph *g, bf_tid x, bf_act act);
 bf_tid bf_graph_softmax(bf_graph *g, bf_tid x);
-bf_tid bf_graph_add(bf_graph *g, bf_tid a, bf_tid b);                 /* same shape */
-bf_tid bf_graph_add_mid(bf_graph *g, bf_tid x, bf_tid t);             /* x [B,...,C] + t [B,C] */
-bf_tid bf_graph_concat(bf_graph *g, bf_tid a, bf_tid b);              /* last axis */
+bf_tid bf_graph_add(bf_graph *g, bf_tid a, bf_tid b);     /* same shape */
+bf_tid bf_graph_add_mid(bf_graph *g, bf_tid x, bf_tid t); /* x [B,...,C] + t [B,C] */
+bf_tid bf_graph_concat(bf_graph *g, bf_tid a, bf_tid b);  /* last axis */
 bf_tid bf_graph_upsample(bf_graph *g, bf_tid x);
-bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p, bf_tid mask); /* identity when not training or p = 0; mask BF_NONE = random */
+bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p,
+                        bf_tid mask); /* identity when not training or p = 0; mask BF_NONE = random */
 bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layout, bool causal);
 bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim);
 bf_tid bf_graph_features(bf_graph *g, bf_tid x, bf_tid t, bf_tid pos);
@@ -71,7 +75,8 @@ bf_tid bf_graph_reshape(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims); 
 /* Sum over everything of x * weight -> [1]; the loss of the network goldens and a test tool. */
 bf_tid bf_graph_dot(bf_graph *g, bf_tid x, bf_tid weight);
 
-/* ---- making node kinds (used by the functions above and by src/flow) ----------------------------------------------- */
+/* ---- making node kinds (used by the functions above and by src/flow) -----------------------------------------------
+ */
 
 #define BF_NODE_IN 10
 #define BF_NODE_OUT 8
@@ -88,19 +93,20 @@ typedef struct bf_node_def {
 
 struct bf_node {
     const bf_node_def *def;
-    bf_tid in[BF_NODE_IN];   /* BF_NONE where absent */
+    bf_tid in[BF_NODE_IN]; /* BF_NONE where absent */
     bf_tid out[BF_NODE_OUT];
-    bool acc[BF_NODE_OUT];   /* out[i] is added to, not overwritten */
+    bool acc[BF_NODE_OUT]; /* out[i] is added to, not overwritten */
     bf_tid workspace;
-    void *attr;              /* def->attr_size bytes, owned by the graph */
-    bool has_effect;         /* never dropped as dead */
+    void *attr;      /* def->attr_size bytes, owned by the graph */
+    bool has_effect; /* never dropped as dead */
 };
 
 /* A new tensor that lives only inside a run. */
 bf_tid bf_graph_temp(bf_graph *g, int ndim, const uint64_t *dims);
 /* Appends a node; in/out have n_in/n_out entries; acc may be NULL. `attr` is copied. */
-void bf_graph_node(bf_graph *g, const bf_node_def *def, const void *attr, int n_in, const bf_tid *in, int n_out, const bf_tid *out, const bool *acc);
-bf_mem bf_graph_in(const bf_graph *g, const bf_node *n, int i);  /* none where absent */
+void bf_graph_node(bf_graph *g, const bf_node_def *def, const void *attr, int n_in, const bf_tid *in, int n_out,
+                   const bf_tid *out, const bool *acc);
+bf_mem bf_graph_in(const bf_graph *g, const bf_node *n, int i); /* none where absent */
 bf_mem bf_graph_out(const bf_graph *g, const bf_node *n, int i);
 bf_mem bf_graph_ws(const bf_graph *g, const bf_node *n);
 /* Inside grad(): the gradient of an output (BF_NONE if nobody needed it) ... */
@@ -110,24 +116,26 @@ bf_tid bf_graph_din(bf_graph *g, const bf_node *n, int i, bool *acc);
 /* Hands a finished gradient over without copying (residual adds, views): the gradient of input i IS `grad`. */
 void bf_graph_pass_grad(bf_graph *g, const bf_node *n, int i, bf_tid grad);
 
-/* ---- backward, plan, run -------------------------------------------------------------------------------------------- */
+/* ---- backward, plan, run --------------------------------------------------------------------------------------------
+ */
 
-/* Derives gradients of `loss` ([1], seeded with 1; or any tensor whose gradient tensor `seed` of the same shape is given). */
+/* Derives gradients of `loss` ([1], seeded with 1; or any tensor whose gradient tensor `seed` of the same shape is
+ * given). */
 bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err);
 
 typedef struct bf_plan {
     size_t nodes, dead, tensors, arenas;
-    uint64_t params_bytes;      /* weights, gradients, optimiser state, averages: what the store holds or will hold */
-    uint64_t io_bytes;          /* inputs, constants, kept tensors */
-    uint64_t activation_bytes;  /* arenas, after sharing */
-    uint64_t unshared_bytes;    /* the same without sharing */
-    uint64_t peak_bytes;        /* params + io + activations */
+    uint64_t params_bytes;     /* weights, gradients, optimiser state, averages: what the store holds or will hold */
+    uint64_t io_bytes;         /* inputs, constants, kept tensors */
+    uint64_t activation_bytes; /* arenas, after sharing */
+    uint64_t unshared_bytes;   /* the same without sharing */
+    uint64_t peak_bytes;       /* params + io + activations */
     uint64_t budget_bytes;
-    double flops;               /* of one run */
+    double flops; /* of one run */
 } bf_plan;
 
-/* Drops dead nodes and places tensors. `allocate` false: only the numbers (--dry-run). Fails with a sentence when the plan
- * does not fit the device, saying by how much and what to lower. */
+/* Drops dead nodes and places tensors. `allocate` false: only the numbers (--dry-run). Fails with a sentence when the
+ * plan does not fit the device, saying by how much and what to lower. */
 bf_status bf_graph_plan(bf_graph *g, bool allocate, bf_plan *plan, bf_err *err);
 bf_status bf_graph_emit(bf_graph *g, bf_cmds *c, bf_err *err);
 bf_status bf_graph_set_step(bf_graph *g, const uint32_t words[BF_STEP_WORDS], bf_err *err); /* enqueued; copied first */

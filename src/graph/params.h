@@ -17,15 +17,15 @@ typedef enum bf_layout {
 typedef enum bf_init { BF_INIT_ZERO, BF_INIT_ONE, BF_INIT_UNIFORM, BF_INIT_NORMAL } bf_init;
 
 typedef struct bf_param_spec {
-    const char *name;   /* official name without the "net." prefix; copied */
+    const char *name; /* official name without the "net." prefix; copied */
     int ndim;
-    uint64_t dims[6];   /* official shape */
+    uint64_t dims[6]; /* official shape */
     bf_layout layout;
-    bool decay;         /* weight decay applies */
-    bool buffer;        /* not trained, not averaged (position codes) */
+    bool decay;  /* weight decay applies */
+    bool buffer; /* not trained, not averaged (position codes) */
     bf_init init;
-    float init_scale;   /* UNIFORM: U(-s, s); NORMAL: sd */
-    const float *data;  /* buffers: initial content, copied; else NULL */
+    float init_scale;  /* UNIFORM: U(-s, s); NORMAL: sd */
+    const float *data; /* buffers: initial content, copied; else NULL */
 } bf_param_spec;
 
 typedef struct bf_params bf_params;
@@ -53,7 +53,8 @@ typedef struct bf_param_range {
 } bf_param_range;
 int bf_params_ranges(const bf_params *p, const bf_param_range **ranges);
 
-/* Initialisation from the specs: element e of parameter i is a function of (seed, i, e) alone. Averages start as copies. */
+/* Initialisation from the specs: element e of parameter i is a function of (seed, i, e) alone. Averages start as
+ * copies. */
 bf_status bf_params_init(bf_params *p, uint64_t seed, bf_err *err);
 /* Host transfers in the official shape and order. */
 bf_status bf_params_set(bf_params *p, bf_param_set set, int index, const float *data, bf_err *err);

@@ -6,7 +6,8 @@
  *   none  an optional mem that is absent is BF_MEM_NONE
  *   ws    workspace of at least bf_*_workspace() bytes, contents undefined before and after; none when that is 0
  *
- * Each op lives in src/op/NAME.c and cl/NAME.cl, its plain C reference in tests/ref/NAME.c, its test in tests/check_NAME.c.
+ * Each op lives in src/op/NAME.c and cl/NAME.cl, its plain C reference in tests/ref/NAME.c, its test in
+ * tests/check_NAME.c.
  */
 #ifndef BF_OP_OP_H
 #define BF_OP_OP_H
@@ -54,21 +55,22 @@ bf_status bf_axpby(bf_cmds *c, bf_mem y, float alpha, bf_mem a, float beta, bf_m
 
 /* y[o,m,i] = x[o,m,i] + t[o,i]: broadcast add of a vector per sample (time term; outer = 1: a bias, a position code
  * with mid = B). dx is dy; dt by bf_sum_mid. */
-bf_status bf_add_mid_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, uint64_t outer, uint64_t mid, uint64_t inner, bf_err *err);
+bf_status bf_add_mid_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, uint64_t outer, uint64_t mid, uint64_t inner,
+                             bf_err *err);
 
 /* ---- reduce: out[o,i] (+)= scale * sum_m x[o,m,i]. Deterministic, two stages. ------------------------------------ */
 uint64_t bf_sum_mid_workspace(bf_ctx *ctx, uint64_t outer, uint64_t mid, uint64_t inner);
-bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, uint64_t outer, uint64_t mid, uint64_t inner, bf_mem ws,
-                     bf_err *err);
+bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, uint64_t outer, uint64_t mid,
+                     uint64_t inner, bf_mem ws, bf_err *err);
 
 /* ---- linear: y[r,o] = act(sum_i x[r,i] w[o,i] + b[o]) + residual[r,o]; w [out,in] as in the files ---------------- */
 /* pre: with an activation in training, x w' + b is kept there [rows,out] for the backward pass; else none. */
 uint64_t bf_linear_workspace(bf_ctx *ctx, uint64_t rows, int in, int out);
-bf_status bf_linear_forward(bf_cmds *c, bf_mem y, bf_mem pre, bf_mem x, bf_mem w, bf_mem b, bf_mem residual, bf_act act, uint64_t rows, int in,
-                            int out, bf_mem ws, bf_err *err);
+bf_status bf_linear_forward(bf_cmds *c, bf_mem y, bf_mem pre, bf_mem x, bf_mem w, bf_mem b, bf_mem residual, bf_act act,
+                            uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
 /* dy: gradient before the activation (the caller applied bf_act_backward). Any of dx, dw, db may be none. */
-bf_status bf_linear_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dw, bool acc_w, bf_mem db, bool acc_b, bf_mem dy, bf_mem x, bf_mem w,
-                             uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
+bf_status bf_linear_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dw, bool acc_w, bf_mem db, bool acc_b, bf_mem dy,
+                             bf_mem x, bf_mem w, uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
 
 /* ---- conv: 3x3 pad 1 or 1x1, stride 1 or 2 ----------------------------------------------------------------------- */
 /* x [B,H,W,Ci], w on the device [k,k,Ci,Co] (files: [Co,Ci,k,k]), y [B,Ho,Wo,Co], Ho = (H + 2 pad - k) / stride + 1.
@@ -76,56 +78,75 @@ bf_status bf_linear_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dw, bool 
 typedef struct bf_conv {
     int batch, h, w, ci, co, k, stride;
 } bf_conv;
-static inline int bf_conv_out(int size, int k, int stride) { return (size + 2 * (k / 2) - k) / stride + 1; }
+static inline int bf_conv_out(int size, int k, int stride)
+{
+    return (size + 2 * (k / 2) - k) / stride + 1;
+}
 uint64_t bf_conv_forward_workspace(bf_ctx *ctx, const bf_conv *s);
-bf_status bf_conv_forward(bf_cmds *c, const bf_conv *s, bf_mem y, bf_mem x, bf_mem w, bf_mem bias, bf_mem per_sample, bf_mem residual, bf_mem ws,
-                          bf_err *err);
+bf_status bf_conv_forward(bf_cmds *c, const bf_conv *s, bf_mem y, bf_mem x, bf_mem w, bf_mem bias, bf_mem per_sample,
+                          bf_mem residual, bf_mem ws, bf_err *err);
 uint64_t bf_conv_backward_input_workspace(bf_ctx *ctx, const bf_conv *s);
-bf_status bf_conv_backward_input(bf_cmds *c, const bf_conv *s, bf_mem dx, bool acc, bf_mem dy, bf_mem w, bf_mem ws, bf_err *err);
+bf_status bf_conv_backward_input(bf_cmds *c, const bf_conv *s, bf_mem dx, bool acc, bf_mem dy, bf_mem w, bf_mem ws,
+                                 bf_err *err);
 /* dw[k,k,Ci,Co] (+)=; the bias and per-sample gradients are sums over dy: bf_sum_mid. */
 uint64_t bf_conv_backward_weight_workspace(bf_ctx *ctx, const bf_conv *s);
-bf_status bf_conv_backward_weight(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem dy, bf_mem x, bf_mem ws, bf_err *err);
+bf_status bf_conv_backward_weight(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem dy, bf_mem x, bf_mem ws,
+                                  bf_err *err);
 
-/* ---- upsample: nearest x2, [B,H,W,C] -> [B,2H,2W,C] --------------------------------------------------------------- */
+/* ---- upsample: nearest x2, [B,H,W,C] -> [B,2H,2W,C] ---------------------------------------------------------------
+ */
 bf_status bf_upsample_forward(bf_cmds *c, bf_mem y, bf_mem x, int batch, int h, int w, int ch, bf_err *err);
-bf_status bf_upsample_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, int batch, int h, int w, int ch, bf_err *err);
+bf_status bf_upsample_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, int batch, int h, int w, int ch,
+                               bf_err *err);
 
-/* ---- concat: y[r, 0..ca) = a, y[r, ca..ca+cb) = b. Backward: either gradient may be none. ------------------------- */
+/* ---- concat: y[r, 0..ca) = a, y[r, ca..ca+cb) = b. Backward: either gradient may be none. -------------------------
+ */
 bf_status bf_concat_forward(bf_cmds *c, bf_mem y, bf_mem a, bf_mem b, uint64_t rows, int ca, int cb, bf_err *err);
-bf_status bf_concat_backward(bf_cmds *c, bf_mem da, bool acc_a, bf_mem db, bool acc_b, bf_mem dy, uint64_t rows, int ca, int cb, bf_err *err);
+bf_status bf_concat_backward(bf_cmds *c, bf_mem da, bool acc_a, bf_mem db, bool acc_b, bf_mem dy, uint64_t rows, int ca,
+                             int cb, bf_err *err);
 
-/* ---- dropout: y = keep ? x / (1 - p) : 0 -------------------------------------------------------------------------- */
-/* keep = uniform(seed, element, sample, step, stream) >= p from the step record, with element counted inside a sample of
- * `per_sample` elements; or, when `mask` is given, keep = mask[i] != 0. Backward is the same call on dy. */
-bf_status bf_dropout(bf_cmds *c, bf_mem y, bool acc, bf_mem x, bf_mem mask, float p, uint32_t stream, bf_mem step, uint64_t samples,
-                     uint64_t per_sample, bf_err *err);
+/* ---- dropout: y = keep ? x / (1 - p) : 0 --------------------------------------------------------------------------
+ */
+/* keep = uniform(seed, element, sample, step, stream) >= p from the step record, with element counted inside a sample
+ * of `per_sample` elements; or, when `mask` is given, keep = mask[i] != 0. Backward is the same call on dy. */
+bf_status bf_dropout(bf_cmds *c, bf_mem y, bool acc, bf_mem x, bf_mem mask, float p, uint32_t stream, bf_mem step,
+                     uint64_t samples, uint64_t per_sample, bf_err *err);
 
-/* ---- code: time codes and input features -------------------------------------------------------------------------- */
+/* ---- code: time codes and input features --------------------------------------------------------------------------
+ */
 typedef enum bf_time_code {
     BF_CODE_UNET, /* [cos | sin](4000 t exp(-ln(10000) k / half)), k = 0..half-1; an odd width ends in a 0 */
     BF_CODE_VDM   /* [sin | cos](1000 (t + 0.001) 10^(-4 k / (half - 1))) */
 } bf_time_code;
 /* y [B,dim] from t [B] */
 bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t, int batch, int dim, bf_err *err);
-bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, int batch, int dim, bf_err *err);
+bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, int batch,
+                                int dim, bf_err *err);
 /* y[b,p,:] = [x[b,p,0..cx), 2 t[b] - 1 (if t), pos[p,0..cp) (if pos)] */
-bf_status bf_features_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, bf_mem pos, int batch, int points, int cx, int cp, bf_err *err);
-/* dx[b,p,:] and dtp[b,p] (gradient by the t of that point, to be summed over p) and dpos[p,:] (sum over b); each may be none */
-bf_status bf_features_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dtp, bool acc_t, bf_mem dpos, bool acc_p, bf_mem dy, bool has_t, int batch,
-                               int points, int cx, int cp, bf_err *err);
+bf_status bf_features_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, bf_mem pos, int batch, int points, int cx,
+                              int cp, bf_err *err);
+/* dx[b,p,:] and dtp[b,p] (gradient by the t of that point, to be summed over p) and dpos[p,:] (sum over b); each may be
+ * none */
+bf_status bf_features_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dtp, bool acc_t, bf_mem dpos, bool acc_p,
+                               bf_mem dy, bool has_t, int batch, int points, int cx, int cp, bf_err *err);
 
-/* ---- softmax: rows of `cols` ---------------------------------------------------------------------------------------- */
+/* ---- softmax: rows of `cols` ----------------------------------------------------------------------------------------
+ */
 bf_status bf_softmax_forward(bf_cmds *c, bf_mem y, bf_mem x, uint64_t rows, int cols, bf_err *err);
-bf_status bf_softmax_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem y, uint64_t rows, int cols, bf_err *err);
+bf_status bf_softmax_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem y, uint64_t rows, int cols,
+                              bf_err *err);
 
-/* ---- layer_norm: y = (x - mean) rstd gamma + beta, per row; biased variance; gamma, beta may be none ---------------- */
-bf_status bf_layer_norm_forward(bf_cmds *c, bf_mem y, bf_mem mean, bf_mem rstd, bf_mem x, bf_mem gamma, bf_mem beta, uint64_t rows, int cols,
-                                float eps, bf_err *err);
+/* ---- layer_norm: y = (x - mean) rstd gamma + beta, per row; biased variance; gamma, beta may be none ----------------
+ */
+bf_status bf_layer_norm_forward(bf_cmds *c, bf_mem y, bf_mem mean, bf_mem rstd, bf_mem x, bf_mem gamma, bf_mem beta,
+                                uint64_t rows, int cols, float eps, bf_err *err);
 uint64_t bf_layer_norm_backward_workspace(bf_ctx *ctx, uint64_t rows, int cols);
-bf_status bf_layer_norm_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dgamma, bool acc_g, bf_mem dbeta, bool acc_b, bf_mem dy, bf_mem x,
-                                 bf_mem mean, bf_mem rstd, bf_mem gamma, uint64_t rows, int cols, bf_mem ws, bf_err *err);
+bf_status bf_layer_norm_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dgamma, bool acc_g, bf_mem dbeta, bool acc_b,
+                                 bf_mem dy, bf_mem x, bf_mem mean, bf_mem rstd, bf_mem gamma, uint64_t rows, int cols,
+                                 bf_mem ws, bf_err *err);
 
-/* ---- group_norm: [B,P,C] in G groups of neighbouring channels ------------------------------------------------------- */
+/* ---- group_norm: [B,P,C] in G groups of neighbouring channels -------------------------------------------------------
+ */
 /* n = (x - mean) rstd gamma[c] + beta[c]; with scale and shift [B,C]: n = n (1 + scale) + shift; y = act(n).
  * mean, rstd [B,G]. gamma and beta are required; scale and shift come together or not at all. */
 typedef struct bf_group_norm {
@@ -136,17 +157,19 @@ typedef struct bf_group_norm {
     int scale_pitch; /* floats from one sample's scale (and shift) row to the next; 0 = ch */
 } bf_group_norm;
 uint64_t bf_group_norm_forward_workspace(bf_ctx *ctx, const bf_group_norm *s);
-bf_status bf_group_norm_forward(bf_cmds *c, const bf_group_norm *s, bf_mem y, bf_mem mean, bf_mem rstd, bf_mem x, bf_mem gamma, bf_mem beta,
-                                bf_mem scale, bf_mem shift, bf_mem ws, bf_err *err);
+bf_status bf_group_norm_forward(bf_cmds *c, const bf_group_norm *s, bf_mem y, bf_mem mean, bf_mem rstd, bf_mem x,
+                                bf_mem gamma, bf_mem beta, bf_mem scale, bf_mem shift, bf_mem ws, bf_err *err);
 uint64_t bf_group_norm_backward_workspace(bf_ctx *ctx, const bf_group_norm *s);
 typedef struct bf_group_norm_grads {
     bf_mem dx, dgamma, dbeta, dscale, dshift; /* each may be none; dscale, dshift use scale_pitch too */
     bool acc_x, acc_gamma, acc_beta, acc_scale;
 } bf_group_norm_grads;
-bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_group_norm_grads *d, bf_mem dy, bf_mem x, bf_mem mean, bf_mem rstd,
-                                 bf_mem gamma, bf_mem beta, bf_mem scale, bf_mem shift, bf_mem ws, bf_err *err);
+bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_group_norm_grads *d, bf_mem dy, bf_mem x,
+                                 bf_mem mean, bf_mem rstd, bf_mem gamma, bf_mem beta, bf_mem scale, bf_mem shift,
+                                 bf_mem ws, bf_err *err);
 
-/* ---- attention: softmax(q k' / sqrt(d)) v over T, per sample and head ------------------------------------------------ */
+/* ---- attention: softmax(q k' / sqrt(d)) v over T, per sample and head
+ * ------------------------------------------------ */
 typedef enum bf_qkv_layout {
     BF_QKV_PER_HEAD, /* channels of head h: [q d | k d | v d] (MNIST U-Net) */
     BF_QKV_THIRDS    /* [q heads*d | k heads*d | v heads*d] (VDM U-Net, transformer) */
@@ -158,33 +181,39 @@ typedef struct bf_attention {
 } bf_attention;
 /* qkv [B,T,3*heads*d] -> y [B,T,heads*d]; lse [B,heads,T] = log-sum-exp of the scaled scores, kept for backward */
 uint64_t bf_attention_forward_workspace(bf_ctx *ctx, const bf_attention *s);
-bf_status bf_attention_forward(bf_cmds *c, const bf_attention *s, bf_mem y, bf_mem lse, bf_mem qkv, bf_mem ws, bf_err *err);
+bf_status bf_attention_forward(bf_cmds *c, const bf_attention *s, bf_mem y, bf_mem lse, bf_mem qkv, bf_mem ws,
+                               bf_err *err);
 uint64_t bf_attention_backward_workspace(bf_ctx *ctx, const bf_attention *s);
-bf_status bf_attention_backward(bf_cmds *c, const bf_attention *s, bf_mem dqkv, bool acc, bf_mem dy, bf_mem y, bf_mem lse, bf_mem qkv, bf_mem ws,
-                                bf_err *err);
+bf_status bf_attention_backward(bf_cmds *c, const bf_attention *s, bf_mem dqkv, bool acc, bf_mem dy, bf_mem y,
+                                bf_mem lse, bf_mem qkv, bf_mem ws, bf_err *err);
 
-/* ---- random: fills from Philox, element e of sample s at out[s * per_sample + e]; keyed by the step record ------------ */
+/* ---- random: fills from Philox, element e of sample s at out[s * per_sample + e]; keyed by the step record
+ * ------------ */
 typedef enum bf_random_kind { BF_RANDOM_U32, BF_RANDOM_UNIFORM, BF_RANDOM_NORMAL } bf_random_kind;
-bf_status bf_random(bf_cmds *c, bf_random_kind kind, bf_mem out, uint32_t stream, bf_mem step, uint64_t samples, uint64_t per_sample, bf_err *err);
+bf_status bf_random(bf_cmds *c, bf_random_kind kind, bf_mem out, uint32_t stream, bf_mem step, uint64_t samples,
+                    uint64_t per_sample, bf_err *err);
 /* out[i] = uniform < p[i] ? 1 : 0; and class draws k[row] (int32) from rows of probabilities */
-bf_status bf_random_bernoulli(bf_cmds *c, bf_mem out, bf_mem p, uint32_t stream, bf_mem step, uint64_t samples, uint64_t per_sample, bf_err *err);
-bf_status bf_random_categorical(bf_cmds *c, bf_mem k, bf_mem p, int classes, uint32_t stream, bf_mem step, uint64_t samples, uint64_t per_sample,
-                                bf_err *err);
+bf_status bf_random_bernoulli(bf_cmds *c, bf_mem out, bf_mem p, uint32_t stream, bf_mem step, uint64_t samples,
+                              uint64_t per_sample, bf_err *err);
+bf_status bf_random_categorical(bf_cmds *c, bf_mem k, bf_mem p, int classes, uint32_t stream, bf_mem step,
+                                uint64_t samples, uint64_t per_sample, bf_err *err);
 
-/* ---- optim ------------------------------------------------------------------------------------------------------------ */
+/* ---- optim
+ * ------------------------------------------------------------------------------------------------------------ */
 /* stats: 8 floats: [0] sum of squares so far, [1] gradient norm, [2] clip factor, [3] 1 if everything was finite */
 enum { BF_STAT_SUMSQ, BF_STAT_NORM, BF_STAT_CLIP, BF_STAT_FINITE, BF_STATS = 8 };
 uint64_t bf_grad_norm_workspace(bf_ctx *ctx, uint64_t n);
-/* stats[SUMSQ] (+)= sum g^2 over one arena; then bf_clip_factor once: norm = sqrt(sumsq), clip = min(1, max_norm / (norm + 1e-6)),
- * 1 when max_norm <= 0; not finite -> FINITE = 0 and clip = 0. */
+/* stats[SUMSQ] (+)= sum g^2 over one arena; then bf_clip_factor once: norm = sqrt(sumsq), clip = min(1, max_norm /
+ * (norm + 1e-6)), 1 when max_norm <= 0; not finite -> FINITE = 0 and clip = 0. */
 bf_status bf_grad_sumsq(bf_cmds *c, bf_mem stats, bool acc, bf_mem grad, uint64_t n, bf_mem ws, bf_err *err);
 bf_status bf_clip_factor(bf_cmds *c, bf_mem stats, float max_norm, bf_err *err);
-/* One range of one arena, PyTorch's order of operations; g is multiplied by stats[CLIP] first; with ema: e -= (1 - decay)(e - p)
- * after the update. Learning rate, bias corrections and 1 - decay come from the step record. When stats[FINITE] is 0 nothing is touched. */
+/* One range of one arena, PyTorch's order of operations; g is multiplied by stats[CLIP] first; with ema: e -= (1 -
+ * decay)(e - p) after the update. Learning rate, bias corrections and 1 - decay come from the step record. When
+ * stats[FINITE] is 0 nothing is touched. */
 typedef struct bf_adamw {
     float beta1, beta2, eps, weight_decay;
 } bf_adamw;
-bf_status bf_adamw_step(bf_cmds *c, const bf_adamw *s, bf_mem p, bf_mem g, bf_mem m, bf_mem v, bf_mem ema, bf_mem stats, bf_mem step, uint64_t n,
-                        bf_err *err);
+bf_status bf_adamw_step(bf_cmds *c, const bf_adamw *s, bf_mem p, bf_mem g, bf_mem m, bf_mem v, bf_mem ema, bf_mem stats,
+                        bf_mem step, uint64_t n, bf_err *err);
 
 #endif

@@ -1,9 +1,65 @@
-# Test targets; included by the Makefile.
+# Test targets, included by the Makefile. Suites name their device by platform (BFNCL_TEST_DEVICE), never by index.
 
-.PHONY: check check-fast lint format
+.PHONY: check check-fast check-cli check-corpus check-install check-asan check-rusticl check-oclgrind check-valgrind \
+        check-torture fuzz peers lint format
 
-check: $(TESTS) ## all unit tests on POCL
-	@for t in $(TESTS); do echo "$$t"; CK_FORK=no $$t || exit 1; done
+POCL_ENV     := OCL_ICD_VENDORS=pocl.icd BFNCL_TEST_DEVICE=pocl:0
+RUSTICL_ENV  := OCL_ICD_VENDORS=rusticl.icd RUSTICL_ENABLE=llvmpipe BFNCL_TEST_DEVICE=rusticl:0
+OCLGRIND_ICD ?= /usr/lib/oclgrind/liboclgrind-rt-icd.so
+
+HOST_TESTS   := $(filter %/check_base %/check_io %/check_dataset %/check_config,$(TESTS))
+DEVICE_TESTS := $(filter-out $(HOST_TESTS),$(TESTS))
+OP_TESTS     := $(filter-out %/check_run %/check_net %/check_verify %/check_device,$(DEVICE_TESTS))
+
+check: $(TESTS) ## all unit tests and golden replays on POCL, both device classes
+	$(Q)$(POCL_ENV) ci/run-tests $(TESTS)
+
+check-fast: $(HOST_TESTS) lint ## tests without a device, and lint
+	$(Q)ci/run-tests $(HOST_TESTS)
+
+check-cli: cli ## the program from outside: exit codes, messages, JSON
+	$(Q)OCL_ICD_VENDORS=pocl.icd BFNCL=$(CURDIR)/$(PROG) tests/cli/run.sh
+
+check-corpus: $(FUZZERS) ## replay the fuzz corpora
+	$(Q)set -e; for f in $(FUZZERS); do n=$${f##*/fuzz_}; $$f tests/fuzz/corpus/$$n/*; done
+
+check-install: all ## install into an empty folder, build a program with the .pc file alone
+	$(Q)CC='$(CC)' tests/cli/install.sh
+
+check-asan: ## all tests with gcc's address and undefined-behaviour sanitizers
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan check-sanitized
+
+.PHONY: check-sanitized
+check-sanitized: $(TESTS) $(FUZZERS) cli
+	$(Q)LSAN_OPTIONS=suppressions=$(CURDIR)/ci/lsan.supp:print_suppressions=0 UBSAN_OPTIONS=print_stacktrace=1 $(POCL_ENV) ci/run-tests $(TESTS)
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan check-corpus
+	$(Q)LSAN_OPTIONS=suppressions=$(CURDIR)/ci/lsan.supp:print_suppressions=0 $(MAKE) --no-print-directory FLAVOUR=asan check-cli
+
+check-rusticl: $(DEVICE_TESTS) ## all device tests on Mesa's rusticl (llvmpipe), the second implementation
+	$(Q)$(RUSTICL_ENV) ci/run-tests $(DEVICE_TESTS)
+
+check-oclgrind: $(OP_TESTS) ## every kernel under Oclgrind: races, bounds, API use; the log must stay empty
+	$(Q)OCLGRIND_ICD=$(OCLGRIND_ICD) ci/oclgrind $(OP_TESTS)
+
+check-valgrind: $(OP_TESTS) ## uninitialised and out-of-range reads inside kernels (slow)
+	$(Q)POCL_EXTRA_BUILD_FLAGS="-g -cl-opt-disable" POCL_CACHE_DIR=$(CURDIR)/$(B)/pocl-valgrind BFNCL_TEST_QUICK=1 $(POCL_ENV) \
+	  BFNCL_TEST_WRAP="valgrind -q --suppressions=ci/pocl.supp --error-exitcode=9" ci/run-tests $(OP_TESTS)
+
+check-torture: cli ## kill -9 at random moments, full disk
+	$(Q)OCL_ICD_VENDORS=pocl.icd BFNCL=$(CURDIR)/$(PROG) tests/torture/run.sh
+
+FUZZ_SECONDS ?= 60
+fuzz: ## libFuzzer on every reader (clang; FUZZ_SECONDS each)
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) ci/fuzz
+
+peers: $(B)/peers/openblas ## programs bfncl is measured against, never part of the product
+
+$(B)/peers/openblas: tests/peers/openblas.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -O2 -Wall -Wextra -Werror -o $@ $< $(shell $(PKG_CONFIG) --cflags --libs openblas) -pthread
+
+lint: ## rules a compiler does not check
+	$(Q)ci/lint
 
 format: ## apply .clang-format
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	clang-format -i $(shell git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h')

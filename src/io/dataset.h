@@ -1,0 +1,81 @@
+/*
+ * A data set: n examples of shape [H,W,C] (vectors [D] have H = 1, W = D, C = 1), from
+ *   IDX or IDX.gz          unsigned bytes [n,H,W]
+ *   a folder of PNG files  sorted by name
+ *   NPY                    uint8 or float32: [n,D], [n,H,W] or [n,H,W,C]
+ *
+ * What a batch holds is decided by the transform (pixel p of 0..255; v = 2p/255 - 1; float32 data are v themselves):
+ *   CONTINUOUS   values v
+ *   BINS         values: centre of v's bin, 2(k + 1/2)/bins - 1;  classes: k = clamp(floor((v/2 + 1/2) bins), 0,
+ * bins-1) BINARISE     classes: Bernoulli(p/255), a fresh draw each time an example is read (float32 data: Bernoulli of
+ * the value itself, which must lie in [0,1]) Draws come from bf_philox with stream BF_STREAM_BINARISE, sample = index
+ * in the data set, step = how often it was read (training: the epoch), so that they do not depend on batch size or on
+ * what was read before.
+ *
+ * Training order: an endless stream. Position p is place p % n of epoch p / n; an epoch is a permutation of the
+ * training part and a function of (seed, epoch) alone. The last short batch of an epoch wraps into the next one. The
+ * validation part is chosen by a fixed seed, not by the run's. A data set is read-only once open and may be shared by
+ * threads.
+ */
+#ifndef BF_IO_DATASET_H
+#define BF_IO_DATASET_H
+
+#include "base/err.h"
+
+#define BF_VALIDATION_SEED 2147483647u
+
+typedef enum bf_transform { BF_TRANSFORM_CONTINUOUS, BF_TRANSFORM_BINS, BF_TRANSFORM_BINARISE } bf_transform;
+
+typedef enum bf_split { BF_SPLIT_TRAIN, BF_SPLIT_VALIDATION, BF_SPLIT_ALL } bf_split;
+
+typedef struct bf_dataset_options {
+    bf_transform transform;
+    uint32_t bins;     /* BINS: 2..65536 */
+    uint64_t seed;     /* order, binarisation, flips */
+    double validation; /* fraction held out, [0,1); at least one example when > 0 */
+    bool flip;         /* training batches: left-right mirror with probability 1/2 */
+    uint32_t channels; /* PNG folders: 0 as in the file, 1 grey, 3 RGB */
+    uint64_t limit;    /* only the first so many examples; 0 = all */
+} bf_dataset_options;
+
+/* CONTINUOUS, validation 0.01, the rest 0. */
+void bf_dataset_defaults(bf_dataset_options *o);
+
+typedef struct bf_dataset bf_dataset;
+
+/* A missing, damaged or unsuitable file is BF_FILE, a bad option BF_USAGE. */
+bf_status bf_dataset_open(const char *path, const bf_dataset_options *o, bf_dataset **out, bf_err *err);
+void bf_dataset_free(bf_dataset *ds);
+
+typedef struct bf_dataset_info {
+    uint64_t count; /* examples */
+    uint64_t train, validation;
+    uint32_t height, width, channels;
+    uint64_t dims;    /* D = height * width * channels */
+    uint32_t classes; /* BINS: bins, BINARISE: 2, else 0 */
+    uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
+} bf_dataset_info;
+bf_dataset_info bf_dataset_get_info(const bf_dataset *ds);
+
+/* Where a batch goes; a NULL member is not delivered. Values need CONTINUOUS or BINS, classes BINS or BINARISE. */
+typedef struct bf_rows {
+    float *values;    /* [rows, D] */
+    int32_t *classes; /* [rows, D] */
+    uint32_t *index;  /* [rows]: index in the data set */
+} bf_rows;
+
+/* Positions first .. first + rows - 1 of the training stream. */
+bf_status bf_dataset_train_rows(const bf_dataset *ds, uint64_t first, uint32_t rows, const bf_rows *out, bf_err *err);
+/* Examples first .. first + rows - 1 of a split, in ascending order of index, unmirrored; `draw` numbers the passes. */
+bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split split, uint64_t first, uint32_t rows, uint32_t draw,
+                               const bf_rows *out, bf_err *err);
+
+/*
+ * The model every trained one must beat: each variable independent, its class probabilities counted on the training
+ * part of `train` with one added to every count. Scores all examples of `test` in bits per dimension; *stderr_bits is
+ * the standard error over examples. Both data sets need classes.
+ */
+bf_status bf_marginal_score(const bf_dataset *train, const bf_dataset *test, double *bits_per_dim, double *stderr_bits,
+                            bf_err *err);
+
+#endif

@@ -35,12 +35,12 @@ ifeq ($(FLAVOUR),asan)
 SAN_LDFLAGS := -fsanitize=address,undefined
 endif
 
-LIBS_PKG  := OpenCL clblast jansson libcyaml spng zlib
+LIBS_PKG  := OpenCL clblast jansson yaml-0.1 spng zlib
 STD       := -std=c11 -D_POSIX_C_SOURCE=200809L -DCL_TARGET_OPENCL_VERSION=120
 WARN      := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CPPFLAGS = -Iinclude -Isrc $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null) $(CPPFLAGS)
 ALL_CFLAGS = $(STD) $(WARN) -fPIC -fvisibility=hidden -pthread $(CFLAGS)
-LDLIBS    += $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null || echo -lOpenCL -lclblast -ljansson -lcyaml -lspng -lz) -lgif -lm -pthread
+LDLIBS    += $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null || echo -lOpenCL -lclblast -ljansson -lyaml -lspng -lz) -lgif -lm -pthread
 ALL_LDFLAGS = $(SAN_LDFLAGS) $(LDFLAGS)
 
 LIB_SRC  := $(sort $(wildcard src/base/*.c src/device/*.c src/op/*.c src/graph/*.c src/net/*.c src/flow/*.c src/io/*.c src/run/*.c))

@@ -1,0 +1,418 @@
+/* Values of configuration keys: text to value, value to text, overrides, checks across keys. run/config.h */
+#include <ctype.h>
+#include <locale.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/size.h"
+#include "run/config_value.h"
+
+/* ---- numbers, whatever the locale of the embedding program ------------------------------------------------------- */
+
+static char decimal_point(void)
+{
+    const struct lconv *l = localeconv();
+    return l && l->decimal_point && l->decimal_point[0] ? l->decimal_point[0] : '.';
+}
+
+/* Shortest notation that reads back to the same double. */
+static void print_number(double x, char out[40])
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(out, 40, "%.*g", digits, x);
+        if (strtod(out, NULL) == x) break;
+    }
+    for (char *p = out; *p; p++)
+        if (*p == decimal_point()) *p = '.';
+}
+
+/* ---- nearest word ------------------------------------------------------------------------------------------------ */
+
+int bf_edit_distance(const char *a, const char *b)
+{
+    enum { MAX = 63 };
+    int d[MAX + 1][MAX + 1];
+    int na = (int)BF_MIN(strlen(a), (size_t)MAX), nb = (int)BF_MIN(strlen(b), (size_t)MAX);
+    for (int i = 0; i <= na; i++)
+        for (int j = 0; j <= nb; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = i + j;
+                continue;
+            }
+            bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            int best = BF_MIN(d[i - 1][j - 1] + !same, BF_MIN(d[i - 1][j], d[i][j - 1]) + 1);
+            bool swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            d[i][j] = swap ? BF_MIN(best, d[i - 2][j - 2] + 1) : best;
+        }
+    return d[na][nb];
+}
+
+const bf_key *bf_key_find(const char *name)
+{
+    for (size_t i = 0; i < bf_config_key_count; i++)
+        if (strcmp(bf_config_keys[i].name, name) == 0) return &bf_config_keys[i];
+    return NULL;
+}
+
+/* A key of the right name in another section beats a similar spelling: "train.width" -> "net.width". */
+const char *bf_key_nearest(const char *name)
+{
+    const char *leaf = strrchr(name, '.') ? strrchr(name, '.') + 1 : name;
+    const char *best = bf_config_keys[0].name;
+    int best_d = 1 << 20;
+    for (size_t i = 0; i < bf_config_key_count; i++) {
+        const char *key = bf_config_keys[i].name;
+        int d = bf_edit_distance(name, key);
+        if (strcmp(strchr(key, '.') + 1, leaf) == 0) d = BF_MIN(d, 1);
+        if (d < best_d) {
+            best_d = d;
+            best = key;
+        }
+    }
+    return best;
+}
+
+/* ---- one value --------------------------------------------------------------------------------------------------- */
+
+static bool valid_utf8(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    while (*p) {
+        int more = *p < 0x80                 ? 0
+                   : *p >= 0xc2 && *p < 0xe0 ? 1
+                   : *p >= 0xe0 && *p < 0xf0 ? 2
+                   : *p >= 0xf0 && *p < 0xf5 ? 3
+                                             : -1;
+        if (more < 0) return false;
+        for (p++; more > 0; more--, p++)
+            if ((*p & 0xc0) != 0x80) return false;
+    }
+    return true;
+}
+
+/* Position of `word` in "a|b|c", -1 if absent. */
+static int choice_index(const char *choices, const char *word)
+{
+    size_t n = strlen(word);
+    int index = 0;
+    for (const char *p = choices;; index++) {
+        size_t len = strcspn(p, "|");
+        if (len == n && strncmp(p, word, n) == 0) return index;
+        if (p[len] == 0) return -1;
+        p += len + 1;
+    }
+}
+
+void bf_config_choice(const bf_key *key, const bf_config *c, char word[32])
+{
+    word[0] = 0;
+    if (key->type != BF_KEY_CHOICE) return;
+    const char *p = key->choices;
+    for (int i = *(const int *)((const char *)c + key->offset); i > 0 && strchr(p, '|'); i--) p = strchr(p, '|') + 1;
+    snprintf(word, 32, "%.*s", (int)BF_MIN(strcspn(p, "|"), (size_t)31), p);
+}
+
+/* "a, b or c" from "a|b|c". */
+static void list_choices(const char *choices, char *out, size_t size)
+{
+    size_t used = 0;
+    for (const char *p = choices; *p && used + 40 < size;) {
+        size_t len = strcspn(p, "|");
+        const char *next = p[len] ? p + len + 1 : p + len;
+        const char *sep = !*next ? "" : strchr(next, '|') ? ", " : " or ";
+        used += (size_t)snprintf(out + used, size - used, "%.*s%s", (int)len, p, sep);
+        p = next;
+    }
+}
+
+static bf_status number_in_range(const bf_key *key, const char *where, const char *text, bool integer, double *out,
+                                 bf_err *err)
+{
+    bf_status st = BF_OK;
+    char lo[40], hi[40];
+    bf_err no_number;
+    bool number = bf_parse_double(key->name, text, -HUGE_VAL, HUGE_VAL, out, &no_number) == BF_OK;
+    BF_CHECK(number && (!integer || *out == floor(*out)), BF_USAGE, "%s%s: \"%.60s\" is not %s", where, key->name, text,
+             integer ? "a whole number" : "a number");
+    print_number(key->min, lo);
+    snprintf(hi, sizeof hi, "%.0f", key->max);
+    if (!integer) print_number(key->max, hi);
+    BF_CHECK(*out >= key->min && *out <= key->max, BF_USAGE, "%s%s = %.60s is out of range (%s to %s)", where,
+             key->name, text, lo, hi);
+out:
+    return st;
+}
+
+bf_status bf_value_set(const bf_key *key, bf_config *c, const char *where, const char *text, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char *at = (char *)c + key->offset, words[256];
+    double x;
+    switch (key->type) {
+    case BF_KEY_BOOL:
+        BF_CHECK(strcmp(text, "true") == 0 || strcmp(text, "false") == 0, BF_USAGE,
+                 "%s%s: \"%.60s\" is not true or false", where, key->name, text);
+        *(bool *)(void *)at = text[0] == 't';
+        break;
+    case BF_KEY_INT:
+        BF_TRY(number_in_range(key, where, text, true, &x, err));
+        *(int64_t *)(void *)at = (int64_t)x;
+        break;
+    case BF_KEY_FLOAT:
+        BF_TRY(number_in_range(key, where, text, false, &x, err));
+        *(double *)(void *)at = x;
+        break;
+    case BF_KEY_TEXT:
+        BF_CHECK(strlen(text) < BF_CONFIG_TEXT, BF_USAGE, "%s%s: longer than %d bytes", where, key->name,
+                 BF_CONFIG_TEXT - 1);
+        BF_CHECK(valid_utf8(text), BF_USAGE, "%s%s: the text is not valid UTF-8", where, key->name);
+        memset(at, 0, BF_CONFIG_TEXT);
+        memcpy(at, text, strlen(text));
+        break;
+    case BF_KEY_CHOICE:
+        list_choices(key->choices, words, sizeof words);
+        BF_CHECK(choice_index(key->choices, text) >= 0, BF_USAGE, "%s%s: \"%.60s\" is not one of %s", where, key->name,
+                 text, words);
+        *(int *)(void *)at = choice_index(key->choices, text);
+        break;
+    case BF_KEY_INTS: st = bf_fail(err, BF_USAGE, "%s%s: a list is wanted, for example [1, 2]", where, key->name);
+    }
+out:
+    if (st != BF_OK) bf_hint(err, "%s: %s", key->name, key->help);
+    return st;
+}
+
+bf_status bf_value_append(const bf_key *key, bf_config *c, const char *where, const char *text, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_int_list *list = (bf_int_list *)(void *)((char *)c + key->offset);
+    double x;
+    BF_CHECK(key->type == BF_KEY_INTS, BF_USAGE, "%s%s: one value is wanted, not a list", where, key->name);
+    BF_CHECK(list->n < BF_CONFIG_LIST, BF_USAGE, "%s%s: more than %d values", where, key->name, BF_CONFIG_LIST);
+    BF_TRY(number_in_range(key, where, text, true, &x, err));
+    list->v[list->n++] = (int)x;
+out:
+    return st;
+}
+
+void bf_value_clear_list(const bf_key *key, bf_config *c)
+{
+    if (key->type == BF_KEY_INTS) memset((char *)c + key->offset, 0, sizeof(bf_int_list));
+}
+
+/* Value in the notation of an option or of the table: lists as "[1, 2]" or "1,2". */
+static bf_status set_from_text(const bf_key *key, bf_config *c, const char *where, const char *text, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char item[64];
+    if (key->type != BF_KEY_INTS) return bf_value_set(key, c, where, text, err);
+    bf_value_clear_list(key, c);
+    for (const char *p = text; *p;) {
+        p += strspn(p, "[], \t");
+        size_t len = strcspn(p, "[], \t");
+        if (len == 0) break;
+        snprintf(item, sizeof item, "%.*s", (int)BF_MIN(len, sizeof item - 1), p);
+        BF_TRY(bf_value_append(key, c, where, item, err));
+        p += len;
+    }
+out:
+    return st;
+}
+
+void bf_config_defaults(bf_config *c)
+{
+    bf_err ignored;
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < bf_config_key_count; i++) /* cannot fail: a test reads every default */
+        (void)set_from_text(&bf_config_keys[i], c, "", bf_config_keys[i].def, &ignored);
+}
+
+bf_status bf_config_set(bf_config *c, const char *assignment, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char name[64];
+    const char *eq = strchr(assignment, '=');
+    BF_CHECK(eq && eq != assignment, BF_USAGE, "\"%.80s\" is not of the form key=value", assignment);
+    snprintf(name, sizeof name, "%.*s", (int)BF_MIN((size_t)(eq - assignment), sizeof name - 1), assignment);
+    const bf_key *key = bf_key_find(name);
+    BF_CHECK(key, BF_USAGE, "unknown key \"%s\"; the nearest is \"%s\"", name, bf_key_nearest(name));
+    BF_TRY(set_from_text(key, c, "", eq + 1, err));
+    c->origin[key - bf_config_keys] = BF_ORIGIN_OPTION;
+out:
+    return st;
+}
+
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
+
+typedef struct text_buf {
+    char *p;
+    size_t n, cap;
+    bool failed;
+} text_buf;
+
+static void put(text_buf *b, const char *fmt, ...) BF_PRINTF(2, 3);
+static void put(text_buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    if (b->failed) return;
+    va_start(ap, fmt);
+    int need = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (need < 0) b->failed = true;
+    if (need < 0) return;
+    if (b->n + (size_t)need + 1 > b->cap) {
+        size_t cap = 2 * (b->n + (size_t)need + 1) + 1024;
+        char *p = realloc(b->p, cap);
+        if (!p) b->failed = true;
+        if (!p) return;
+        b->p = p;
+        b->cap = cap;
+    }
+    va_start(ap, fmt);
+    vsnprintf(b->p + b->n, b->cap - b->n, fmt, ap);
+    va_end(ap);
+    b->n += (size_t)need;
+}
+
+static void put_quoted(text_buf *b, const char *s)
+{
+    put(b, "\"");
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            put(b, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            put(b, "\\x%02x", (unsigned)(unsigned char)*s);
+        else
+            put(b, "%c", *s);
+    }
+    put(b, "\"");
+}
+
+static void put_value(text_buf *b, const bf_key *key, const bf_config *c)
+{
+    const void *at = (const char *)c + key->offset;
+    char word[40];
+    switch (key->type) {
+    case BF_KEY_BOOL: put(b, "%s", *(const bool *)at ? "true" : "false"); break;
+    case BF_KEY_INT: put(b, "%lld", (long long)*(const int64_t *)at); break;
+    case BF_KEY_FLOAT: print_number(*(const double *)at, word), put(b, "%s", word); break;
+    case BF_KEY_TEXT: put_quoted(b, at); break;
+    case BF_KEY_CHOICE: bf_config_choice(key, c, word), put(b, "%s", word); break;
+    case BF_KEY_INTS:
+        put(b, "[");
+        for (int i = 0; i < ((const bf_int_list *)at)->n; i++)
+            put(b, "%s%d", i ? ", " : "", ((const bf_int_list *)at)->v[i]);
+        put(b, "]");
+    }
+}
+
+bf_status bf_config_text(const bf_config *c, bool origins, char **text, bf_err *err)
+{
+    static const char *const names[] = {"default", "file", "option"};
+    bf_status st = BF_OK;
+    text_buf b = {0};
+    size_t section = 0;
+    for (size_t i = 0; i < bf_config_key_count; i++) {
+        const bf_key *key = &bf_config_keys[i];
+        size_t len = strcspn(key->name, ".");
+        if (i == 0 || len != section || strncmp(key->name, bf_config_keys[i - 1].name, len) != 0)
+            put(&b, "%.*s:\n", (int)len, key->name);
+        section = len;
+        size_t start = b.n;
+        put(&b, "  %s: ", key->name + len + 1);
+        put_value(&b, key, c);
+        if (origins) put(&b, "%*s# %s", (int)BF_MAX(1, 40 - (int)(b.n - start)), "", names[c->origin[i]]);
+        put(&b, "\n");
+    }
+    put(&b, "...\n");
+    BF_CHECK(!b.failed, BF_RUNTIME, "out of memory while writing the configuration");
+    *text = b.p;
+    b.p = NULL;
+out:
+    free(b.p);
+    return st;
+}
+
+bf_status bf_config_json(const bf_config *c, json_t **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    json_t *root = json_object();
+    bool ok = root != NULL;
+    for (size_t i = 0; ok && i < bf_config_key_count; i++) {
+        const bf_key *key = &bf_config_keys[i];
+        const void *at = (const char *)c + key->offset;
+        char name[32], word[32];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(key->name, "."), key->name);
+        json_t *section = json_object_get(root, name), *value = NULL;
+        if (!section) {
+            ok = json_object_set_new(root, name, json_object()) == 0;
+            section = json_object_get(root, name);
+        }
+        switch (key->type) {
+        case BF_KEY_BOOL: value = json_boolean(*(const bool *)at); break;
+        case BF_KEY_INT: value = json_integer(*(const int64_t *)at); break;
+        case BF_KEY_FLOAT: value = json_real(*(const double *)at); break;
+        case BF_KEY_TEXT: value = json_string(at); break;
+        case BF_KEY_CHOICE: bf_config_choice(key, c, word), value = json_string(word); break;
+        case BF_KEY_INTS:
+            value = json_array();
+            for (int k = 0; k < ((const bf_int_list *)at)->n; k++)
+                ok = json_array_append_new(value, json_integer(((const bf_int_list *)at)->v[k])) == 0 && ok;
+        }
+        ok = ok && json_object_set_new(section, strchr(key->name, '.') + 1, value) == 0;
+    }
+    BF_CHECK(ok, BF_RUNTIME, "out of memory while writing the configuration");
+    *out = root;
+    root = NULL;
+out:
+    json_decref(root);
+    return st;
+}
+
+uint64_t bf_config_hash(const bf_config *c)
+{
+    bf_config copy = *c;
+    char *text = NULL;
+    bf_err ignored;
+    uint64_t h = 14695981039346656037u;
+    bf_config blank;
+    bf_config_defaults(&blank);
+    copy.device = blank.device; /* where it runs, how it is scored and sampled do not change what is learned */
+    copy.eval = blank.eval;
+    copy.sample = blank.sample;
+    memcpy(copy.data.test, blank.data.test, sizeof copy.data.test);
+    if (bf_config_text(&copy, false, &text, &ignored) != BF_OK) return 0;
+    for (const char *p = text; *p; p++) h = (h ^ (unsigned char)*p) * 1099511628211u;
+    free(text);
+    return h;
+}
+
+/* ---- checks across keys ------------------------------------------------------------------------------------------ */
+
+bf_status bf_config_check(const bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bool categorical = c->flow.kind == BF_CONFIG_CATEGORICAL;
+    BF_CHECK(c->data.transform != BF_TRANSFORM_BINARISE || categorical, BF_USAGE,
+             "data.transform binarise needs flow.kind categorical");
+    BF_CHECK(c->data.transform != BF_TRANSFORM_CONTINUOUS || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
+             "data.transform continuous needs flow.kind continuous");
+    BF_CHECK(c->flow.output != BF_CONFIG_OUT_DELTA || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
+             "flow.output delta needs flow.kind continuous");
+    BF_CHECK(!categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
+             "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
+    BF_CHECK(c->net.mult.n > 0, BF_USAGE, "net.mult is empty: the network needs at least one level");
+    for (int i = 0; i < c->net.mult.n; i++)
+        BF_CHECK(c->net.width * c->net.mult.v[i] % c->net.groups == 0, BF_USAGE,
+                 "net.groups = %lld does not divide the %lld channels of level %d (net.width x net.mult)",
+                 (long long)c->net.groups, (long long)(c->net.width * c->net.mult.v[i]), i + 1);
+    BF_CHECK(c->train.lr_final <= c->train.lr, BF_USAGE, "train.lr_final is larger than train.lr");
+    BF_CHECK(c->eval.loss_steps.n > 0, BF_USAGE,
+             "eval.loss_steps is empty: give numbers of steps, 0 = continuous time");
+out:
+    return st;
+}

@@ -1,0 +1,104 @@
+/* The table of configuration keys: the only place that knows names, types, ranges and defaults. */
+#include <stddef.h>
+
+#include "base/size.h"
+#include "run/config.h"
+
+#define AT(field) offsetof(bf_config, field)
+#define BOOL(name, field, def, help)                                                                                   \
+    {                                                                                                                  \
+        name, BF_KEY_BOOL, AT(field), 0, 1, NULL, def, help                                                            \
+    }
+#define INT(name, field, min, max, def, help)                                                                          \
+    {                                                                                                                  \
+        name, BF_KEY_INT, AT(field), min, max, NULL, def, help                                                         \
+    }
+#define NUM(name, field, min, max, def, help)                                                                          \
+    {                                                                                                                  \
+        name, BF_KEY_FLOAT, AT(field), min, max, NULL, def, help                                                       \
+    }
+#define TEXT(name, field, def, help)                                                                                   \
+    {                                                                                                                  \
+        name, BF_KEY_TEXT, AT(field), 0, 0, NULL, def, help                                                            \
+    }
+#define WORD(name, field, choices, def, help)                                                                          \
+    {                                                                                                                  \
+        name, BF_KEY_CHOICE, AT(field), 0, 0, choices, def, help                                                       \
+    }
+#define INTS(name, field, min, max, def, help)                                                                         \
+    {                                                                                                                  \
+        name, BF_KEY_INTS, AT(field), min, max, NULL, def, help                                                        \
+    }
+
+const bf_key bf_config_keys[] = {
+    TEXT("data.train", data.train, "", "training data: IDX or IDX.gz file, folder of PNG files, NPY array"),
+    TEXT("data.test", data.test, "", "test data for eval"),
+    WORD("data.transform", data.transform, "continuous|bins|binarise", "bins",
+         "continuous: scale to [-1, 1]; bins: quantise; binarise: a fresh Bernoulli draw at each read"),
+    INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins)"),
+    INT("data.limit", data.limit, 0, 1e9, "0", "use only the first examples; 0 = all"),
+    NUM("data.validation", data.validation, 0, 0.5, "0.01", "fraction of the training set kept for validation"),
+    BOOL("data.flip", data.flip, "false", "mirror training images at random"),
+
+    WORD("flow.kind", flow.kind, "continuous|discretised|categorical", "discretised", "kind of Bayesian flow"),
+    WORD("flow.output", flow.output, "auto|delta|normal|mixture", "auto",
+         "output distribution; auto: delta for continuous, normal for discretised"),
+    NUM("flow.min_variance", flow.min_variance, 1e-10, 0.5, "1e-3", "variance sigma1^2 at t = 1"),
+    NUM("flow.max_sqrt_beta", flow.max_sqrt_beta, 1e-3, 100, "3", "sqrt(beta(1)) of the categorical flow"),
+    INT("flow.mixture", flow.mixture, 1, 64, "10", "components of a mixture output"),
+    BOOL("flow.truncate", flow.truncate, "false", "discretised: truncate at -1 and 1 instead of clipping"),
+
+    WORD("net.kind", net.kind, "unet", "unet", "network"),
+    INT("net.width", net.width, 2, 4096, "32", "channels of the first level"),
+    INTS("net.mult", net.mult, 1, 64, "[1, 2, 2]", "width of each level as a multiple of net.width"),
+    INT("net.blocks", net.blocks, 1, 64, "1", "residual blocks per level"),
+    INT("net.groups", net.groups, 1, 1024, "8", "groups of the group norms"),
+    INTS("net.attention", net.attention, 1, 1024, "[]", "down-sampling rates that get attention"),
+    INT("net.heads", net.heads, 1, 256, "4", "attention heads"),
+    NUM("net.dropout", net.dropout, 0, 0.95, "0", "probability of dropping an activation while training"),
+    BOOL("net.scale_shift", net.scale_shift, "false", "time enters as scale and shift of the second norm"),
+    BOOL("net.project_input", net.project_input, "true", "linear layer before the first convolution"),
+    BOOL("net.skip", net.skip, "true", "the projected input joins the output layer"),
+    BOOL("net.positions", net.positions, "false", "position features among the inputs"),
+
+    INT("train.steps", train.steps, 0, 1e9, "1000", "optimiser steps"),
+    INT("train.batch", train.batch, 1, 65536, "48", "examples per step"),
+    INT("train.seed", train.seed, 0, 9007199254740991.0, "1", "seed of everything random"),
+    NUM("train.lr", train.lr, 0, 10, "1e-3", "largest learning rate"),
+    NUM("train.lr_final", train.lr_final, 0, 10, "0", "learning rate at the end of the cosine schedule"),
+    INT("train.warmup", train.warmup, 0, 1e9, "100", "steps of linear warm-up"),
+    WORD("train.schedule", train.schedule, "constant|cosine", "cosine", "learning rate after the warm-up"),
+    NUM("train.beta1", train.beta1, 0, 0.999999, "0.9", "AdamW: decay of the first moment"),
+    NUM("train.beta2", train.beta2, 0, 0.999999, "0.99", "AdamW: decay of the second moment"),
+    NUM("train.eps", train.eps, 1e-16, 1, "1e-8", "AdamW: epsilon"),
+    NUM("train.weight_decay", train.weight_decay, 0, 10, "0.01", "AdamW: weight decay"),
+    NUM("train.clip", train.clip, 0, 1e9, "5", "largest gradient norm; 0 = no clipping"),
+    NUM("train.ema", train.ema, 0, 0.9999999, "0.995", "decay of the averaged weights"),
+    WORD("train.loss", train.loss, "continuous|n-step", "continuous", "which loss is minimised"),
+    INT("train.loss_steps", train.loss_steps, 1, 1e6, "100", "steps of the n-step loss"),
+    WORD("train.receiver", train.receiver, "joint|official", "joint", "n-step loss of categories: which receiver"),
+    INT("train.eval_every", train.eval_every, 0, 1e9, "250", "steps between validations; 0 = only at the end"),
+    INT("train.save_every", train.save_every, 0, 1e9, "250", "steps between checkpoints; 0 = only at the end"),
+    INT("train.log_every", train.log_every, 1, 1e9, "10", "steps between lines of train.jsonl"),
+    INT("train.bad_steps", train.bad_steps, 1, 1e6, "10", "steps without a finite loss before the run goes back"),
+
+    INTS("eval.loss_steps", eval.loss_steps, 0, 1e6, "[0]", "losses to report: numbers of steps, 0 = continuous time"),
+    INT("eval.batch", eval.batch, 0, 65536, "0", "examples per batch; 0 = train.batch"),
+    INT("eval.repeats", eval.repeats, 1, 1e6, "1", "passes over the data, with fresh times and noise"),
+    INT("eval.examples", eval.examples, 1, 1e9, "480", "validation examples that decide which model is best"),
+    INT("eval.seed", eval.seed, 0, 9007199254740991.0, "1", "seed of times and noise"),
+    WORD("eval.receiver", eval.receiver, "joint|official", "joint", "n-step loss of categories: which receiver"),
+    WORD("eval.times", eval.times, "low-discrepancy|random", "low-discrepancy", "how the times are drawn"),
+
+    INT("sample.n", sample.n, 1, 1e6, "64", "samples"),
+    INT("sample.steps", sample.steps, 1, 1e6, "100", "sampler steps"),
+    INT("sample.batch", sample.batch, 0, 65536, "0", "samples computed at once; 0 = train.batch"),
+    INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
+
+    TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),
+    WORD("device.gemm", device.gemm, "auto|clblast|packed", "auto", "provider of matrix products"),
+    INT("device.memory_mib", device.memory_mib, 0, 1e9, "0", "memory the engine may use; 0 = what the device allows"),
+};
+
+const size_t bf_config_key_count = BF_COUNT(bf_config_keys);
+_Static_assert(BF_COUNT(bf_config_keys) <= BF_CONFIG_KEYS_MAX, "raise BF_CONFIG_KEYS_MAX");

@@ -39,7 +39,8 @@ bf_status bf_writer_open(const char *path, bf_writer **out, bf_err *err);
 bf_status bf_writer_put(bf_writer *w, const void *data, size_t size, bf_err *err);
 /* Replaces bytes that were already put. */
 bf_status bf_writer_patch(bf_writer *w, uint64_t offset, const void *data, size_t size, bf_err *err);
-/* Frees the writer in every case; when it fails the temporary file is gone and PATH as before. */
+/* Frees the writer in every case. When it fails the temporary file is gone and PATH as before, unless only the last
+ * step, syncing the folder, failed. */
 bf_status bf_writer_commit(bf_writer *w, bf_err *err);
 /* Gives up: removes the temporary file and frees the writer. NULL is fine. */
 void bf_writer_discard(bf_writer *w);

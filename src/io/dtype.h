@@ -29,6 +29,13 @@ size_t bf_dtype_size(bf_dtype type);      /* bytes of an element */
 const char *bf_dtype_name(bf_dtype type); /* as in safetensors: "F32" */
 bool bf_dtype_parse(const char *name, bf_dtype *out);
 
+static inline bool bf_is_little_endian(void)
+{
+    const uint16_t one = 1;
+    return *(const unsigned char *)&one == 1;
+}
+/* Reverses the bytes of each of `count` elements of `element` bytes. */
+void bf_swap_bytes(void *data, size_t element, size_t count);
 /* Little-endian file order <-> order of this machine, in place; does nothing where they agree. */
 void bf_swap_le(void *data, bf_dtype type, size_t count);
 

@@ -23,7 +23,7 @@ typedef enum bf_dtype {
     BF_DTYPE_COUNT
 } bf_dtype;
 
-#define BF_MAX_DIMS 8
+#define BF_FILE_DIMS 8
 
 size_t bf_dtype_size(bf_dtype type);      /* bytes of an element */
 const char *bf_dtype_name(bf_dtype type); /* as in safetensors: "F32" */

@@ -8,7 +8,7 @@
 typedef struct bf_array {
     bf_dtype dtype;
     int ndim;
-    uint64_t dims[BF_MAX_DIMS];
+    uint64_t dims[BF_FILE_DIMS];
     uint64_t count; /* elements */
     void *data;     /* owned; this machine's byte order */
 } bf_array;

@@ -25,7 +25,7 @@ typedef struct bf_st_tensor {
     const char *name; /* owned by the file */
     bf_dtype dtype;
     int ndim;
-    uint64_t dims[BF_MAX_DIMS];
+    uint64_t dims[BF_FILE_DIMS];
     uint64_t count;  /* elements */
     uint64_t offset; /* of the first byte in the file */
     uint64_t bytes;
@@ -78,7 +78,7 @@ typedef struct bf_st_item {
     const char *name;
     bf_dtype dtype;
     int ndim;
-    uint64_t dims[BF_MAX_DIMS];
+    uint64_t dims[BF_FILE_DIMS];
     const void *data; /* or NULL: `fill` is called for pieces in ascending order, so that no second copy is needed */
     bf_st_fill fill;
     void *user;

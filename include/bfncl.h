@@ -63,6 +63,186 @@ typedef void (*bfncl_log_fn)(void *user, bfncl_log_level level, const char *line
 /* Where log lines go (process-wide; NULL = nowhere, the default). */
 BFNCL_API void bfncl_set_log(bfncl_log_fn fn, void *user);
 
+/* Frees memory that a function here says the caller owns. NULL is fine. */
+BFNCL_API void bfncl_free(void *p);
+
+/* ---- shared by everything that computes ---------------------------------------------------------------------------
+ */
+
+/* Where to compute. Zero-filled = everything as the configuration says, else automatic. */
+typedef struct bfncl_device_options {
+    const char *selector;      /* as --device; NULL: $BFNCL_DEVICE, then device.select of the config, then auto */
+    const char *selector_from; /* who chose it, for messages; NULL when selector is */
+    const char *gemm;          /* "auto", "clblast", "packed"; NULL: device.gemm of the config */
+    const char *kernel_dir;    /* read .cl files from here; NULL: the ones inside the library */
+    uint64_t memory_limit;     /* bytes; 0: device.memory_mib of the config */
+} bfncl_device_options;
+
+/* State of a long operation. Numbers that do not apply are NaN. */
+typedef struct bfncl_progress {
+    const char *phase;    /* "compiling kernels", "training", "validating", "scoring", "sampling", "saving" */
+    uint64_t done, total; /* steps, examples or samples; total 0 = unknown */
+    double eta;           /* seconds until the phase ends */
+    double loss;          /* training: nats per dimension of this step */
+    double lr, grad_norm, step_ms;
+} bfncl_progress;
+
+/* Called often, from the calling thread. Returning false stops the operation: what is worth saving is saved and the
+ * operation returns BFNCL_STOPPED. */
+typedef bool (*bfncl_progress_fn)(void *user, const bfncl_progress *p);
+
+/* ---- training ------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct bfncl_train_options {
+    const char *config;     /* file; NULL only with resume: OUT/config.yaml */
+    const char *const *set; /* overrides "section.key=value", in order */
+    size_t n_set;
+    const char *out; /* run folder, made if absent; NULL: "runs/NAME" after the config file */
+    bool resume;     /* go on from the newest valid checkpoint of `out`; without one, start */
+    bool dry_run;    /* plan only: nothing is computed or written */
+    bfncl_device_options device;
+    bfncl_progress_fn progress;
+    void *user;
+} bfncl_train_options;
+
+typedef struct bfncl_train_result {
+    uint64_t params; /* trained numbers */
+    uint64_t steps;  /* done in all, earlier runs included */
+    uint64_t first_step;
+    double loss; /* last training loss, nats per dimension */
+    double best; /* validation loss of best.safetensors, bits per dimension; NaN: none */
+    uint64_t best_step;
+    double seconds, ms_per_step; /* median over this run, first step excluded */
+    /* the plan (also filled by dry_run), bytes */
+    uint64_t param_bytes, activation_bytes, io_bytes, peak_bytes, budget_bytes;
+    double gflop_per_step;
+    char device[256];
+    char out[1024];
+} bfncl_train_result;
+
+BFNCL_API void bfncl_train_defaults(bfncl_train_options *o);
+/* Trains and writes the run folder: config.yaml, train.jsonl, last.safetensors, best.safetensors, loss.svg. When the
+ * disk is full the old checkpoint stays, a warning is logged and training goes on. *result may be NULL. */
+BFNCL_API bfncl_status bfncl_train(const bfncl_train_options *o, bfncl_train_result *result, bfncl_error *err);
+
+/* The resolved configuration as YAML, with `origins` a comment per value (default, file, option). The caller frees
+ * *text with bfncl_free. `config` NULL: the defaults. */
+BFNCL_API bfncl_status bfncl_config_text(const char *config, const char *const *set, size_t n_set, bool origins,
+                                         char **text, bfncl_error *err);
+/* Documentation of configuration key i: "section.key", type with range, default, help. False past the last. */
+BFNCL_API bool bfncl_config_key(size_t i, const char **name, char type[96], const char **def, const char **help);
+
+/* ---- scoring -------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct bfncl_eval_options {
+    const char *model; /* model file or run folder (then best, else last) */
+    const char *data;  /* NULL: data.test of the config */
+    const char *const *set;
+    size_t n_set;
+    const int64_t *loss_steps; /* 0 = continuous time; NULL: eval.loss_steps */
+    size_t n_loss_steps;
+    int64_t repeats;      /* passes with fresh times and noise; 0: eval.repeats */
+    int64_t limit;        /* only the first examples; 0 = all */
+    int64_t seed;         /* < 0: eval.seed */
+    const char *receiver; /* "joint", "official"; NULL: eval.receiver */
+    const char *weights;  /* "ema", "raw"; NULL: ema */
+    bool baselines;       /* also the untrained network and the per-pixel marginal model */
+    bfncl_device_options device;
+    bfncl_progress_fn progress;
+    void *user;
+} bfncl_eval_options;
+
+/* Per dimension. Standard errors are over examples (their mean over the repeats is one observation). */
+typedef struct bfncl_eval_row {
+    int64_t loss_steps;   /* 0 = continuous time */
+    const char *receiver; /* "joint", "official"; "none" where there is no choice */
+    double nats_per_dim, bits_per_dim, stderr_bits_per_dim;
+    double recon_bits_per_dim, total_bits_per_dim;
+    uint64_t dims, samples, repeats, draws; /* draws: Monte-Carlo draws of noise per example, time and repeat */
+} bfncl_eval_row;
+
+typedef struct bfncl_eval_result {
+    bfncl_eval_row *rows; /* freed by bfncl_eval_result_free */
+    size_t n_rows;
+    double untrained_bits_per_dim, untrained_stderr_bits; /* baselines; NaN: not asked for */
+    double marginal_bits_per_dim, marginal_stderr_bits;   /* NaN: not asked for, or data without classes */
+    char model[1024], data[1024], weights[8], times[24], device[256];
+    uint64_t step; /* of training */
+} bfncl_eval_result;
+
+BFNCL_API void bfncl_eval_defaults(bfncl_eval_options *o);
+BFNCL_API bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, bfncl_error *err);
+BFNCL_API void bfncl_eval_result_free(bfncl_eval_result *result);
+
+/* ---- sampling ------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct bfncl_sample_options {
+    const char *model;
+    const char *const *set;
+    size_t n_set;
+    int64_t n, steps;      /* 0: sample.n, sample.steps */
+    int64_t seed;          /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
+    const char *weights;   /* as for eval */
+    const char *out;       /* .png (a grid), .npy, .safetensors; NULL: MODEL_FOLDER/samples/samples.png */
+    const char *animation; /* .gif of the expected data at every step; NULL: none */
+    bfncl_device_options device;
+    bfncl_progress_fn progress;
+    void *user;
+} bfncl_sample_options;
+
+typedef struct bfncl_sample_result {
+    uint64_t samples, steps;
+    double seconds;
+    char out[1024], device[256];
+} bfncl_sample_result;
+
+BFNCL_API void bfncl_sample_defaults(bfncl_sample_options *o);
+BFNCL_API bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *result, bfncl_error *err);
+
+/* ---- looking at files ----------------------------------------------------------------------------------------------
+ */
+
+/* *json: {"kind","params","tensors":[{"name","shape","dtype"}],"config":{...},...} for a model, checkpoint, tensor
+ * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked. */
+BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
+
+/* ---- a model inside another program --------------------------------------------------------------------------------
+ */
+
+/*
+ *     bfncl_model *m;
+ *     bfncl_error e;
+ *     if (bfncl_model_open("best.safetensors", NULL, &m, &e) != BFNCL_OK) ...
+ *     float *x = malloc(16 * bfncl_model_dims(m) * sizeof *x);
+ *     bfncl_model_sample(m, 0, 16, 100, 1, x, &e);         values in [-1, 1], or class numbers
+ *     bfncl_model_close(m);
+ */
+typedef struct bfncl_model bfncl_model;
+
+/* A model file or a run folder; `device` may be NULL. Uses the averaged weights. One thread at a time per model. */
+BFNCL_API bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *device, bfncl_model **out,
+                                        bfncl_error *err);
+BFNCL_API void bfncl_model_close(bfncl_model *m);
+BFNCL_API void bfncl_model_shape(const bfncl_model *m, uint32_t shape[3]); /* height, width, channels */
+BFNCL_API uint64_t bfncl_model_dims(const bfncl_model *m);
+BFNCL_API uint32_t bfncl_model_classes(const bfncl_model *m); /* 0: the data are values in [-1, 1] */
+/* Samples first .. first + n - 1 of `seed` into out[n, dims]; class numbers as floats for a categorical model. */
+BFNCL_API bfncl_status bfncl_model_sample(bfncl_model *m, uint64_t first, uint64_t n, uint64_t steps, uint64_t seed,
+                                          float *out, bfncl_error *err);
+/* Continuous-time loss plus reconstruction of data[n, dims] (as bfncl_model_sample delivers them), in nats per
+ * dimension, one estimate per example into nats[n], averaged over `repeats` times. */
+BFNCL_API bfncl_status bfncl_model_score(bfncl_model *m, const float *data, uint64_t n, uint64_t repeats, uint64_t seed,
+                                         double *nats, bfncl_error *err);
+
+/* ---- small helpers for programs -------------------------------------------------------------------------------------
+ */
+
+/* Number of edits between two words, case ignored: for "did you mean". */
+BFNCL_API int bfncl_edit_distance(const char *a, const char *b);
+
 #ifdef __cplusplus
 }
 #endif

@@ -36,6 +36,8 @@ bf_kind bf_kind_of_bytes(const void *data, size_t size)
         {"\x1f\x8b", 2, BF_KIND_GZIP},
     };
     const unsigned char *p = data;
+    /* Before the others: a header length may begin like one of them. Lengths that make sense have zeros at the top. */
+    if (size >= 9 && p[8] == '{' && (p[4] | p[5] | p[6] | p[7]) == 0) return BF_KIND_SAFETENSORS;
     for (size_t i = 0; i < BF_COUNT(magic); i++) {
         if (size >= magic[i].size && memcmp(p, magic[i].bytes, magic[i].size) == 0) return magic[i].kind;
     }

@@ -243,6 +243,52 @@ BFNCL_API bfncl_status bfncl_model_score(bfncl_model *m, const float *data, uint
 /* Number of edits between two words, case ignored: for "did you mean". */
 BFNCL_API int bfncl_edit_distance(const char *a, const char *b);
 
+/* ---- devices --------------------------------------------------------------------------------------------------- */
+
+/* One more thing that is known about a device, as text for people ("local memory": "1.0 MiB, global"). */
+typedef struct bfncl_property {
+    const char *name, *value;
+} bfncl_property;
+
+typedef struct bfncl_device_info {
+    int index;            /* in the flat list over all platforms */
+    const char *selector; /* "pocl:0": does not change when another driver is added */
+    const char *name, *platform, *vendor;
+    const char *type; /* "GPU", "ACC", "CPU" */
+    bool usable;
+    const char *reason; /* why it is not usable; "" when it is */
+    bool selected;      /* what the selector given to bfncl_device_list_new means */
+    bool last_choice;   /* correct but slow (simulator, software rasteriser): taken last among its type */
+    uint64_t global_mem_bytes, max_alloc_bytes;
+    unsigned compute_units;
+    const char *opencl_c; /* version of the kernel language, "1.2" */
+    const char *driver;
+    const bfncl_property *properties; /* [n_properties] everything else the engine depends on */
+    size_t n_properties;
+} bfncl_device_info;
+
+typedef struct bfncl_device_list bfncl_device_list;
+
+/* All devices of all platforms; no kernel is built. selector: index, "platform:N", "gpu", "cpu", "acc", "auto", or part
+ * of "platform device vendor" in any case; NULL: $BFNCL_DEVICE, else auto. A selector that names nothing is no error
+ * here: no device is `selected` and bfncl_device_list_choice says why. The strings live as long as the list. Sets
+ * POCL_CACHE_DIR in the environment of the process when it is not set. */
+BFNCL_API bfncl_status bfncl_device_list_new(const char *selector, bfncl_device_list **list, bfncl_error *err);
+BFNCL_API void bfncl_device_list_free(bfncl_device_list *list);
+BFNCL_API size_t bfncl_device_list_count(const bfncl_device_list *list);
+BFNCL_API const bfncl_device_info *bfncl_device_list_get(const bfncl_device_list *list, size_t index);
+
+/* One line: which device is selected and why, or why none is. */
+BFNCL_API const char *bfncl_device_list_choice(const bfncl_device_list *list);
+
+/* Several lines for a machine without a usable device: what was searched, what each driver file gave, what to install.
+ * "" when there is a usable device. */
+BFNCL_API const char *bfncl_device_list_explain(const bfncl_device_list *list);
+
+/* The selector that counts: `option` (command line), else $BFNCL_DEVICE, else `config`, else "auto"; NULL and "" are
+ * absent. *from (may be NULL) receives who decided. */
+BFNCL_API const char *bfncl_device_choice(const char *option, const char *config, const char **from);
+
 #ifdef __cplusplus
 }
 #endif

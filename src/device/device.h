@@ -25,8 +25,12 @@ typedef struct bf_ctx_options {
     bf_gemm_choice gemm;
     const char *kernel_dir; /* NULL: the embedded kernels */
     uint64_t memory_limit;  /* bytes; 0: what the device allows */
-    bool profile;
+    bool profile;           /* time every command: bf_ctx_profile */
+    bool sync;              /* wait for every command, so that a failing one is named */
 } bf_ctx_options;
+
+/* Symbolic name of an OpenCL code, "CL_OUT_OF_RESOURCES"; never NULL. */
+const char *bf_cl_name(int code);
 
 bf_status bf_ctx_open(const bf_ctx_options *options, bf_ctx **out, bf_err *err);
 void bf_ctx_close(bf_ctx *ctx);
@@ -43,6 +47,17 @@ uint64_t bf_ctx_budget(const bf_ctx *ctx);    /* bytes the engine may hold in al
 uint64_t bf_ctx_used(const bf_ctx *ctx);
 uint64_t bf_ctx_peak(const bf_ctx *ctx);
 double bf_ctx_compile_seconds(const bf_ctx *ctx); /* spent building programs so far */
+
+/* Spent in runs of commands that had never run before, start to finish: some drivers (POCL) make machine code there. */
+double bf_ctx_first_run_seconds(const bf_ctx *ctx);
+
+/* Time of all runs of one kernel so far; needs options.profile. Strings live as long as the context. */
+typedef struct bf_profile_row {
+    const char *file, *kernel, *defines; /* copies and fills: file "" */
+    uint64_t runs;
+    double seconds;
+} bf_profile_row;
+size_t bf_ctx_profile(const bf_ctx *ctx, const bf_profile_row **rows);
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,244 @@
+/* What lies outside OpenCL: folders, host memory, driver files. */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/size.h"
+#include "device/cl.h"
+
+#define MIN_CACHE_BYTES (UINT64_C(64) << 20) /* POCL ends the process when its cache meets a full disk */
+
+/* ---- folders --------------------------------------------------------------------------------------------------- */
+
+static char cache_dir[512]; /* "" = none */
+static pthread_once_t prepare_once = PTHREAD_ONCE_INIT;
+
+static bool make_dirs(const char *path)
+{
+    char part[600];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *p = part + 1; *p != '\0'; p++) {
+        if (*p != '/') continue;
+        *p = '\0';
+        mkdir(part, 0700); /* whether it worked shows below */
+        *p = '/';
+    }
+    mkdir(part, 0700);
+    return access(part, W_OK | X_OK) == 0;
+}
+
+/* Really writes a file: permission bits and mount options lie. */
+static bool can_write(const char *dir)
+{
+    char path[700];
+    struct statvfs fs;
+    int fd;
+    bool ok;
+    if (!make_dirs(dir)) return false;
+    if (statvfs(dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < MIN_CACHE_BYTES) return false;
+    snprintf(path, sizeof path, "%s/.probe-XXXXXX", dir);
+    fd = mkstemp(path);
+    if (fd < 0) return false;
+    ok = write(fd, "x", 1) == 1;
+    ok = close(fd) == 0 && ok;
+    unlink(path);
+    return ok;
+}
+
+static void choose_cache_dir(void)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *tmp = getenv("TMPDIR");
+    char path[4][512] = {"", "", "", ""};
+    if (xdg != NULL && xdg[0] == '/') snprintf(path[0], sizeof path[0], "%.450s/bfncl", xdg);
+    if (home != NULL && home[0] == '/') snprintf(path[1], sizeof path[1], "%.450s/.cache/bfncl", home);
+    if (tmp != NULL && tmp[0] == '/') snprintf(path[2], sizeof path[2], "%.450s/bfncl-%ld", tmp, (long)getuid());
+    snprintf(path[3], sizeof path[3], "/tmp/bfncl-%ld", (long)getuid());
+    for (size_t i = 0; i < BF_COUNT(path); i++) {
+        if (path[i][0] != '\0' && can_write(path[i])) {
+            memcpy(cache_dir, path[i], sizeof cache_dir);
+            return;
+        }
+    }
+}
+
+static void prepare(void)
+{
+    char pocl[600];
+    choose_cache_dir();
+    if (getenv("POCL_CACHE_DIR") == NULL && cache_dir[0] != '\0') {
+        snprintf(pocl, sizeof pocl, "%s/pocl", cache_dir);
+        if (can_write(pocl)) setenv("POCL_CACHE_DIR", pocl, 0);
+    }
+}
+
+void bf_cl_prepare(void)
+{
+    pthread_once(&prepare_once, prepare);
+}
+
+const char *bf_cache_dir(void)
+{
+    bf_cl_prepare();
+    return cache_dir[0] != '\0' ? cache_dir : NULL;
+}
+
+/* ---- host memory ----------------------------------------------------------------------------------------------- */
+
+/* The number behind `key` in a file of "key value" lines, in bytes when the line ends in kB. */
+static bool read_number(const char *path, const char *key, uint64_t *out)
+{
+    FILE *f = fopen(path, "r");
+    char line[256];
+    bool found = false;
+    if (f == NULL) return false;
+    while (!found && fgets(line, sizeof line, f) != NULL) {
+        const size_t n = strlen(key);
+        unsigned long long v;
+        if (strncmp(line, key, n) != 0 || sscanf(line + n, " %llu", &v) != 1) continue;
+        *out = strstr(line, " kB") != NULL ? (uint64_t)v << 10 : (uint64_t)v;
+        found = true;
+    }
+    fclose(f);
+    return found;
+}
+
+/* What a limit leaves over what is used. */
+static uint64_t left(uint64_t limit, uint64_t used)
+{
+    return limit > used ? limit - used : 0;
+}
+
+static uint64_t group_available(void)
+{
+    uint64_t limit, used, cached = 0;
+    if (read_number("/sys/fs/cgroup/memory.max", "", &limit) &&
+        read_number("/sys/fs/cgroup/memory.current", "", &used)) {
+        read_number("/sys/fs/cgroup/memory.stat", "inactive_file ", &cached);
+        return left(limit, left(used, cached));
+    }
+    if (read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "", &limit) &&
+        read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes", "", &used)) {
+        read_number("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file ", &cached);
+        return left(limit, left(used, cached));
+    }
+    return UINT64_MAX;
+}
+
+uint64_t bf_host_available(void)
+{
+    uint64_t least = group_available(), value;
+    struct rlimit r;
+    if (read_number("/proc/meminfo", "MemAvailable:", &value)) least = BF_MIN(least, value);
+    if (getrlimit(RLIMIT_AS, &r) == 0 && r.rlim_cur != RLIM_INFINITY &&
+        read_number("/proc/self/status", "VmSize:", &value)) {
+        least = BF_MIN(least, left((uint64_t)r.rlim_cur, value));
+    }
+    if (getrlimit(RLIMIT_DATA, &r) == 0 && r.rlim_cur != RLIM_INFINITY &&
+        read_number("/proc/self/status", "VmData:", &value)) {
+        least = BF_MIN(least, left((uint64_t)r.rlim_cur, value));
+    }
+    return least;
+}
+
+/* ---- driver files ---------------------------------------------------------------------------------------------- */
+
+static void try_library(const char *label, const char *library, char *text, size_t size)
+{
+    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        bf_append(text, size, "  %s: %s\n", label, dlerror());
+        return;
+    }
+    if (dlsym(handle, "clIcdGetPlatformIDsKHR") == NULL && dlsym(handle, "clGetExtensionFunctionAddress") == NULL) {
+        bf_append(text, size, "  %s: %s loads but is not an OpenCL driver\n", label, library);
+    } else {
+        bf_append(text, size, "  %s: %s loads\n", label, library);
+    }
+    dlclose(handle);
+}
+
+static void try_icd(const char *path, char *text, size_t size)
+{
+    char line[512] = "";
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        bf_append(text, size, "  %s: cannot be read\n", path);
+        return;
+    }
+    if (fgets(line, sizeof line, f) == NULL) line[0] = '\0';
+    fclose(f);
+    line[strcspn(line, "\r\n")] = '\0';
+    for (char *p = line; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e) line[0] = '\0';
+    }
+    if (line[0] == '\0') {
+        bf_append(text, size, "  %s: does not name a library\n", path);
+    } else {
+        try_library(path, line, text, size);
+    }
+}
+
+/* Tries every .icd file of a folder; the number of them. */
+static size_t try_folder(const char *dir, char *text, size_t size)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    size_t n = 0;
+    if (d == NULL) {
+        bf_append(text, size, "  %s: no such folder\n", dir);
+        return 0;
+    }
+    while ((e = readdir(d)) != NULL) {
+        const size_t len = strlen(e->d_name);
+        char path[1024];
+        if (len < 5 || strcmp(e->d_name + len - 4, ".icd") != 0) continue;
+        snprintf(path, sizeof path, "%.600s/%.300s", dir, e->d_name);
+        try_icd(path, text, size);
+        n++;
+    }
+    closedir(d);
+    if (n == 0) bf_append(text, size, "  %s: no .icd file in this folder\n", dir);
+    return n;
+}
+
+void bf_explain_drivers(char *text, size_t size)
+{
+    static const char standard[] = "/etc/OpenCL/vendors";
+    const char *vendors = getenv("OCL_ICD_VENDORS"), *vendor_path = getenv("OPENCL_VENDOR_PATH");
+    const char *from = "OCL_ICD_VENDORS", *dir = vendors;
+    char path[700];
+    struct stat s;
+    if (dir == NULL || dir[0] == '\0') {
+        from = "OPENCL_VENDOR_PATH";
+        dir = vendor_path;
+    }
+    if (dir == NULL || dir[0] == '\0') {
+        from = NULL;
+        dir = standard;
+    }
+    bf_append(text, size, "searched: %s%s%s\n", from ? from : "", from ? "=" : "", dir);
+    if (strchr(dir, '/') == NULL && strlen(dir) > 4 && strcmp(dir + strlen(dir) - 4, ".icd") == 0) {
+        snprintf(path, sizeof path, "%s/%.500s", standard, dir);
+        try_icd(path, text, size);
+    } else if (stat(dir, &s) == 0 && S_ISREG(s.st_mode)) {
+        if (strlen(dir) > 4 && strcmp(dir + strlen(dir) - 4, ".icd") == 0) {
+            try_icd(dir, text, size);
+        } else {
+            try_library("driver", dir, text, size);
+        }
+    } else {
+        try_folder(dir, text, size);
+    }
+    bf_append(text, size,
+              "install: a driver for your GPU from its maker, or for the processor: apt-get install pocl-opencl-icd "
+              "(Fedora: pocl, Arch: pocl)\n"
+              "in a container both the .icd file and the device nodes (/dev/dri, /dev/kfd, /dev/nvidia*) must be "
+              "visible inside\n");
+}

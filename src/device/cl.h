@@ -6,6 +6,7 @@
 
 #include <CL/cl.h>
 
+#include "base/clock.h"
 #include "device/device.h"
 
 /* ---- errors ---------------------------------------------------------------------------------------------------- */
@@ -22,8 +23,6 @@ bf_status bf_cl_fail(bf_err *err, cl_int code, const char *fmt, ...) BF_PRINTF(3
             goto out;                                                                                                  \
         }                                                                                                              \
     } while (0)
-
-double bf_seconds(void); /* monotonic clock */
 
 /* ---- environment (env.c) --------------------------------------------------------------------------------------- */
 

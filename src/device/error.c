@@ -1,7 +1,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/size.h"
 #include "device/cl.h"
@@ -115,11 +114,4 @@ void bf_append(char *text, size_t size, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text + used, size - used, fmt, ap);
     va_end(ap);
-}
-
-double bf_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }

@@ -1,0 +1,154 @@
+/*
+ * The program. Everything a user can type is described once, in the two tables of options.c (commands and options);
+ * the parser, --help, the manual page and the shell completions are all derived from them. What a command computes
+ * comes from the library through bfncl.h alone.
+ *
+ * Results go to stdout; messages, progress and errors go to stderr (term.h).
+ */
+#ifndef BF_CLI_CLI_H
+#define BF_CLI_CLI_H
+
+#include <bfncl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ---- the tables (options.c) ---------------------------------------------------------------------------------------
+ */
+
+/* Who takes an option: a set of commands. CLI_PROGRAM is `bfncl` without a command. */
+enum {
+    CLI_TRAIN = 1 << 0,
+    CLI_EVAL = 1 << 1,
+    CLI_SAMPLE = 1 << 2,
+    CLI_INFO = 1 << 3,
+    CLI_VERIFY = 1 << 4,
+    CLI_BENCH = 1 << 5,
+    CLI_HELP = 1 << 6,
+    CLI_PROGRAM = 1 << 7,
+    CLI_COMPUTE = CLI_TRAIN | CLI_EVAL | CLI_SAMPLE | CLI_VERIFY | CLI_BENCH,
+    CLI_ALL = CLI_COMPUTE | CLI_INFO | CLI_HELP | CLI_PROGRAM
+};
+
+typedef enum cli_option_id {
+    OPT_OUT,
+    OPT_RESUME,
+    OPT_STEPS,
+    OPT_SEED,
+    OPT_SET,
+    OPT_DRY_RUN,
+    OPT_PRINT_CONFIG,
+    OPT_DATA,
+    OPT_LOSS_STEPS,
+    OPT_RECEIVER,
+    OPT_REPEATS,
+    OPT_LIMIT,
+    OPT_WEIGHTS,
+    OPT_BASELINES,
+    OPT_N,
+    OPT_OUTPUT,
+    OPT_TRAJECTORY,
+    OPT_SHAPE,
+    OPT_DEVICE,
+    OPT_GEMM,
+    OPT_MEMORY,
+    OPT_KERNEL_DIR,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_VERBOSE,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_MAN,
+    OPT_COMPLETION,
+    OPT_COUNT
+} cli_option_id;
+
+/* How the argument of an option is checked. */
+typedef enum cli_type {
+    CLI_FLAG,      /* no argument */
+    CLI_TEXT,      /* anything but the empty string */
+    CLI_PATH,      /* the same; completed as a file name */
+    CLI_DIRECTORY, /* the same; completed as a folder */
+    CLI_INTEGER,   /* min .. max */
+    CLI_SIZE,      /* bytes: 512MiB, 2G, 1000000 */
+    CLI_CHOICE,    /* one of the words in `choices` */
+    CLI_STEPS_LIST /* inf|N,... : step counts, inf = continuous time */
+} cli_type;
+
+typedef struct cli_option {
+    const char *name; /* long name without the dashes; NULL: only the letter exists */
+    char letter;      /* 0: none */
+    cli_type type;
+    bool repeats;         /* may be given more than once: every value counts */
+    const char *argument; /* name of the argument in the help; NULL for a flag */
+    const char *choices;  /* CLI_CHOICE: words separated by '|' */
+    double min, max;      /* CLI_INTEGER */
+    unsigned commands;
+    const char *key;   /* train: shorthand for `--set KEY=VALUE`; NULL: none */
+    const char *def;   /* default as shown; NULL: none worth showing */
+    const char *group; /* heading in the help */
+    const char *help;  /* one line */
+    const char *text;  /* paragraph of the manual */
+} cli_option;
+
+/* By cli_option_id. */
+extern const cli_option cli_options[OPT_COUNT];
+
+typedef struct cli_args cli_args;
+
+typedef struct cli_command {
+    const char *name;
+    unsigned bit;
+    const char *operands;          /* synopsis after the name: "CONFIG", "[PATH...]" */
+    int min_operands;              /* how many it needs ... */
+    int max_operands;              /* ... and takes; -1: any number */
+    const char *help;              /* one line */
+    const char *text;              /* paragraph of the manual */
+    const char *examples[4];       /* that work, NULL-terminated */
+    int (*run)(const cli_args *a); /* returns the exit code */
+} cli_command;
+
+extern const cli_command cli_commands[];
+extern const size_t cli_command_count;
+
+/* NULL when there is none of that name. */
+const cli_command *cli_find_command(const char *name);
+
+/* The exit codes with their meaning, for the manual; text NULL ends the table. */
+typedef struct cli_exit_code {
+    int code;
+    const char *text;
+} cli_exit_code;
+extern const cli_exit_code cli_exit_codes[];
+
+/* ---- parsed command line (parse.c) --------------------------------------------------------------------------------
+ */
+
+/* What was given for one option. Texts point into argv. */
+typedef struct cli_value {
+    size_t count;      /* times given; 0: not at all */
+    const char *text;  /* last value */
+    const char **list; /* all values of an option that repeats */
+    int64_t number;    /* last value of CLI_INTEGER and CLI_SIZE */
+} cli_value;
+
+struct cli_args {
+    const cli_command *command; /* NULL: program without a command */
+    cli_value value[OPT_COUNT];
+    const char **operands;
+    size_t n_operands;
+    int64_t *loss_steps; /* OPT_LOSS_STEPS, 0 = continuous time */
+    size_t n_loss_steps;
+};
+
+/* Parses argv[1..]. Returns 0, or exit code 2 after it has said what is wrong. Free with cli_args_free either way. */
+int cli_parse(int argc, char **argv, cli_args *a);
+void cli_args_free(cli_args *a);
+
+static inline bool cli_given(const cli_args *a, cli_option_id id)
+{
+    return a->value[id].count > 0;
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* The commands: each takes a parsed command line, prints its results on stdout and returns the exit code. */
+#ifndef BF_CLI_COMMANDS_H
+#define BF_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+int cli_train(const cli_args *a);
+int cli_eval(const cli_args *a);
+int cli_sample(const cli_args *a);
+int cli_info(const cli_args *a);
+int cli_verify(const cli_args *a);
+int cli_bench(const cli_args *a);
+int cli_help(const cli_args *a);
+
+/* --device list. */
+int cli_devices(const cli_args *a);
+
+#endif

@@ -51,9 +51,9 @@ static bf_status parse_shape(const char *file, const json_t *shape, bf_st_tensor
     bf_status st = BF_OK;
     quoted q = quote(t->name);
     BF_CHECK(json_is_array(shape), BF_FILE, "%s: tensor \"%s\": \"shape\" is missing or no list", file, q.text);
-    BF_CHECK(json_array_size(shape) <= BF_MAX_DIMS, BF_FILE,
+    BF_CHECK(json_array_size(shape) <= BF_FILE_DIMS, BF_FILE,
              "%s: tensor \"%s\": %zu dimensions, at most %d are accepted", file, q.text, json_array_size(shape),
-             BF_MAX_DIMS);
+             BF_FILE_DIMS);
     t->ndim = (int)json_array_size(shape);
     t->count = 1;
     for (int i = 0; i < t->ndim; i++) {

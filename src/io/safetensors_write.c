@@ -31,7 +31,7 @@ static bf_status add_item(json_t *root, const bf_st_item *item, uint64_t *at, co
     bf_status st = BF_OK;
     json_t *entry = json_object(), *shape = json_array();
     uint64_t bytes = bf_dtype_size(item->dtype), end = 0;
-    bool fits = item->ndim >= 0 && item->ndim <= BF_MAX_DIMS && strlen(item->name) <= BF_ST_MAX_NAME;
+    bool fits = item->ndim >= 0 && item->ndim <= BF_FILE_DIMS && strlen(item->name) <= BF_ST_MAX_NAME;
     for (int i = 0; fits && i < item->ndim; i++) {
         fits = bf_mul_u64(bytes, item->dims[i], &bytes) && item->dims[i] <= INT64_MAX &&
                json_array_append_new(shape, json_integer((json_int_t)item->dims[i])) == 0;

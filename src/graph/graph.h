@@ -89,6 +89,11 @@ typedef struct bf_node_def {
     bf_status (*grad)(bf_graph *g, const bf_node *n, bf_err *err);
     uint64_t (*workspace)(const bf_graph *g, const bf_node *n); /* bytes; NULL: none */
     bf_status (*emit)(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err);
+    double (*flops)(const bf_graph *g, const bf_node *n); /* NULL: not worth counting */
+    /* 1 + index of an input that out[0] may overwrite (elementwise kernels where each item reads before it writes);
+     * 0: none. The planner does so when that input dies here. */
+    int inplace;
+    bool has_effect; /* never dropped as dead */
 } bf_node_def;
 
 struct bf_node {
@@ -97,8 +102,7 @@ struct bf_node {
     bf_tid out[BF_NODE_OUT];
     bool acc[BF_NODE_OUT]; /* out[i] is added to, not overwritten */
     bf_tid workspace;
-    void *attr;      /* def->attr_size bytes, owned by the graph */
-    bool has_effect; /* never dropped as dead */
+    void *attr; /* def->attr_size bytes, owned by the graph */
 };
 
 /* A new tensor that lives only inside a run. */
@@ -137,6 +141,8 @@ typedef struct bf_plan {
 /* Drops dead nodes and places tensors. `allocate` false: only the numbers (--dry-run). Fails with a sentence when the
  * plan does not fit the device, saying by how much and what to lower. */
 bf_status bf_graph_plan(bf_graph *g, bool allocate, bf_plan *plan, bf_err *err);
+/* The plan as text, one call per line: totals, arenas, largest tensors, where the peak is. After bf_graph_plan. */
+void bf_graph_report(const bf_graph *g, void (*line)(void *user, const char *text), void *user);
 bf_status bf_graph_emit(bf_graph *g, bf_cmds *c, bf_err *err);
 bf_status bf_graph_set_step(bf_graph *g, const uint32_t words[BF_STEP_WORDS], bf_err *err); /* enqueued; copied first */
 

@@ -1,0 +1,87 @@
+/* What the files of src/graph share: the tables behind a graph. Tests use it to look at the plan. */
+#ifndef BF_GRAPH_INTERNAL_H
+#define BF_GRAPH_INTERNAL_H
+
+#include "graph/graph.h"
+
+typedef enum bf_tensor_kind {
+    BF_T_TEMP,  /* lives from its first writer to its last reader, unless kept */
+    BF_T_INPUT, /* written by the host */
+    BF_T_CONST,
+    BF_T_PARAM,      /* in the store */
+    BF_T_PARAM_GRAD, /* in the store, BF_SET_GRAD */
+    BF_T_WORKSPACE
+} bf_tensor_kind;
+
+#define BF_NO_PLACE (-1)
+
+typedef struct bf_tensor {
+    char *name; /* owned, NULL when unnamed */
+    bf_tensor_kind kind;
+    int ndim;
+    uint64_t dims[BF_MAX_DIMS];
+    uint64_t numel;
+    int param;   /* PARAM, PARAM_GRAD: index in the store */
+    bf_tid root; /* the tensor whose memory this is: itself, or what a view looks at */
+    bool keep, want_grad;
+    float *data; /* CONST: owned */
+    /* backward */
+    bool needs_grad;
+    bf_tid grad;
+    int holders; /* of a root: how many tensors have their unfinished gradient here (backward.c) */
+    /* plan, of a root: live nodes first..last (numbered without the dead) */
+    bool needed;
+    int first, last;
+    int arena; /* index in bf_graph.arena, BF_NO_PLACE before the plan or without memory */
+    uint64_t off, bytes;
+} bf_tensor;
+
+typedef struct bf_arena {
+    uint64_t bytes;
+    bool io; /* inputs, constants, kept tensors; else shared by liveness */
+    bf_buf *buf;
+} bf_arena;
+
+#define BF_STEP_RING 64
+
+struct bf_graph {
+    bf_ctx *ctx;
+    bf_params *params;
+    bf_graph_options options;
+    bf_status status; /* first failure */
+    bf_err err;
+    bf_tensor *tensor;
+    int tensors, tensor_capacity;
+    bf_node *node;
+    bool *live;
+    int nodes, node_capacity;
+    int forward_nodes; /* those in front of the derived ones; -1 before backward */
+    int dropouts;
+    bf_arena *arena;
+    int arenas;
+    bool planned;
+    bf_plan plan;
+    int peak_node;       /* where most bytes are alive */
+    uint64_t live_bytes; /* alive there */
+    bf_tid step;
+    uint32_t step_words[BF_STEP_RING][BF_STEP_WORDS]; /* stay untouched until the queue has taken them */
+    int step_slot;
+};
+
+/* Sets the sticky error (only the first one is kept) and returns BF_NONE. */
+bf_tid bf_graph_stick(bf_graph *g, bf_status status, const char *fmt, ...) BF_PRINTF(3, 4);
+bf_tensor *bf_graph_at(const bf_graph *g, bf_tid t);
+bf_tensor *bf_graph_root(const bf_graph *g, bf_tid t);
+/* Another shape for the same memory. */
+bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims);
+bf_tid bf_graph_param_grad(bf_graph *g, bf_tid param);
+
+/* Appended by several gradient rules: y (+)= a; sum over the middle axis (see bf_sum_mid). */
+void bf_graph_copy_node(bf_graph *g, bf_tid y, bool acc, bf_tid a);
+void bf_graph_sum_mid(bf_graph *g, bf_tid out, bool acc, bf_tid x, uint64_t outer, uint64_t mid, uint64_t inner);
+void bf_graph_fill_node(bf_graph *g, bf_tid y, float value);
+
+/* A dimension or product as the int that ops take; sticks an error when it does not fit. */
+int bf_graph_int(bf_graph *g, uint64_t n, const char *what);
+
+#endif

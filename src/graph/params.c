@@ -1,0 +1,406 @@
+#include "graph/params.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/philox.h"
+#include "base/size.h"
+
+/* Which arenas a parameter lives in: the optimiser walks the first two kinds, buffers exist in BF_SET_VALUE alone. */
+enum group { GROUP_DECAY, GROUP_PLAIN, GROUP_BUFFER, GROUP_COUNT };
+
+typedef struct param {
+    bf_param_spec spec; /* name and data owned */
+    uint64_t numel;
+    int arena;
+    uint64_t off; /* bytes inside the arena */
+} param;
+
+typedef struct arena {
+    enum group group;
+    uint64_t bytes;
+    bf_buf *buf[BF_SET_COUNT];
+} arena;
+
+struct bf_params {
+    bf_ctx *ctx;
+    param *param;
+    int count, capacity;
+    arena *arena;
+    int arenas;
+    bf_param_range *range;
+    int ranges;
+    bool allocated;
+};
+
+static enum group group_of(const param *p)
+{
+    if (p->spec.buffer) return GROUP_BUFFER;
+    return p->spec.decay ? GROUP_DECAY : GROUP_PLAIN;
+}
+
+bf_status bf_params_new(bf_ctx *ctx, bf_params **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_params *p = NULL;
+
+    BF_NEW(p, 1);
+    p->ctx = ctx;
+    *out = p;
+out:
+    return st;
+}
+
+void bf_params_free(bf_params *p)
+{
+    if (!p) return;
+    for (int i = 0; i < p->count; i++) {
+        free((char *)p->param[i].spec.name);
+        free((float *)p->param[i].spec.data);
+    }
+    for (int i = 0; i < p->arenas; i++)
+        for (int s = 0; s < BF_SET_COUNT; s++) bf_buf_free(p->arena[i].buf[s]);
+    free(p->param);
+    free(p->arena);
+    free(p->range);
+    free(p);
+}
+
+/* ---- registration ------------------------------------------------------------------------------------------------ */
+
+static bf_status check_spec(const bf_param_spec *s, uint64_t *numel, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint64_t n = 1, bytes;
+
+    BF_CHECK(s->ndim >= 1 && s->ndim <= 6, BF_USAGE, "parameter '%s' has %d dimensions, 1 to 6 are possible", s->name,
+             s->ndim);
+    for (int i = 0; i < s->ndim; i++)
+        BF_CHECK(s->dims[i] > 0 && bf_mul_u64(n, s->dims[i], &n), BF_USAGE,
+                 "parameter '%s' has an impossible size in dimension %d", s->name, i);
+    BF_CHECK(bf_mul_u64(n, sizeof(float), &bytes) && n <= UINT32_MAX, BF_USAGE, "parameter '%s' is too large", s->name);
+    if (s->layout == BF_LAYOUT_CONV)
+        BF_CHECK(s->ndim == 4 && s->dims[2] == s->dims[3], BF_USAGE, "parameter '%s' is not a square convolution",
+                 s->name);
+    *numel = n;
+out:
+    return st;
+}
+
+static bool same_shape(const bf_param_spec *a, const bf_param_spec *b)
+{
+    return a->ndim == b->ndim && a->layout == b->layout && a->buffer == b->buffer &&
+           memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof a->dims[0]) == 0;
+}
+
+static bf_status grow(bf_params *p, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    if (p->count == p->capacity) {
+        int capacity = p->capacity ? 2 * p->capacity : 64;
+        param *more = realloc(p->param, (size_t)capacity * sizeof *more);
+        BF_CHECK(more, BF_RUNTIME, "out of memory for the list of parameters");
+        p->param = more;
+        p->capacity = capacity;
+    }
+out:
+    return st;
+}
+
+bf_status bf_params_add(bf_params *p, const bf_param_spec *spec, int *index, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char *name = NULL;
+    float *data = NULL;
+    uint64_t numel;
+    int have = bf_params_find(p, spec->name);
+
+    if (have >= 0) {
+        BF_CHECK(same_shape(&p->param[have].spec, spec), BF_USAGE, "parameter '%s' is used with two different shapes",
+                 spec->name);
+        *index = have;
+        return BF_OK;
+    }
+    BF_CHECK(!p->allocated, BF_USAGE, "parameter '%s' is not part of the model that is in memory", spec->name);
+    BF_TRY(check_spec(spec, &numel, err));
+    BF_TRY(grow(p, err));
+    BF_NEW(name, strlen(spec->name) + 1);
+    memcpy(name, spec->name, strlen(spec->name) + 1);
+    if (spec->data) {
+        BF_NEW(data, numel);
+        memcpy(data, spec->data, (size_t)numel * sizeof *data);
+    }
+    p->param[p->count] = (param){.spec = *spec, .numel = numel, .arena = -1};
+    p->param[p->count].spec.name = name;
+    p->param[p->count].spec.data = data;
+    *index = p->count++;
+    return BF_OK;
+out:
+    free(name);
+    free(data);
+    return st;
+}
+
+int bf_params_count(const bf_params *p)
+{
+    return p->count;
+}
+
+const bf_param_spec *bf_params_spec(const bf_params *p, int index)
+{
+    return &p->param[index].spec;
+}
+
+int bf_params_find(const bf_params *p, const char *name)
+{
+    for (int i = 0; i < p->count; i++)
+        if (strcmp(p->param[i].spec.name, name) == 0) return i;
+    return -1;
+}
+
+uint64_t bf_params_numel(const bf_params *p)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < p->count; i++)
+        if (!p->param[i].spec.buffer) n += p->param[i].numel;
+    return n;
+}
+
+/* ---- placement --------------------------------------------------------------------------------------------------- */
+
+/* Walks the parameters group by group in order of registration and gives each the next aligned place; a new arena
+ * starts where the largest allocation of the device would be exceeded. bytes[group] are the sizes found, *arenas the
+ * number of arenas; the places themselves go to `w` (= p, or NULL when only the sizes are wanted). A parameter that is larger than any arena gets one of its own
+ * (allocation then fails with the device's sentence). */
+static void place(const bf_params *p, bf_params *w, uint64_t bytes[GROUP_COUNT], int *arenas)
+{
+    const uint64_t align = bf_ctx_align(p->ctx), limit = bf_ctx_max_alloc(p->ctx) / align * align;
+    int n = 0;
+
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        uint64_t at = 0;
+
+        bytes[g] = 0;
+        for (int i = 0; i < p->count; i++) {
+            const param *q = &p->param[i];
+            if ((int)group_of(q) != g) continue;
+            uint64_t size = bf_round_up(q->numel * sizeof(float), align);
+            if (bytes[g] == 0 || at + size > limit) {
+                at = 0;
+                n++;
+            }
+            if (w) {
+                w->param[i].arena = n - 1;
+                w->param[i].off = at;
+                w->arena[n - 1].group = (enum group)g;
+                w->arena[n - 1].bytes = at + size;
+            }
+            at += size;
+            bytes[g] += size;
+        }
+    }
+    *arenas = n;
+}
+
+uint64_t bf_params_bytes(const bf_params *p, unsigned sets)
+{
+    uint64_t bytes[GROUP_COUNT], total = 0;
+    int arenas;
+
+    place(p, NULL, bytes, &arenas);
+    for (int s = 0; s < BF_SET_COUNT; s++)
+        if (sets & (1u << s)) total += bytes[GROUP_DECAY] + bytes[GROUP_PLAIN];
+    return total + bytes[GROUP_BUFFER];
+}
+
+static const char *const SET_NAMES[BF_SET_COUNT] = {"weights", "gradients", "first moments", "second moments",
+                                                    "averaged weights"};
+
+static bf_status zero_arenas(bf_params *p, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_cmds *c = NULL;
+
+    BF_TRY(bf_cmds_new(p->ctx, &c, err));
+    for (int i = 0; i < p->arenas; i++)
+        for (int s = 0; s < BF_SET_COUNT; s++)
+            if (p->arena[i].buf[s])
+                BF_TRY(bf_cmds_fill(c, (bf_mem){p->arena[i].buf[s], 0}, 0, p->arena[i].bytes, err));
+    BF_TRY(bf_cmds_run(c, err));
+    BF_TRY(bf_finish(p->ctx, err));
+out:
+    bf_cmds_free(c);
+    return st;
+}
+
+static bf_status make_ranges(bf_params *p, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    BF_NEW(p->range, p->arenas + 1);
+    for (int i = 0; i < p->arenas; i++) {
+        const arena *a = &p->arena[i];
+        if (a->group == GROUP_BUFFER) continue;
+        bf_param_range *r = &p->range[p->ranges++];
+        for (int s = 0; s < BF_SET_COUNT; s++) r->mem[s] = (bf_mem){a->buf[s], 0};
+        r->count = a->bytes / sizeof(float);
+        r->decay = a->group == GROUP_DECAY;
+    }
+out:
+    return st;
+}
+
+bf_status bf_params_alloc(bf_params *p, unsigned sets, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint64_t bytes[GROUP_COUNT];
+    int arenas;
+
+    BF_CHECK(!p->allocated, BF_USAGE, "the parameters are already in memory");
+    BF_CHECK(sets & (1u << BF_SET_VALUE), BF_USAGE, "parameters need a set of values");
+    place(p, NULL, bytes, &arenas);
+    BF_NEW(p->arena, arenas + 1);
+    p->arenas = arenas;
+    place(p, p, bytes, &arenas);
+    for (int i = 0; i < p->arenas; i++)
+        for (int s = 0; s < BF_SET_COUNT; s++) {
+            if (!(sets & (1u << s)) || (p->arena[i].group == GROUP_BUFFER && s != BF_SET_VALUE)) continue;
+            BF_TRY(bf_buf_new(p->ctx, p->arena[i].bytes, SET_NAMES[s], &p->arena[i].buf[s], err));
+        }
+    BF_TRY(zero_arenas(p, err));
+    BF_TRY(make_ranges(p, err));
+    p->allocated = true;
+    for (int i = 0; i < p->count; i++)
+        if (p->param[i].spec.data) BF_TRY(bf_params_set(p, BF_SET_VALUE, i, p->param[i].spec.data, err));
+out:
+    return st;
+}
+
+bool bf_params_allocated(const bf_params *p)
+{
+    return p->allocated;
+}
+
+bf_mem bf_params_mem(const bf_params *p, bf_param_set set, int index)
+{
+    const param *q = &p->param[index];
+
+    if (!p->allocated) return BF_MEM_NONE;
+    if (q->spec.buffer && set == BF_SET_EMA) set = BF_SET_VALUE;
+    bf_buf *buf = p->arena[q->arena].buf[set];
+    return buf ? (bf_mem){buf, q->off} : BF_MEM_NONE;
+}
+
+int bf_params_ranges(const bf_params *p, const bf_param_range **ranges)
+{
+    *ranges = p->range;
+    return p->ranges;
+}
+
+/* ---- host transfers ---------------------------------------------------------------------------------------------- */
+
+/* [Co,Ci,taps] <-> [taps,Ci,Co]: the convolution kernels read the output channels of one tap and input channel as a
+ * vector. */
+static void conv_layout(const bf_param_spec *s, bool to_device, float *dst, const float *src)
+{
+    const size_t co = s->dims[0], ci = s->dims[1], taps = s->dims[2] * s->dims[3];
+
+    for (size_t o = 0; o < co; o++)
+        for (size_t i = 0; i < ci; i++)
+            for (size_t t = 0; t < taps; t++) {
+                size_t file = (o * ci + i) * taps + t, device = (t * ci + i) * co + o;
+                if (to_device)
+                    dst[device] = src[file];
+                else
+                    dst[file] = src[device];
+            }
+}
+
+bf_status bf_params_set(bf_params *p, bf_param_set set, int index, const float *data, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const param *q = &p->param[index];
+    const size_t bytes = (size_t)q->numel * sizeof(float);
+    bf_mem mem = bf_params_mem(p, set, index);
+    float *turned = NULL;
+
+    BF_CHECK(!bf_mem_is_none(mem), BF_USAGE, "parameter '%s': no %s in memory", q->spec.name, SET_NAMES[set]);
+    if (q->spec.layout == BF_LAYOUT_CONV) {
+        BF_NEW(turned, q->numel);
+        conv_layout(&q->spec, true, turned, data);
+        data = turned;
+    }
+    BF_TRY(bf_write(p->ctx, mem, data, bytes, err));
+out:
+    free(turned);
+    return st;
+}
+
+bf_status bf_params_get(const bf_params *p, bf_param_set set, int index, float *data, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const param *q = &p->param[index];
+    const size_t bytes = (size_t)q->numel * sizeof(float);
+    bf_mem mem = bf_params_mem(p, set, index);
+    float *turned = NULL;
+
+    BF_CHECK(!bf_mem_is_none(mem), BF_USAGE, "parameter '%s': no %s in memory", q->spec.name, SET_NAMES[set]);
+    if (q->spec.layout == BF_LAYOUT_CONV) {
+        BF_NEW(turned, q->numel);
+        BF_TRY(bf_read(p->ctx, turned, mem, bytes, err));
+        conv_layout(&q->spec, false, data, turned);
+    } else {
+        BF_TRY(bf_read(p->ctx, data, mem, bytes, err));
+    }
+out:
+    free(turned);
+    return st;
+}
+
+/* ---- initialisation ---------------------------------------------------------------------------------------------- */
+
+static void fill_init(const param *q, uint64_t seed, uint32_t index, float *x)
+{
+    const bf_param_spec *s = &q->spec;
+
+    for (uint64_t e = 0; e < q->numel; e++) {
+        uint32_t element = (uint32_t)e;
+        switch (s->init) {
+        case BF_INIT_ZERO: x[e] = 0.0f; break;
+        case BF_INIT_ONE: x[e] = 1.0f; break;
+        case BF_INIT_UNIFORM:
+            x[e] = s->init_scale * (2.0f * bf_philox_uniform(seed, element, 0, index, BF_STREAM_INIT) - 1.0f);
+            break;
+        case BF_INIT_NORMAL:
+            x[e] = s->init_scale * bf_philox_normal(seed, element, 0, index, BF_STREAM_INIT);
+            break;
+        }
+    }
+}
+
+bf_status bf_params_init(bf_params *p, uint64_t seed, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *x = NULL;
+    uint64_t largest = 1;
+
+    BF_CHECK(p->allocated, BF_USAGE, "parameters have to be in memory before they are initialised");
+    for (int i = 0; i < p->count; i++) largest = BF_MAX(largest, p->param[i].numel);
+    BF_NEW(x, largest);
+    for (int i = 0; i < p->count; i++) {
+        const param *q = &p->param[i];
+        const float *from = q->spec.data;
+        if (!from) {
+            fill_init(q, seed, (uint32_t)i, x);
+            from = x;
+        }
+        BF_TRY(bf_params_set(p, BF_SET_VALUE, i, from, err));
+        if (!q->spec.buffer && !bf_mem_is_none(bf_params_mem(p, BF_SET_EMA, i)))
+            BF_TRY(bf_params_set(p, BF_SET_EMA, i, from, err));
+    }
+out:
+    free(x);
+    return st;
+}

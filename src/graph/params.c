@@ -172,8 +172,8 @@ uint64_t bf_params_numel(const bf_params *p)
 
 /* Walks the parameters group by group in order of registration and gives each the next aligned place; a new arena
  * starts where the largest allocation of the device would be exceeded. bytes[group] are the sizes found, *arenas the
- * number of arenas; the places themselves go to `w` (= p, or NULL when only the sizes are wanted). A parameter that is larger than any arena gets one of its own
- * (allocation then fails with the device's sentence). */
+ * number of arenas; the places themselves go to `w` (= p, or NULL when only the sizes are wanted). A parameter that is
+ * larger than any arena gets one of its own (allocation then fails with the device's sentence). */
 static void place(const bf_params *p, bf_params *w, uint64_t bytes[GROUP_COUNT], int *arenas)
 {
     const uint64_t align = bf_ctx_align(p->ctx), limit = bf_ctx_max_alloc(p->ctx) / align * align;
@@ -226,8 +226,7 @@ static bf_status zero_arenas(bf_params *p, bf_err *err)
     BF_TRY(bf_cmds_new(p->ctx, &c, err));
     for (int i = 0; i < p->arenas; i++)
         for (int s = 0; s < BF_SET_COUNT; s++)
-            if (p->arena[i].buf[s])
-                BF_TRY(bf_cmds_fill(c, (bf_mem){p->arena[i].buf[s], 0}, 0, p->arena[i].bytes, err));
+            if (p->arena[i].buf[s]) BF_TRY(bf_cmds_fill(c, (bf_mem){p->arena[i].buf[s], 0}, 0, p->arena[i].bytes, err));
     BF_TRY(bf_cmds_run(c, err));
     BF_TRY(bf_finish(p->ctx, err));
 out:
@@ -373,9 +372,7 @@ static void fill_init(const param *q, uint64_t seed, uint32_t index, float *x)
         case BF_INIT_UNIFORM:
             x[e] = s->init_scale * (2.0f * bf_philox_uniform(seed, element, 0, index, BF_STREAM_INIT) - 1.0f);
             break;
-        case BF_INIT_NORMAL:
-            x[e] = s->init_scale * bf_philox_normal(seed, element, 0, index, BF_STREAM_INIT);
-            break;
+        case BF_INIT_NORMAL: x[e] = s->init_scale * bf_philox_normal(seed, element, 0, index, BF_STREAM_INIT); break;
         }
     }
 }

@@ -11,7 +11,7 @@ enum group { GROUP_DECAY, GROUP_PLAIN, GROUP_BUFFER, GROUP_COUNT };
 
 typedef struct param {
     bf_param_spec spec; /* name and data owned */
-    uint64_t numel;
+    uint64_t numel = 0;
     int arena;
     uint64_t off; /* bytes inside the arena */
 } param;
@@ -113,7 +113,7 @@ bf_status bf_params_add(bf_params *p, const bf_param_spec *spec, int *index, bf_
     bf_status st = BF_OK;
     char *name = NULL;
     float *data = NULL;
-    uint64_t numel;
+    uint64_t numel = 0;
     int have = bf_params_find(p, spec->name);
 
     if (have >= 0) {

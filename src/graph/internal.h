@@ -81,6 +81,9 @@ void bf_graph_copy_node(bf_graph *g, bf_tid y, bool acc, bf_tid a);
 void bf_graph_sum_mid(bf_graph *g, bf_tid out, bool acc, bf_tid x, uint64_t outer, uint64_t mid, uint64_t inner);
 void bf_graph_fill_node(bf_graph *g, bf_tid y, float value);
 
+/* dx (+)= dy act'(x) */
+void bf_graph_act_backward(bf_graph *g, bf_act act, bf_tid dx, bool acc, bf_tid dy, bf_tid x);
+
 /* A dimension or product as the int that ops take; sticks an error when it does not fit. */
 int bf_graph_int(bf_graph *g, uint64_t n, const char *what);
 

@@ -11,7 +11,7 @@ enum group { GROUP_DECAY, GROUP_PLAIN, GROUP_BUFFER, GROUP_COUNT };
 
 typedef struct param {
     bf_param_spec spec; /* name and data owned */
-    uint64_t numel = 0;
+    uint64_t numel;
     int arena;
     uint64_t off; /* bytes inside the arena */
 } param;

@@ -95,8 +95,7 @@ static bf_status act_grad(bf_graph *g, const bf_node *n, bf_err *err)
     bf_tid dx = bf_graph_din(g, n, 0, &acc);
 
     (void)err;
-    if (dx >= 0)
-        bf_graph_act_backward(g, ((const act_attr *)n->attr)->act, dx, acc, bf_graph_dout(g, n, 0), n->in[0]);
+    if (dx >= 0) bf_graph_act_backward(g, ((const act_attr *)n->attr)->act, dx, acc, bf_graph_dout(g, n, 0), n->in[0]);
     return BF_OK;
 }
 

@@ -1,0 +1,38 @@
+/* Turns a planned graph into prepared commands, and hands the step record to the device. */
+#include <string.h>
+
+#include "graph/graph.h"
+#include "graph/internal.h"
+
+bf_status bf_graph_emit(bf_graph *g, bf_cmds *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_node *n = NULL;
+
+    BF_CHECK(g->planned && !bf_mem_is_none(bf_graph_step(g)), BF_USAGE, "a graph is planned and placed before it runs");
+    for (int k = 0; k < g->nodes; k++) {
+        if (!g->live[k]) continue;
+        n = &g->node[k];
+        BF_TRY(n->def->emit(g, n, c, err));
+    }
+    return BF_OK;
+out:
+    if (n) bf_err_context(err, "node '%s'", n->def->name);
+    return st;
+}
+
+bf_status bf_graph_set_step(bf_graph *g, const uint32_t words[BF_STEP_WORDS], bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    /* The queue may still hold the oldest record of the ring. */
+    if (g->step_slot == BF_STEP_RING) {
+        BF_TRY(bf_finish(g->ctx, err));
+        g->step_slot = 0;
+    }
+    uint32_t *slot = g->step_words[g->step_slot++];
+    memcpy(slot, words, sizeof g->step_words[0]);
+    BF_TRY(bf_write_async(g->ctx, bf_graph_step(g), slot, sizeof g->step_words[0], err));
+out:
+    return st;
+}

@@ -5,9 +5,12 @@
  *   WIDE  0: "cpu" class, work-group size 1, explicit float16 vectors. 1: "wide" class, a group of WG items per row.
  *   WG    work-items of a group (1 when WIDE is 0; a power of two otherwise).
  *
- * The idiom, written once for both classes: a group owns a "row" of m elements (a real row, or a block of BLOCK elements
- * of a flat array), ROW_FOR walks it in steps of whole vectors `vf` of VW lanes, ldv/stv treat the ragged end, vsum/vmax
- * fold a vector, row_sum/row_max fold over the group (all items get the result).
+ * Three idioms, each written once for both classes with vectors `vf` of VW lanes; ldv/stv treat the ragged end.
+ *   row      a group owns m elements (a real row, or a block of BLOCK elements of a flat array): ROW_FOR walks them,
+ *            vsum/vmax fold a vector, row_sum/row_max fold over the group (all items get the result).
+ *   tile     a group owns rows x cols elements and needs the column of each: TILE_FOR (vectors), ELEM_FOR (scalars).
+ *   columns  a group folds rows into COL_TILE columns: COL_SETUP says which columns and rows an item takes, col_sum
+ *            folds the items of one column. The host side is src/op/columns.h.
  */
 #ifndef BF_COMMON_H
 #define BF_COMMON_H
@@ -35,6 +38,10 @@
 
 /* Elements of a flat array that one group handles (bf_call_flat on the host uses the same number). */
 #define BLOCK 4096
+/* Declares the first element `base` and the length `m` of this group's block of an array of n elements. */
+#define FLAT_BLOCK(base, m, n)                                                                                         \
+    const ulong base = (ulong)get_group_id(0) * BLOCK;                                                                 \
+    const int m = (int)min((ulong)BLOCK, (n) - base)
 
 #if WIDE
 #define VW 1
@@ -46,21 +53,45 @@ typedef float16 vf;
 
 #define ROW_FOR(i, m) for (int i = (int)get_local_id(0) * VW; i < (m); i += WG * VW)
 
-/* ldv/stv: up to VW elements at p, `left` of them valid (left >= 1); missing lanes read as 0 and are not written. */
-inline vf ldv(__global const float *p, int left)
+/* Walks rows x cols elements; at (r, c) a vector of cols - c valid lanes (TILE_FOR) or one element (ELEM_FOR). The wide
+ * form divides once and then steps, so consecutive items touch consecutive elements whatever cols is. */
+#if WIDE
+#define TILE_FOR(r, c, rows, cols)                                                                                     \
+    for (int r = (int)get_local_id(0) / (cols), c = (int)get_local_id(0) % (cols); r < (rows);                         \
+         r += WG / (cols) + (c + WG % (cols) >= (cols)),                                                               \
+             c += WG % (cols) - (c + WG % (cols) >= (cols) ? (cols) : 0))
+#define ELEM_FOR TILE_FOR
+#else
+#define TILE_FOR(r, c, rows, cols)                                                                                     \
+    for (int r = 0; r < (rows); r++)                                                                                   \
+        for (int c = 0; c < (cols); c += VW)
+#define ELEM_FOR(r, c, rows, cols)                                                                                     \
+    for (int r = 0; r < (rows); r++)                                                                                   \
+        for (int c = 0; c < (cols); c++)
+#endif
+
+/* ldv/stv: up to VW elements at p, `left` of them valid (left >= 1); missing lanes read as 0 (ldv_or: as `fill`) and are
+ * not written. */
+static inline vf ldv_or(__global const float *p, int left, float fill)
 {
 #if WIDE
     (void)left;
+    (void)fill;
     return p[0];
 #else
     if (left >= VW) return vload16(0, p);
     float t[VW];
-    for (int i = 0; i < VW; i++) t[i] = i < left ? p[i] : 0.0f;
+    for (int i = 0; i < VW; i++) t[i] = i < left ? p[i] : fill;
     return vload16(0, t);
 #endif
 }
 
-inline void stv(vf v, __global float *p, int left)
+static inline vf ldv(__global const float *p, int left)
+{
+    return ldv_or(p, left, 0.0f);
+}
+
+static inline void stv(vf v, __global float *p, int left)
 {
 #if WIDE
     (void)left;
@@ -76,7 +107,32 @@ inline void stv(vf v, __global float *p, int left)
 #endif
 }
 
-inline float vsum(vf v)
+/* Stores v, or adds it to what is there. */
+static inline void stv_acc(vf v, __global float *p, int left, int acc)
+{
+    stv(acc ? v + ldv(p, left) : v, p, left);
+}
+
+/* A whole vector of local memory (arrays that kernels pad to a multiple of VW). */
+static inline vf ldl(__local const float *p)
+{
+#if WIDE
+    return p[0];
+#else
+    return vload16(0, p);
+#endif
+}
+
+static inline void stl(vf v, __local float *p)
+{
+#if WIDE
+    p[0] = v;
+#else
+    vstore16(v, 0, p);
+#endif
+}
+
+static inline float vsum(vf v)
 {
 #if WIDE
     return v;
@@ -88,7 +144,7 @@ inline float vsum(vf v)
 #endif
 }
 
-inline float vmax(vf v)
+static inline float vmax(vf v)
 {
 #if WIDE
     return v;
@@ -100,10 +156,18 @@ inline float vmax(vf v)
 #endif
 }
 
+/* Local memory written by one item is read by others after this; nothing to do in a group of one. */
+static inline void group_sync(void)
+{
+#if WIDE
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+}
+
 /* Group-wide folds; call from uniform control flow only. Declare the scratch at kernel scope: ROW_SCRATCH(name). */
 #define ROW_SCRATCH(name) __local float name[WG]
 
-inline float row_sum(float v, __local float *scratch)
+static inline float row_sum(float v, __local float *scratch)
 {
 #if WIDE
     const int lane = (int)get_local_id(0);
@@ -121,7 +185,7 @@ inline float row_sum(float v, __local float *scratch)
     return v;
 }
 
-inline float row_max(float v, __local float *scratch)
+static inline float row_max(float v, __local float *scratch)
 {
 #if WIDE
     const int lane = (int)get_local_id(0);
@@ -139,6 +203,39 @@ inline float row_max(float v, __local float *scratch)
     return v;
 }
 
+/* Columns: `lanes` items (a power of two, 1 on the cpu class) stand side by side and WG / lanes rows of them take every
+ * COL_STEP-th row. An item owns COLV vectors from column `col` on; on the cpu class they cover 64 columns, so that a
+ * row is read in whole pages' worth of neighbouring lines. */
+#if WIDE
+#define COLV 1
+#else
+#define COLV 4
+#endif
+#define COL_TILE(lanes) ((ulong)(lanes) * (COLV * VW))
+#define COL_SETUP(col, row, step, tile, lanes)                                                                         \
+    const ulong col = (ulong)(tile)*COL_TILE(lanes) + (get_local_id(0) % (uint)(lanes)) * (COLV * VW);                 \
+    const int row = (int)get_local_id(0) / (lanes), step = WG / (lanes)
+
+/* Sum over the items of a column; every item gets it. Uniform control flow; scratch: ROW_SCRATCH. */
+static inline vf col_sum(vf v, int lanes, __local float *scratch)
+{
+#if WIDE
+    const int lane = (int)get_local_id(0);
+    scratch[lane] = v;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int half_size = WG / 2; half_size >= lanes; half_size >>= 1) {
+        if (lane < half_size) scratch[lane] += scratch[lane + half_size];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    v = scratch[lane % lanes];
+    barrier(CLK_LOCAL_MEM_FENCE);
+#else
+    (void)lanes;
+    (void)scratch;
+#endif
+    return v;
+}
+
 /* Activations, the numbers of enum bf_act. T is float or vf. */
 #define ACT_NONE 0
 #define ACT_SILU 1
@@ -149,15 +246,15 @@ inline float row_max(float v, __local float *scratch)
 #define GELU_A 0.044715f
 
 #define DEFINE_ACT(T, fwd, bwd)                                                                                        \
-    inline T fwd(const int act, const T x)                                                                             \
+    static inline T fwd(const int act, const T x)                                                                      \
     {                                                                                                                  \
         if (act == ACT_SILU) return x / (1.0f + exp(-x));                                                              \
         if (act == ACT_GELU) return 0.5f * x * (1.0f + tanh(GELU_C * (x + GELU_A * x * x * x)));                       \
-        if (act == ACT_RELU) return fmax(x, (T)(0.0f));                                                                \
+        if (act == ACT_RELU) return select(x, (T)(0.0f), x < (T)(0.0f));                                                              \
         return x;                                                                                                      \
     }                                                                                                                  \
     /* derivative at x (the value before the activation) */                                                            \
-    inline T bwd(const int act, const T x)                                                                             \
+    static inline T bwd(const int act, const T x)                                                                      \
     {                                                                                                                  \
         if (act == ACT_SILU) {                                                                                         \
             const T s = 1.0f / (1.0f + exp(-x));                                                                       \
@@ -167,7 +264,7 @@ inline float row_max(float v, __local float *scratch)
             const T u = tanh(GELU_C * (x + GELU_A * x * x * x));                                                       \
             return 0.5f * (1.0f + u) + 0.5f * x * (1.0f - u * u) * GELU_C * (1.0f + 3.0f * GELU_A * x * x);            \
         }                                                                                                              \
-        if (act == ACT_RELU) return step((T)(1e-45f), x);                                                              \
+        if (act == ACT_RELU) return select((T)(0.0f), (T)(1.0f), x > (T)(0.0f));                                                              \
         return (T)(1.0f);                                                                                              \
     }
 

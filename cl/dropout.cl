@@ -1,0 +1,4 @@
+/* y (+)= keep ? x / (1 - p) : 0 */
+#include "common.h"
+#include "philox.h"
+

@@ -1,4 +1,5 @@
-/* Activations as ops of their own (where no epilogue of another kernel can take them). ACT: number of the activation. */
+/* Activations as ops of their own (where no epilogue of another kernel can take them). ACT: number of the activation.
+ */
 #include "common.h"
 
 #ifndef ACT

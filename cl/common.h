@@ -1,6 +1,6 @@
 /*
- * Shared by every kernel file. The loader expands #include lines itself (embedded and --kernel-dir alike), so a .cl file
- * compiles alone with any OpenCL C 1.2 compiler and no options.
+ * Shared by every kernel file. The loader expands #include lines itself (embedded and --kernel-dir alike), so a .cl
+ * file compiles alone with any OpenCL C 1.2 compiler and no options.
  *
  *   WIDE  0: "cpu" class, work-group size 1, explicit float16 vectors. 1: "wide" class, a group of WG items per row.
  *   WG    work-items of a group (1 when WIDE is 0; a power of two otherwise).
@@ -41,7 +41,7 @@
 /* Declares the first element `base` and the length `m` of this group's block of an array of n elements. */
 #define FLAT_BLOCK(base, m, n)                                                                                         \
     const ulong base = (ulong)get_group_id(0) * BLOCK;                                                                 \
-    const int m = (int)min((ulong)BLOCK, (n) - base)
+    const int m = (int)min((ulong)BLOCK, (n)-base)
 
 #if WIDE
 #define VW 1
@@ -58,8 +58,7 @@ typedef float16 vf;
 #if WIDE
 #define TILE_FOR(r, c, rows, cols)                                                                                     \
     for (int r = (int)get_local_id(0) / (cols), c = (int)get_local_id(0) % (cols); r < (rows);                         \
-         r += WG / (cols) + (c + WG % (cols) >= (cols)),                                                               \
-             c += WG % (cols) - (c + WG % (cols) >= (cols) ? (cols) : 0))
+         r += WG / (cols) + (c + WG % (cols) >= (cols)), c += WG % (cols) - (c + WG % (cols) >= (cols) ? (cols) : 0))
 #define ELEM_FOR TILE_FOR
 #else
 #define TILE_FOR(r, c, rows, cols)                                                                                     \
@@ -70,8 +69,8 @@ typedef float16 vf;
         for (int c = 0; c < (cols); c++)
 #endif
 
-/* ldv/stv: up to VW elements at p, `left` of them valid (left >= 1); missing lanes read as 0 (ldv_or: as `fill`) and are
- * not written. */
+/* ldv/stv: up to VW elements at p, `left` of them valid (left >= 1); missing lanes read as 0 (ldv_or: as `fill`) and
+ * are not written. */
 static inline vf ldv_or(__global const float *p, int left, float fill)
 {
 #if WIDE
@@ -250,7 +249,7 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
     {                                                                                                                  \
         if (act == ACT_SILU) return x / (1.0f + exp(-x));                                                              \
         if (act == ACT_GELU) return 0.5f * x * (1.0f + tanh(GELU_C * (x + GELU_A * x * x * x)));                       \
-        if (act == ACT_RELU) return select(x, (T)(0.0f), x < (T)(0.0f));                                                              \
+        if (act == ACT_RELU) return select(x, (T)(0.0f), x < (T)(0.0f));                                               \
         return x;                                                                                                      \
     }                                                                                                                  \
     /* derivative at x (the value before the activation) */                                                            \
@@ -264,7 +263,7 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
             const T u = tanh(GELU_C * (x + GELU_A * x * x * x));                                                       \
             return 0.5f * (1.0f + u) + 0.5f * x * (1.0f - u * u) * GELU_C * (1.0f + 3.0f * GELU_A * x * x);            \
         }                                                                                                              \
-        if (act == ACT_RELU) return select((T)(0.0f), (T)(1.0f), x > (T)(0.0f));                                                              \
+        if (act == ACT_RELU) return select((T)(0.0f), (T)(1.0f), x > (T)(0.0f));                                       \
         return (T)(1.0f);                                                                                              \
     }
 

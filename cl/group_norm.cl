@@ -149,8 +149,8 @@ __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG
  * n = (x - lm) lr la + lb. */
 static inline void load_channels(__global const float *mean, __global const float *rstd, __global const float *gamma,
                                  __global const float *beta, __global const float *scale, __global const float *shift,
-                                 ulong b, int ch, int groups, int pitch, int pad, __local float *lm,
-                                 __local float *lr, __local float *la, __local float *lb)
+                                 ulong b, int ch, int groups, int pitch, int pad, __local float *lm, __local float *lr,
+                                 __local float *la, __local float *lb)
 {
     const int size = ch / groups;
     for (int g = (int)get_local_id(0); g < groups; g += WG)
@@ -264,8 +264,7 @@ __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale
         const vf p = ldl(s1 + c), q = ldl(s2 + c);
         vf s = (vf)(1.0f);
         if (SCALE_SHIFT) s += ldv(scale + at_scale, left);
-        if (has_dscale)
-            stv_acc(q * ldv(gamma + c, left) + p * ldv(beta + c, left), dscale + at_scale, left, acc_scale);
+        if (has_dscale) stv_acc(q * ldv(gamma + c, left) + p * ldv(beta + c, left), dscale + at_scale, left, acc_scale);
         if (has_dshift) stv_acc(p, dshift + at_scale, left, acc_scale);
         stv(q * s, by_gamma + at, left);
         stv(p * s, by_beta + at, left);

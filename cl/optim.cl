@@ -36,7 +36,8 @@ __kernel void sumsq_total(ARG(stats), const int acc, ARG_CONST(part), const int 
     if (get_local_id(0) == 0) stats[STAT_SUMSQ] = acc ? stats[STAT_SUMSQ] + all : all;
 }
 
-/* One work-item. A sum of squares that is not finite (tested by its bits: compilers may fold isfinite) stops the update. */
+/* One work-item. A sum of squares that is not finite (tested by its bits: compilers may fold isfinite) stops the
+ * update. */
 __kernel void clip_factor(ARG(stats), const float max_norm)
 {
     PTR(stats);
@@ -52,9 +53,9 @@ __kernel void clip_factor(ARG(stats), const float max_norm)
 /* AdamW in PyTorch's order of operations, g scaled by the clipping factor first:
  *   p = p (1 - lr wd);  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
  *   p = p - (lr / bias1) m / (sqrt(v) / sqrt(bias2) + eps);  e = e - (1 - decay) (e - p) */
-__kernel void adamw(ARG(p), ARG_CONST(g), ARG(m), ARG(v), ARG(ema), const int has_ema, ARG_CONST(stats), ARG_CONST(step),
-                    const float beta1, const float rest1, const float beta2, const float rest2, const float eps,
-                    const float weight_decay, const ulong n)
+__kernel void adamw(ARG(p), ARG_CONST(g), ARG(m), ARG(v), ARG(ema), const int has_ema, ARG_CONST(stats),
+                    ARG_CONST(step), const float beta1, const float rest1, const float beta2, const float rest2,
+                    const float eps, const float weight_decay, const ulong n)
 {
     PTR(p);
     PTR_CONST(g);

@@ -93,27 +93,26 @@ uint64_t bf_conv_backward_weight_workspace(bf_ctx *ctx, const bf_conv *s);
 bf_status bf_conv_backward_weight(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem dy, bf_mem x, bf_mem ws,
                                   bf_err *err);
 
-/* ---- upsample: nearest x2, [B,H,W,C] -> [B,2H,2W,C] ---------------------------------------------------------------
- */
+/* ---- upsample: nearest x2, [B,H,W,C] -> [B,2H,2W,C] -------------------------------------------------------------- */
 bf_status bf_upsample_forward(bf_cmds *c, bf_mem y, bf_mem x, int batch, int h, int w, int ch, bf_err *err);
 bf_status bf_upsample_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, int batch, int h, int w, int ch,
                                bf_err *err);
 
-/* ---- concat: y[r, 0..ca) = a, y[r, ca..ca+cb) = b. Backward: either gradient may be none. -------------------------
- */
+/* ---- concat: y[r, 0..ca) = a, y[r, ca..ca+cb) = b. Backward: either gradient may be none. ------------------------ */
 bf_status bf_concat_forward(bf_cmds *c, bf_mem y, bf_mem a, bf_mem b, uint64_t rows, int ca, int cb, bf_err *err);
 bf_status bf_concat_backward(bf_cmds *c, bf_mem da, bool acc_a, bf_mem db, bool acc_b, bf_mem dy, uint64_t rows, int ca,
                              int cb, bf_err *err);
+/* d[r,:] (+)= scale * y[r, first..first+cols) of rows of `pitch` elements */
+bf_status bf_take_columns(bf_cmds *c, bf_mem d, bool acc, float scale, bf_mem y, uint64_t rows, int cols, int first,
+                          int pitch, bf_err *err);
 
-/* ---- dropout: y = keep ? x / (1 - p) : 0 --------------------------------------------------------------------------
- */
+/* ---- dropout: y = keep ? x / (1 - p) : 0 ------------------------------------------------------------------------- */
 /* keep = uniform(seed, element, sample, step, stream) >= p from the step record, with element counted inside a sample
  * of `per_sample` elements; or, when `mask` is given, keep = mask[i] != 0. Backward is the same call on dy. */
 bf_status bf_dropout(bf_cmds *c, bf_mem y, bool acc, bf_mem x, bf_mem mask, float p, uint32_t stream, bf_mem step,
                      uint64_t samples, uint64_t per_sample, bf_err *err);
 
-/* ---- code: time codes and input features --------------------------------------------------------------------------
- */
+/* ---- code: time codes and input features ------------------------------------------------------------------------- */
 typedef enum bf_time_code {
     BF_CODE_UNET, /* [cos | sin](4000 t exp(-ln(10000) k / half)), k = 0..half-1; an odd width ends in a 0 */
     BF_CODE_VDM   /* [sin | cos](1000 (t + 0.001) 10^(-4 k / (half - 1))) */
@@ -130,14 +129,12 @@ bf_status bf_features_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, bf_mem p
 bf_status bf_features_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dtp, bool acc_t, bf_mem dpos, bool acc_p,
                                bf_mem dy, bool has_t, int batch, int points, int cx, int cp, bf_err *err);
 
-/* ---- softmax: rows of `cols` ----------------------------------------------------------------------------------------
- */
+/* ---- softmax: rows of `cols` ------------------------------------------------------------------------------------- */
 bf_status bf_softmax_forward(bf_cmds *c, bf_mem y, bf_mem x, uint64_t rows, int cols, bf_err *err);
 bf_status bf_softmax_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem y, uint64_t rows, int cols,
                               bf_err *err);
 
-/* ---- layer_norm: y = (x - mean) rstd gamma + beta, per row; biased variance; gamma, beta may be none ----------------
- */
+/* ---- layer_norm: y = (x - mean) rstd gamma + beta, per row; biased variance; gamma, beta may be none ------------- */
 bf_status bf_layer_norm_forward(bf_cmds *c, bf_mem y, bf_mem mean, bf_mem rstd, bf_mem x, bf_mem gamma, bf_mem beta,
                                 uint64_t rows, int cols, float eps, bf_err *err);
 uint64_t bf_layer_norm_backward_workspace(bf_ctx *ctx, uint64_t rows, int cols);
@@ -145,8 +142,7 @@ bf_status bf_layer_norm_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dgamm
                                  bf_mem dy, bf_mem x, bf_mem mean, bf_mem rstd, bf_mem gamma, uint64_t rows, int cols,
                                  bf_mem ws, bf_err *err);
 
-/* ---- group_norm: [B,P,C] in G groups of neighbouring channels -------------------------------------------------------
- */
+/* ---- group_norm: [B,P,C] in G groups of neighbouring channels ---------------------------------------------------- */
 /* n = (x - mean) rstd gamma[c] + beta[c]; with scale and shift [B,C]: n = n (1 + scale) + shift; y = act(n).
  * mean, rstd [B,G]. gamma and beta are required; scale and shift come together or not at all. */
 typedef struct bf_group_norm {
@@ -168,8 +164,7 @@ bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_gr
                                  bf_mem mean, bf_mem rstd, bf_mem gamma, bf_mem beta, bf_mem scale, bf_mem shift,
                                  bf_mem ws, bf_err *err);
 
-/* ---- attention: softmax(q k' / sqrt(d)) v over T, per sample and head
- * ------------------------------------------------ */
+/* ---- attention: softmax(q k' / sqrt(d)) v over T, per sample and head -------------------------------------------- */
 typedef enum bf_qkv_layout {
     BF_QKV_PER_HEAD, /* channels of head h: [q d | k d | v d] (MNIST U-Net) */
     BF_QKV_THIRDS    /* [q heads*d | k heads*d | v heads*d] (VDM U-Net, transformer) */
@@ -187,8 +182,7 @@ uint64_t bf_attention_backward_workspace(bf_ctx *ctx, const bf_attention *s);
 bf_status bf_attention_backward(bf_cmds *c, const bf_attention *s, bf_mem dqkv, bool acc, bf_mem dy, bf_mem y,
                                 bf_mem lse, bf_mem qkv, bf_mem ws, bf_err *err);
 
-/* ---- random: fills from Philox, element e of sample s at out[s * per_sample + e]; keyed by the step record
- * ------------ */
+/* ---- random: fills from Philox, element e of sample s at out[s * per_sample + e]; keyed by the step record ------- */
 typedef enum bf_random_kind { BF_RANDOM_U32, BF_RANDOM_UNIFORM, BF_RANDOM_NORMAL } bf_random_kind;
 bf_status bf_random(bf_cmds *c, bf_random_kind kind, bf_mem out, uint32_t stream, bf_mem step, uint64_t samples,
                     uint64_t per_sample, bf_err *err);
@@ -198,8 +192,7 @@ bf_status bf_random_bernoulli(bf_cmds *c, bf_mem out, bf_mem p, uint32_t stream,
 bf_status bf_random_categorical(bf_cmds *c, bf_mem k, bf_mem p, int classes, uint32_t stream, bf_mem step,
                                 uint64_t samples, uint64_t per_sample, bf_err *err);
 
-/* ---- optim
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- optim ------------------------------------------------------------------------------------------------------- */
 /* stats: 8 floats: [0] sum of squares so far, [1] gradient norm, [2] clip factor, [3] 1 if everything was finite */
 enum { BF_STAT_SUMSQ, BF_STAT_NORM, BF_STAT_CLIP, BF_STAT_FINITE, BF_STATS = 8 };
 uint64_t bf_grad_norm_workspace(bf_ctx *ctx, uint64_t n);
@@ -211,7 +204,7 @@ bf_status bf_clip_factor(bf_cmds *c, bf_mem stats, float max_norm, bf_err *err);
  * decay)(e - p) after the update. Learning rate, bias corrections and 1 - decay come from the step record. When
  * stats[FINITE] is 0 nothing is touched. */
 typedef struct bf_adamw {
-    float beta1, beta2, eps, weight_decay;
+    double beta1, beta2, eps, weight_decay; /* double: 1 - beta is formed before rounding to float */
 } bf_adamw;
 bf_status bf_adamw_step(bf_cmds *c, const bf_adamw *s, bf_mem p, bf_mem g, bf_mem m, bf_mem v, bf_mem ema, bf_mem stats,
                         bf_mem step, uint64_t n, bf_err *err);

@@ -276,6 +276,7 @@ typedef struct bfncl_device_list bfncl_device_list;
 BFNCL_API bfncl_status bfncl_device_list_new(const char *selector, bfncl_device_list **list, bfncl_error *err);
 BFNCL_API void bfncl_device_list_free(bfncl_device_list *list);
 BFNCL_API size_t bfncl_device_list_count(const bfncl_device_list *list);
+/* Device `index`, NULL past the end; the devices follow each other in one array. */
 BFNCL_API const bfncl_device_info *bfncl_device_list_get(const bfncl_device_list *list, size_t index);
 
 /* One line: which device is selected and why, or why none is. */

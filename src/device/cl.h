@@ -36,7 +36,7 @@ const char *bf_cache_dir(void);
  * UINT64_MAX when the system does not say. */
 uint64_t bf_host_available(void);
 
-/* Appends what the OpenCL loader searched, what each driver file gave and what to install (several lines). */
+/* Appends what to install, what the OpenCL loader searched and what each driver file gave (several lines). */
 void bf_explain_drivers(char *text, size_t size);
 
 /* Appends printf text to a 0-terminated string of `size` bytes; what does not fit is cut. */

@@ -223,6 +223,11 @@ void bf_explain_drivers(char *text, size_t size)
         from = NULL;
         dir = standard;
     }
+    bf_append(text, size,
+              "install: a driver for your GPU from its maker, or for the processor: apt-get install pocl-opencl-icd "
+              "(Fedora: pocl, Arch: pocl)\n"
+              "in a container both the .icd file and the device nodes (/dev/dri, /dev/kfd, /dev/nvidia*) must be "
+              "visible inside\n");
     bf_append(text, size, "searched: %s%s%s\n", from ? from : "", from ? "=" : "", dir);
     if (strchr(dir, '/') == NULL && strlen(dir) > 4 && strcmp(dir + strlen(dir) - 4, ".icd") == 0) {
         snprintf(path, sizeof path, "%s/%.500s", standard, dir);
@@ -236,9 +241,4 @@ void bf_explain_drivers(char *text, size_t size)
     } else {
         try_folder(dir, text, size);
     }
-    bf_append(text, size,
-              "install: a driver for your GPU from its maker, or for the processor: apt-get install pocl-opencl-icd "
-              "(Fedora: pocl, Arch: pocl)\n"
-              "in a container both the .icd file and the device nodes (/dev/dri, /dev/kfd, /dev/nvidia*) must be "
-              "visible inside\n");
 }

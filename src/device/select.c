@@ -195,12 +195,12 @@ bf_status bf_select(const bfncl_device_info *info, size_t count, const char *sel
     if (d == NULL) {
         char hint[BFNCL_MESSAGE_SIZE];
         memcpy(hint, err->hint, sizeof hint);
-        if (from != NULL) bf_err_context(err, "%s", from);
+        if (from != NULL && strcmp(from, "default") != 0) bf_err_context(err, "%s", from);
         bf_hint(err, "%s", hint);
         return BF_DEVICE;
     }
     *index = (size_t)(d - info);
-    snprintf(reason, reason_size, "%s '%.150s' (%.80s): %s by %s (%.80s)", d->selector, d->name, d->platform, why,
-             from ? from : "request", selector);
+    snprintf(reason, reason_size, "%s '%.150s' (%.80s): %s [%s: %.80s]", d->selector, d->name, d->platform, why,
+             from ? from : "selector", selector);
     return BF_OK;
 }

@@ -1,0 +1,302 @@
+/*
+ * C[m,n] = act(alpha op(A)[m,k] op(B)[k,n] + beta C + bias[n]) + residual[m,n], row-major, batched. C is not read when
+ * beta is 0.
+ *
+ *   ACT   activation of the epilogue, a number of enum bf_act
+ *
+ * gemm          the product. CPU: one work-item per block of C; op(B) in panels of 32 columns (packed by gemm_pack_b,
+ *               or B itself when it needs no transpose); rows of A are read in place, or a strip of 12 is packed into
+ *               private memory when A is transposed. WIDE: 64 x 64 tiles in local memory. With splits > 1 the sum over
+ *               k is cut and part s of matrix i goes to c + (i splits + s) stride_c, to be folded by gemm_epilogue.
+ * gemm_pack_b   op(B) -> panels [n/32][k][32], the last one filled up with zeros (CPU only)
+ * gemm_epilogue folds the parts in order and applies the epilogue; with parts = 0 it works on what C holds
+ */
+#include "common.h"
+#include "tile.h"
+
+#ifndef ACT
+#define ACT 0
+#endif
+
+/* Bits of `epi`. */
+#define EPI_BIAS 1
+#define EPI_RESIDUAL 2
+#define EPI_PRE 4
+
+#if !WIDE
+
+/* Longest run of k between two visits of C: a strip of A and a panel of B stay in the first-level cache. */
+#define KC 384
+
+#define A_PACKED(r, k) a[(k)*TILE_M + (r)]
+#define A_IN_PLACE(r, k) a[(r)*as + (k)]
+DEFINE_TILE(tile_in_place_2, __global const float *, A_IN_PLACE, 12, 2)
+DEFINE_TILE(tile_in_place_1, __global const float *, A_IN_PLACE, 12, 1)
+DEFINE_TILE(tile_12_2, const float *, A_PACKED, 12, 2)
+DEFINE_TILE(tile_12_1, const float *, A_PACKED, 12, 1)
+DEFINE_TILE(tile_8_2, const float *, A_PACKED, 8, 2)
+DEFINE_TILE(tile_8_1, const float *, A_PACKED, 8, 1)
+DEFINE_TILE(tile_4_2, const float *, A_PACKED, 4, 2)
+DEFINE_TILE(tile_4_1, const float *, A_PACKED, 4, 1)
+
+/* Packs rows x kn of op(A), rows <= TILE_M, as [k][TILE_M]; missing rows are zero. */
+inline void pack_a(float *strip, __global const float *a, const int lda, const int trans, const int rows, const int kn)
+{
+    for (int k = 0; k < kn; k++) {
+        if (trans) {
+            __global const float *p = a + (long)k * lda;
+            if (rows == TILE_M) {
+                vstore8(vload8(0, p), 0, strip + k * TILE_M);
+                vstore4(vload4(2, p), 2, strip + k * TILE_M);
+            } else {
+                for (int r = 0; r < TILE_M; r++) strip[k * TILE_M + r] = r < rows ? p[r] : 0.0f;
+            }
+        } else {
+            for (int r = 0; r < TILE_M; r++) strip[k * TILE_M + r] = r < rows ? a[(long)r * lda + k] : 0.0f;
+        }
+    }
+}
+
+/* One tile of sums into C: the first run of k scales or drops what is there, the last one ends with the epilogue. */
+inline void store_tile(const float *t, __global float *c, __global const float *bias, __global const float *residual,
+                       __global float *pre, const int ldc, const int rows, const int cols, const float alpha,
+                       const float beta, const int epi, const int first, const int last)
+{
+    const float keep = first ? beta : 1.0f;
+    for (int r = 0; r < rows; r++) {
+        for (int v = 0; v < cols; v += VW) {
+            const int left = cols - v;
+            const long at = (long)r * ldc + v;
+            vf x = alpha * vload16(0, t + r * TILE_N + v);
+            if (keep != 0.0f) x += keep * ldv(c + at, left);
+            if (last) {
+                if (epi & EPI_BIAS) x += ldv(bias + v, left);
+                if (epi & EPI_PRE) stv(x, pre + at, left);
+                x = act_fwd(ACT, x);
+                if (epi & EPI_RESIDUAL) x += ldv(residual + at, left);
+            }
+            stv(x, c + at, left);
+        }
+    }
+}
+
+#else
+
+/* A work-item holds RM x RN elements of a TS x TS tile, TX items side by side; TK columns of A at a time. */
+#define TS 64
+#define TK 16
+#define TX (WG >= 256 ? 16 : WG >= 8 ? 8 : WG)
+#define TY (WG / TX)
+#define RM (TS / TY)
+#define RN (TS / TX)
+
+/* rows x kn of a matrix with element (r, k) at p[r sr + k sk] into local memory as [k][TS + 1]; outside it is zero. */
+inline void load_tile(__local float *tile, __global const float *p, const long sr, const long sk, const int rows,
+                      const int kn)
+{
+    for (int i = (int)get_local_id(0); i < TS * TK; i += WG) {
+        const int r = sk == 1 ? i / TK : i % TS, k = sk == 1 ? i % TK : i / TS;
+        tile[k * (TS + 1) + r] = r < rows && k < kn ? p[r * sr + k * sk] : 0.0f;
+    }
+}
+
+#endif
+
+/*
+ * Group (i, j, z): block of block_m rows and block_n columns number (i, j) of part z % splits of matrix z / splits.
+ * CPU: columns 32 q .. of op(B) start at b + q panel, rows ldb apart. WIDE: trans_b as in struct bf_gemm, no panels.
+ */
+__kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONST(residual), ARG(pre), const int m,
+                   const int n, const int k, const int lda, const int ldb, const int ldc, const int trans_a,
+                   const int trans_b, const ulong panel, const ulong stride_a, const ulong stride_b,
+                   const ulong stride_c, const float alpha, const float beta, const int epi, const int splits,
+                   const int k_split, const int block_m, const int block_n)
+{
+    PTR(c);
+    PTR_CONST(a);
+    PTR_CONST(b);
+    PTR_CONST(bias);
+    PTR_CONST(residual);
+    PTR(pre);
+    const int z = (int)get_group_id(2), part = z % splits;
+    __global const float *const az = a + (ulong)(z / splits) * stride_a;
+    __global const float *const bz = b + (ulong)(z / splits) * stride_b;
+    const ulong to = (ulong)z * stride_c;
+    const int k_begin = part * k_split, k_end = min(k, k_begin + k_split);
+    const int m0 = (int)get_group_id(0) * block_m, m1 = min(m, m0 + block_m);
+    const int n0 = (int)get_group_id(1) * block_n, n1 = min(n, n0 + block_n);
+#if !WIDE
+    (void)trans_b;
+    float strip[KC * TILE_M], t[TILE_M * TILE_N];
+    const int runs = max(1, (k_end - k_begin + KC - 1) / KC);
+    const int run = (k_end - k_begin + runs - 1) / runs;
+    for (int k0 = k_begin, first = 1; first || k0 < k_end; k0 += run, first = 0) {
+        const int kn = max(0, min(run, k_end - k0)), last = k0 + run >= k_end;
+        for (int i = m0; i < m1; i += TILE_M) {
+            const int rows = min(TILE_M, m1 - i), in_place = !trans_a && rows == TILE_M;
+            __global const float *p = trans_a ? az + (long)k0 * lda + i : az + (long)i * lda + k0;
+            if (!in_place) pack_a(strip, p, lda, trans_a, rows, kn);
+            for (int j = n0; j < n1; j += TILE_N) {
+                const int cols = min(TILE_N, n1 - j);
+                __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
+                if (cols > VW) {
+                    if (in_place)
+                        tile_in_place_2(t, p, lda, q, ldb, kn);
+                    else if (rows > 8)
+                        tile_12_2(t, strip, 0, q, ldb, kn);
+                    else if (rows > 4)
+                        tile_8_2(t, strip, 0, q, ldb, kn);
+                    else
+                        tile_4_2(t, strip, 0, q, ldb, kn);
+                } else {
+                    if (in_place)
+                        tile_in_place_1(t, p, lda, q, ldb, kn);
+                    else if (rows > 8)
+                        tile_12_1(t, strip, 0, q, ldb, kn);
+                    else if (rows > 4)
+                        tile_8_1(t, strip, 0, q, ldb, kn);
+                    else
+                        tile_4_1(t, strip, 0, q, ldb, kn);
+                }
+                const ulong at = to + (ulong)i * ldc + j;
+                store_tile(t, c + at, bias + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
+                           last);
+            }
+        }
+    }
+#else
+    (void)panel;
+    __local float tile_a[TK * (TS + 1)], tile_b[TK * (TS + 1)];
+    const int ix = (int)get_local_id(0) % TX, iy = (int)get_local_id(0) / TX;
+    const long ra = trans_a ? 1 : lda, ka = trans_a ? lda : 1, rb = trans_b ? ldb : 1, kb = trans_b ? 1 : ldb;
+    float acc[RM][RN];
+    for (int r = 0; r < RM; r++)
+        for (int s = 0; s < RN; s++) acc[r][s] = 0.0f;
+    for (int k0 = k_begin; k0 < k_end; k0 += TK) {
+        load_tile(tile_a, az + m0 * ra + k0 * ka, ra, ka, m1 - m0, k_end - k0);
+        load_tile(tile_b, bz + n0 * rb + k0 * kb, rb, kb, n1 - n0, k_end - k0);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int q = 0; q < TK; q++) {
+            float row[RN];
+            for (int s = 0; s < RN; s++) row[s] = tile_b[q * (TS + 1) + ix + s * TX];
+            for (int r = 0; r < RM; r++) {
+                const float x = tile_a[q * (TS + 1) + iy + r * TY];
+                for (int s = 0; s < RN; s++) acc[r][s] += x * row[s];
+            }
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    for (int r = 0; r < RM; r++) {
+        for (int s = 0; s < RN; s++) {
+            const int i = m0 + iy + r * TY, j = n0 + ix + s * TX;
+            if (i >= m1 || j >= n1) continue;
+            const ulong at = to + (ulong)i * ldc + j;
+            float x = alpha * acc[r][s];
+            if (beta != 0.0f) x += beta * c[at];
+            if (epi & EPI_BIAS) x += bias[j];
+            if (epi & EPI_PRE) pre[at] = x;
+            x = act_fwd1(ACT, x);
+            if (epi & EPI_RESIDUAL) x += residual[at];
+            c[at] = x;
+        }
+    }
+#endif
+}
+
+#if !WIDE
+
+/* Rows of k that one work-item of gemm_pack_b moves. */
+#define PACK_K 128
+
+/* One step of the perfect shuffle: four of them transpose 16 x 16. */
+#define MIX_LO(x, y)                                                                                                   \
+    (float16)(x.s0, y.s0, x.s1, y.s1, x.s2, y.s2, x.s3, y.s3, x.s4, y.s4, x.s5, y.s5, x.s6, y.s6, x.s7, y.s7)
+#define MIX_HI(x, y)                                                                                                   \
+    (float16)(x.s8, y.s8, x.s9, y.s9, x.sa, y.sa, x.sb, y.sb, x.sc, y.sc, x.sd, y.sd, x.se, y.se, x.sf, y.sf)
+
+/* out[c * TILE_N + r] = in[r * ld + c] for a block of 16 x 16. */
+inline void transpose_16(__global float *out, __global const float *in, const int ld)
+{
+    float16 x[16], y[16];
+#pragma unroll
+    for (int r = 0; r < 16; r++) x[r] = vload16(0, in + (long)r * ld);
+#pragma unroll
+    for (int step = 0; step < 2; step++) {
+#pragma unroll
+        for (int r = 0; r < 8; r++) {
+            y[2 * r] = MIX_LO(x[r], x[r + 8]);
+            y[2 * r + 1] = MIX_HI(x[r], x[r + 8]);
+        }
+#pragma unroll
+        for (int r = 0; r < 8; r++) {
+            x[2 * r] = MIX_LO(y[r], y[r + 8]);
+            x[2 * r + 1] = MIX_HI(y[r], y[r + 8]);
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < 16; r++) vstore16(x[r], 0, out + r * TILE_N);
+}
+
+/* Group (k block, panel, matrix). */
+__kernel void gemm_pack_b(ARG(out), ARG_CONST(b), const int n, const int k, const int ldb, const int trans,
+                          const ulong stride_b, const ulong stride_out)
+{
+    PTR(out);
+    PTR_CONST(b);
+    const int j0 = (int)get_group_id(1) * TILE_N, cols = min(TILE_N, n - j0);
+    const int k0 = (int)get_group_id(0) * PACK_K, k1 = min(k, k0 + PACK_K);
+    __global const float *const from = b + get_group_id(2) * stride_b;
+    __global float *const to = out + get_group_id(2) * stride_out + (ulong)j0 * k;
+    int i = k0;
+    if (cols == TILE_N && trans) {
+        for (; i + 16 <= k1; i += 16) {
+            transpose_16(to + (long)i * TILE_N, from + (long)j0 * ldb + i, ldb);
+            transpose_16(to + (long)i * TILE_N + 16, from + (long)(j0 + 16) * ldb + i, ldb);
+        }
+    } else if (cols == TILE_N) {
+        for (; i < k1; i++) {
+            __global const float *p = from + (long)i * ldb + j0;
+            vstore16(vload16(0, p), 0, to + (long)i * TILE_N);
+            vstore16(vload16(1, p), 1, to + (long)i * TILE_N);
+        }
+    }
+    const long sj = trans ? ldb : 1, sk = trans ? 1 : ldb;
+    for (; i < k1; i++)
+        for (int j = 0; j < TILE_N; j++)
+            to[(long)i * TILE_N + j] = j < cols ? from[(j0 + j) * sj + i * sk] : 0.0f;
+}
+
+#endif
+
+/* One group per row of C; parts of [matrices][parts][m][n] are added in order. */
+__kernel void gemm_epilogue(ARG(c), ARG_CONST(p), ARG_CONST(bias), ARG_CONST(residual), ARG(pre), const int m,
+                            const int n, const int ldc, const ulong stride_c, const int parts, const float alpha,
+                            const float beta, const int epi)
+{
+    PTR(c);
+    PTR_CONST(p);
+    PTR_CONST(bias);
+    PTR_CONST(residual);
+    PTR(pre);
+    const int row = (int)get_group_id(0) % m, matrix = (int)get_group_id(0) / m;
+    const ulong at = matrix * stride_c + (ulong)row * ldc;
+    __global const float *const part = p + ((ulong)matrix * parts * m + row) * n;
+    ROW_FOR(j, n)
+    {
+        const int left = n - j;
+        vf x;
+        if (parts == 0) {
+            x = ldv(c + at + j, left);
+        } else {
+            x = ldv(part + j, left);
+            for (int s = 1; s < parts; s++) x += ldv(part + (ulong)s * m * n + j, left);
+            x *= alpha;
+            if (beta != 0.0f) x += beta * ldv(c + at + j, left);
+        }
+        if (epi & EPI_BIAS) x += ldv(bias + j, left);
+        if (epi & EPI_PRE) stv(x, pre + at + j, left);
+        x = act_fwd(ACT, x);
+        if (epi & EPI_RESIDUAL) x += ldv(residual + at + j, left);
+        stv(x, c + at + j, left);
+    }
+}

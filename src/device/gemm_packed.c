@@ -1,0 +1,186 @@
+/* The packed provider: plans blocks, packing and splits for cl/gemm.cl. */
+#include <stdio.h>
+
+#include "base/size.h"
+#include "device/gemm_provider.h"
+
+enum {
+    TILE_M = 12, /* cl/tile.h */
+    TILE_N = 32,
+    WIDE_TILE = 64,  /* TS in cl/gemm.cl */
+    PACK_K = 128,    /* cl/gemm.cl */
+    MAX_PANELS = 16, /* columns of a block, in panels: 16 panels times KC stay in a second-level cache */
+    ITEMS_PER_UNIT = 16,
+    SPLIT_K_FROM = 1024 /* a sum shorter than this is not cut */
+};
+
+/* Fewer operations than this are not worth a work-item of their own (about a microsecond). */
+#define MIN_ITEM_FLOPS 2e5
+
+/* How one product is done on one context. */
+typedef struct plan {
+    bool pack_b;
+    int splits, k_split; /* the sum over k in `splits` parts of k_split */
+    int block_m, block_n;
+    uint64_t pack_floats; /* per matrix */
+    uint64_t pack_bytes, part_bytes;
+} plan;
+
+static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units)
+{
+    const uint64_t strips = bf_ceil_div((uint64_t)g->m, TILE_M), panels = bf_ceil_div((uint64_t)g->n, TILE_N);
+    const uint64_t tiles = strips * panels * (uint64_t)g->batch * (uint64_t)p->splits;
+    const double tile_flops = 2.0 * TILE_M * TILE_N * p->k_split;
+    uint64_t per_item = BF_MAX(tiles / ((uint64_t)units * ITEMS_PER_UNIT), (uint64_t)(MIN_ITEM_FLOPS / tile_flops));
+    per_item = BF_MAX(per_item, (uint64_t)1);
+    const uint64_t columns = bf_ceil_div(panels, bf_ceil_div(panels, BF_MIN(per_item, (uint64_t)MAX_PANELS)));
+    const uint64_t rows = BF_MIN(BF_MAX(per_item / columns, (uint64_t)1), strips);
+    p->block_n = (int)columns * TILE_N;
+    p->block_m = (int)bf_ceil_div(strips, bf_ceil_div(strips, rows)) * TILE_M;
+}
+
+static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
+{
+    const bool cpu = bf_ctx_class(ctx) == BF_CLASS_CPU;
+    const unsigned units = bf_ctx_units(ctx);
+    const uint64_t tm = cpu ? TILE_M : WIDE_TILE, tn = cpu ? TILE_N : WIDE_TILE;
+    const uint64_t tiles = bf_ceil_div((uint64_t)g->m, tm) * bf_ceil_div((uint64_t)g->n, tn) * (uint64_t)g->batch;
+    plan p = {.splits = 1, .k_split = BF_MAX(g->k, 1), .block_m = WIDE_TILE, .block_n = WIDE_TILE};
+    if (g->k >= SPLIT_K_FROM && tiles < 4 * (uint64_t)units) {
+        const uint64_t wanted = BF_MIN(bf_ceil_div(4 * (uint64_t)units, tiles), (uint64_t)g->k / (SPLIT_K_FROM / 2));
+        p.k_split = (int)bf_round_up(bf_ceil_div((uint64_t)g->k, wanted), 16);
+        p.splits = (int)bf_ceil_div((uint64_t)g->k, (uint64_t)p.k_split);
+        if (p.splits > 1)
+            p.part_bytes = (uint64_t)g->batch * (uint64_t)p.splits * (uint64_t)g->m * (uint64_t)g->n * sizeof(float);
+    }
+    if (!cpu) return p;
+    /* B is read in place when its rows already are what the kernel wants and few strips of A would profit. */
+    p.pack_b = g->k > 0 && (g->trans_b || g->n % 16 != 0 || (g->ldb > 2 * TILE_N && g->m >= 16 * TILE_M));
+    if (p.pack_b) {
+        p.pack_floats = bf_round_up((uint64_t)g->n, TILE_N) * (uint64_t)g->k;
+        p.pack_bytes = p.pack_floats * (g->stride_b == 0 ? 1 : (uint64_t)g->batch) * sizeof(float);
+        p.pack_bytes = bf_round_up(p.pack_bytes, bf_ctx_align(ctx));
+    }
+    plan_blocks_cpu(&p, g, units);
+    return p;
+}
+
+uint64_t bf_packed_workspace(bf_ctx *ctx, const bf_gemm *g)
+{
+    const plan p = make_plan(ctx, g);
+    return p.pack_bytes + p.part_bytes;
+}
+
+/* Bits of `epi` in cl/gemm.cl. */
+static int epilogue_bits(const bf_gemm *g)
+{
+    return (g->bias ? 1 : 0) | (g->residual ? 2 : 0) | (g->save_pre ? 4 : 0);
+}
+
+static bf_status pack_b(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, const plan *p, bf_err *err)
+{
+    const uint64_t matrices = g->stride_b == 0 ? 1 : (uint64_t)g->batch;
+    const bf_arg args[] = {bf_arg_mem(mem->workspace), bf_arg_mem(mem->b),        bf_arg_i32(g->n),
+                           bf_arg_i32(g->k),           bf_arg_i32(g->ldb),        bf_arg_i32(g->trans_b),
+                           bf_arg_u64(g->stride_b),    bf_arg_u64(p->pack_floats)};
+    const bf_call call = {.file = "gemm.cl",
+                          .kernel = "gemm_pack_b",
+                          .defines = "-DACT=0",
+                          .items = {(size_t)bf_ceil_div((uint64_t)g->k, PACK_K),
+                                    (size_t)bf_ceil_div((uint64_t)g->n, TILE_N), (size_t)matrices},
+                          .args = args,
+                          .n_args = BF_COUNT(args),
+                          .bytes = 8.0 * (double)p->pack_floats * (double)matrices};
+    return bf_cmds_kernel(cmds, &call, err);
+}
+
+bf_status bf_packed_epilogue(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, uint64_t off, int parts,
+                             bf_err *err)
+{
+    char defines[32];
+    snprintf(defines, sizeof defines, "-DACT=%d", (int)g->act);
+    const bf_arg args[] = {bf_arg_mem(mem->c),
+                           bf_arg_mem(parts > 0 ? bf_mem_at(mem->workspace, off) : BF_MEM_NONE),
+                           bf_arg_mem(mem->bias),
+                           bf_arg_mem(mem->residual),
+                           bf_arg_mem(mem->pre),
+                           bf_arg_i32(g->m),
+                           bf_arg_i32(g->n),
+                           bf_arg_i32(g->ldc),
+                           bf_arg_u64(g->stride_c),
+                           bf_arg_i32(parts),
+                           bf_arg_f32(g->alpha),
+                           bf_arg_f32(g->beta),
+                           bf_arg_i32(epilogue_bits(g))};
+    const size_t group = bf_ctx_group(bf_cmds_ctx(cmds));
+    const bf_call call = {.file = "gemm.cl",
+                          .kernel = "gemm_epilogue",
+                          .defines = defines,
+                          .items = {(size_t)g->m * (size_t)g->batch * group},
+                          .local = {group},
+                          .args = args,
+                          .n_args = BF_COUNT(args),
+                          .bytes = 4.0 * (double)g->m * g->n * g->batch * (parts + 2)};
+    return bf_cmds_kernel(cmds, &call, err);
+}
+
+bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_ctx *ctx = bf_cmds_ctx(cmds);
+    const plan p = make_plan(ctx, g);
+    const bool cut = p.splits > 1;
+    const size_t group = bf_ctx_group(ctx);
+    bf_mem none = BF_MEM_NONE, b = mem->b, c = cut ? bf_mem_at(mem->workspace, p.pack_bytes) : mem->c;
+    uint64_t panel = TILE_N, stride_b = g->stride_b;
+    int ldb = g->ldb;
+    char defines[32];
+    snprintf(defines, sizeof defines, "-DACT=%d", cut ? 0 : (int)g->act);
+    if (p.pack_b) {
+        BF_TRY(pack_b(cmds, g, mem, &p, err));
+        b = mem->workspace;
+        ldb = TILE_N;
+        panel = (uint64_t)TILE_N * (uint64_t)g->k;
+        if (stride_b != 0) stride_b = p.pack_floats;
+    }
+    const bf_arg args[] = {bf_arg_mem(c),
+                           bf_arg_mem(mem->a),
+                           bf_arg_mem(b),
+                           bf_arg_mem(cut ? none : mem->bias),
+                           bf_arg_mem(cut ? none : mem->residual),
+                           bf_arg_mem(cut ? none : mem->pre),
+                           bf_arg_i32(g->m),
+                           bf_arg_i32(g->n),
+                           bf_arg_i32(g->k),
+                           bf_arg_i32(g->lda),
+                           bf_arg_i32(ldb),
+                           bf_arg_i32(cut ? g->n : g->ldc),
+                           bf_arg_i32(g->trans_a),
+                           bf_arg_i32(g->trans_b),
+                           bf_arg_u64(panel),
+                           bf_arg_u64(g->stride_a),
+                           bf_arg_u64(stride_b),
+                           bf_arg_u64(cut ? (uint64_t)g->m * (uint64_t)g->n : g->stride_c),
+                           bf_arg_f32(cut ? 1.0f : g->alpha),
+                           bf_arg_f32(cut ? 0.0f : g->beta),
+                           bf_arg_i32(cut ? 0 : epilogue_bits(g)),
+                           bf_arg_i32(p.splits),
+                           bf_arg_i32(p.k_split),
+                           bf_arg_i32(p.block_m),
+                           bf_arg_i32(p.block_n)};
+    const bf_call call = {.file = "gemm.cl",
+                          .kernel = "gemm",
+                          .defines = defines,
+                          .items = {(size_t)bf_ceil_div((uint64_t)g->m, (uint64_t)p.block_m) * group,
+                                    (size_t)bf_ceil_div((uint64_t)g->n, (uint64_t)p.block_n),
+                                    (size_t)g->batch * (size_t)p.splits},
+                          .local = {group},
+                          .args = args,
+                          .n_args = BF_COUNT(args),
+                          .flops = 2.0 * g->m * (double)g->n * g->k * g->batch,
+                          .bytes = 4.0 * g->batch * ((double)g->m * g->k + (double)g->k * g->n + (double)g->m * g->n)};
+    BF_TRY(bf_cmds_kernel(cmds, &call, err));
+    if (cut) BF_TRY(bf_packed_epilogue(cmds, g, mem, p.pack_bytes, p.splits, err));
+out:
+    return st;
+}

@@ -102,7 +102,9 @@ struct bf_ctx {
     cl_context context;
     cl_command_queue queue;
     bf_class cls;
-    bf_gemm_choice gemm;
+    bf_gemm_choice gemm; /* never AUTO */
+    bool gemm_auto;      /* the choice was ours: the self-test may revise it */
+    bool used_clblast;
     unsigned units;
     size_t group, align, max_group;
     uint64_t local_bytes, max_alloc, global_bytes, budget, memory_limit;

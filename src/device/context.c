@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "device/cl.h"
+#include "device/gemm_provider.h"
 
 #define MIN_ALIGN 256 /* bytes; enough for any vector type and for sub-buffers of the known drivers */
 #define MIN_GROUP 64
@@ -74,7 +75,8 @@ static bf_status read_limits(bf_ctx *ctx, const bfncl_device_info *info, const b
     ctx->cls = o->cls;
     if (ctx->cls == BF_CLASS_AUTO) ctx->cls = strcmp(info->type, "CPU") == 0 ? BF_CLASS_CPU : BF_CLASS_WIDE;
     ctx->gemm = o->gemm;
-    if (ctx->gemm == BF_GEMM_AUTO) ctx->gemm = ctx->cls == BF_CLASS_CPU ? BF_GEMM_PACKED : BF_GEMM_CLBLAST;
+    ctx->gemm_auto = o->gemm == BF_GEMM_AUTO;
+    if (ctx->gemm_auto) ctx->gemm = strcmp(info->type, "CPU") == 0 ? BF_GEMM_PACKED : BF_GEMM_CLBLAST;
     choose_budget(ctx, info, o->memory_limit);
     BF_TRY(choose_group(ctx, err));
 out:
@@ -146,6 +148,7 @@ void bf_ctx_close(bf_ctx *ctx)
     if (ctx->queue != NULL) clFinish(ctx->queue);
     bf_profile_free(ctx);
     bf_programs_free(ctx);
+    if (ctx->used_clblast) bf_clblast_forget();
     if (ctx->queue != NULL) clReleaseCommandQueue(ctx->queue);
     if (ctx->context != NULL) clReleaseContext(ctx->context);
     free(ctx->kernel_dir);

@@ -1,7 +1,7 @@
 /*
  * Matrix products, row-major: C[m,n] = alpha * op(A)[m,k] op(B)[k,n] + beta * C, then the epilogue. Two providers
- * behind one entry: "packed" (cl/gemm.cl, ours) and "clblast"; BF_GEMM_AUTO takes packed on a CPU class, clblast on a
- * wide one where the self-test passed. Batched: matrix i starts at mem + i * stride floats (stride 0 shares a matrix).
+ * behind one entry: "packed" (cl/gemm.cl, ours) and "clblast"; BF_GEMM_AUTO takes packed on a CPU device (of either
+ * class), clblast elsewhere where the self-test passed. Batched: matrix i starts at mem + i * stride floats (stride 0 shares a matrix).
  */
 #ifndef BF_DEVICE_GEMM_H
 #define BF_DEVICE_GEMM_H
@@ -18,7 +18,7 @@ typedef struct bf_gemm {
     uint64_t stride_a, stride_b, stride_c;
     float alpha, beta;
     bf_act act;          /* epilogue: C = act(C + bias[col]) + residual */
-    bool bias, residual; /* residual has the shape and pitch of C; excludes beta != 0 */
+    bool bias, residual; /* residual has the shape, pitch and stride of C, is not C, and excludes beta != 0 */
     bool save_pre;       /* also store C + bias before act (same pitch as C) for the backward pass */
 } bf_gemm;
 

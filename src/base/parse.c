@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/clocale.h"
 
 static bool is_digit(char c)
 {
@@ -40,25 +41,16 @@ bf_status bf_parse_i64(const char *what, const char *text, int64_t min, int64_t 
     return BF_OK;
 }
 
-/* strtod with a decimal point, even when the program that uses the library has set a locale with a decimal comma. */
-static double strtod_c(const char *text, char **end)
-{
-    locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-    locale_t old = c != (locale_t)0 ? uselocale(c) : (locale_t)0;
-    double v = strtod(text, end);
-    if (c != (locale_t)0) {
-        uselocale(old);
-        freelocale(c);
-    }
-    return v;
-}
-
 bf_status bf_parse_double(const char *what, const char *text, double min, double max, double *out, bf_err *err)
 {
     char *end = NULL;
     double v = 0;
     /* Only these characters: strtod alone would also take leading space, "nan", "inf" and hexadecimal. */
-    if (text[0] != '\0' && text[strspn(text, "+-.0123456789eE")] == '\0') v = strtod_c(text, &end);
+    if (text[strspn(text, "+-.0123456789eE")] == '\0') {
+        bf_clocale l = bf_clocale_begin();
+        v = strtod(text, &end);
+        bf_clocale_end(l);
+    }
     if (end == NULL || end == text || *end != '\0') {
         return bf_fail(err, BF_USAGE, "%s: \"%s\" is not a number", what, text);
     }

@@ -1,0 +1,272 @@
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <spng.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "io/image.h"
+#include "io/kind.h"
+
+enum {
+    MAX_PIXELS = 1 << 28,
+    MAX_EXPANSION = 1032, /* no deflate stream expands further */
+    MAX_CHUNK = 16 << 20, /* ancillary data */
+    GRID_GREY = 128
+};
+static const uint64_t max_file = (uint64_t)1 << 30;
+
+void bf_image_free(bf_image *im)
+{
+    free(im->pixels);
+    *im = (bf_image){0};
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+/* RGB -> grey, weights in 16-bit fixed point. */
+static void to_grey(const uint8_t *rgb, size_t pixels, uint8_t *grey)
+{
+    for (size_t i = 0; i < pixels; i++) {
+        grey[i] = (uint8_t)((rgb[3 * i] * 19595u + rgb[3 * i + 1] * 38470u + rgb[3 * i + 2] * 7471u + 32768u) >> 16);
+    }
+}
+
+static bf_status check_header(const char *name, const struct spng_ihdr *h, size_t file_size, bf_err *err)
+{
+    static const uint8_t samples[] = {[SPNG_COLOR_TYPE_GRAYSCALE] = 1,
+                                      [SPNG_COLOR_TYPE_TRUECOLOR] = 3,
+                                      [SPNG_COLOR_TYPE_INDEXED] = 1,
+                                      [SPNG_COLOR_TYPE_GRAYSCALE_ALPHA] = 2,
+                                      [SPNG_COLOR_TYPE_TRUECOLOR_ALPHA] = 4};
+    uint64_t bits = (uint64_t)samples[h->color_type] * h->bit_depth * h->width;
+    uint64_t bytes = (bf_ceil_div(bits, 8) + 1) * h->height;
+    if ((uint64_t)h->width * h->height > MAX_PIXELS) {
+        return bf_fail(err, BF_FILE, "%s: %" PRIu32 " x %" PRIu32 " pixels, at most %d are accepted", name, h->width,
+                       h->height, MAX_PIXELS);
+    }
+    if (bytes / MAX_EXPANSION > file_size) {
+        return bf_fail(err, BF_FILE, "%s: %" PRIu32 " x %" PRIu32 " pixels cannot come out of %zu bytes", name,
+                       h->width, h->height, file_size);
+    }
+    return BF_OK;
+}
+
+static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint32_t channels, bf_image *out,
+                        bf_err *err)
+{
+    bf_status st = BF_OK;
+    struct spng_ihdr h;
+    uint8_t *rgb = NULL, *grey = NULL;
+    size_t size, pixels;
+    int code = spng_get_ihdr(ctx, &h);
+    BF_CHECK(code == 0, BF_FILE, "%s: damaged PNG header: %s", name, spng_strerror(code));
+    BF_TRY(check_header(name, &h, file_size, err));
+    if (channels == 0) {
+        bool is_grey = h.color_type == SPNG_COLOR_TYPE_GRAYSCALE || h.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
+        channels = is_grey ? 1 : 3;
+    }
+    pixels = (size_t)h.width * h.height;
+    /* RGB is the one format the library makes from every kind of PNG. */
+    code = spng_decoded_image_size(ctx, SPNG_FMT_RGB8, &size);
+    BF_CHECK(code == 0 && size == 3 * pixels, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
+    BF_NEW(rgb, size);
+    code = spng_decode_image(ctx, rgb, size, SPNG_FMT_RGB8, 0);
+    if (code == 0) code = spng_decode_chunks(ctx); /* up to the end mark, which a cut file does not have */
+    BF_CHECK(code == 0, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
+    if (channels == 1) {
+        BF_NEW(grey, pixels);
+        to_grey(rgb, pixels, grey);
+    }
+    *out = (bf_image){h.width, h.height, channels, channels == 1 ? grey : rgb};
+    if (channels == 3) rgb = NULL;
+    grey = NULL;
+out:
+    free(rgb);
+    free(grey);
+    return st;
+}
+
+bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t channels, bf_image *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_kind kind = bf_kind_of_bytes(data, size);
+    spng_ctx *ctx = NULL;
+    *out = (bf_image){0};
+    BF_CHECK(kind == BF_KIND_PNG, BF_FILE, "%s: is %s, expected a PNG picture", name, bf_kind_text(kind));
+    ctx = spng_ctx_new(0);
+    BF_CHECK(ctx != NULL && spng_set_image_limits(ctx, BF_IMAGE_MAX_SIDE, BF_IMAGE_MAX_SIDE) == 0 &&
+                 spng_set_chunk_limits(ctx, MAX_CHUNK, MAX_CHUNK) == 0 && spng_set_png_buffer(ctx, data, size) == 0,
+             BF_RUNTIME, "%s: cannot start the PNG reader", name);
+    BF_TRY(decode(ctx, name, size, channels, out, err));
+out:
+    spng_ctx_free(ctx);
+    return st;
+}
+
+bf_status bf_png_read(const char *path, uint32_t channels, bf_image *out, bf_err *err)
+{
+    void *data = NULL;
+    size_t size = 0;
+    *out = (bf_image){0};
+    bf_status st = bf_file_read(path, max_file, &data, &size, err);
+    if (st == BF_OK) st = bf_png_parse(path, data, size, channels, out, err);
+    free(data);
+    return st;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+bf_status bf_png_write(const char *path, const bf_image *im, bf_err *err)
+{
+    bf_status st = BF_OK;
+    struct spng_ihdr h = {.width = im->width, .height = im->height, .bit_depth = 8};
+    size_t bytes = (size_t)im->width * im->height * im->channels, size = 0;
+    void *png = NULL;
+    int code = 0;
+    h.color_type = im->channels == 1 ? SPNG_COLOR_TYPE_GRAYSCALE : SPNG_COLOR_TYPE_TRUECOLOR;
+    spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
+    BF_CHECK(ctx != NULL && spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1) == 0, BF_RUNTIME,
+             "%s: cannot start the PNG writer", path);
+    code = spng_set_ihdr(ctx, &h);
+    if (code == 0) code = spng_encode_image(ctx, im->pixels, bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    if (code == 0) png = spng_get_png_buffer(ctx, &size, &code);
+    BF_CHECK(code == 0 && png != NULL, BF_RUNTIME, "%s: cannot encode a picture of %" PRIu32 " x %" PRIu32 ": %s", path,
+             im->width, im->height, spng_strerror(code));
+    BF_TRY(bf_file_write(path, png, size, err));
+out:
+    free(png);
+    spng_ctx_free(ctx);
+    return st;
+}
+
+bf_status bf_image_grid(const uint8_t *images, uint32_t n, uint32_t h, uint32_t w, uint32_t channels, uint32_t columns,
+                        uint32_t scale, uint32_t pad, bf_image *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint64_t rows = columns > 0 ? bf_ceil_div(n, columns) : 0;
+    uint64_t cell_w = (uint64_t)w * scale + pad, cell_h = (uint64_t)h * scale + pad, width, height;
+    *out = (bf_image){0};
+    BF_CHECK(n > 0 && h > 0 && w > 0 && columns > 0 && scale > 0 && (channels == 1 || channels == 3), BF_USAGE,
+             "picture grid: %" PRIu32 " images of %" PRIu32 " x %" PRIu32 " x %" PRIu32 " in %" PRIu32
+             " columns cannot be drawn",
+             n, h, w, channels, columns);
+    columns = BF_MIN(columns, n);
+    width = cell_w * columns + pad;
+    height = cell_h * rows + pad;
+    BF_CHECK(width <= BF_IMAGE_MAX_SIDE && height <= BF_IMAGE_MAX_SIDE && width * height <= MAX_PIXELS, BF_USAGE,
+             "picture grid: %" PRIu64 " x %" PRIu64 " pixels are too many", width, height);
+    BF_TRY(bf_calloc(&out->pixels, (size_t)(width * height * channels), 1, err));
+    out->width = (uint32_t)width;
+    out->height = (uint32_t)height;
+    out->channels = channels;
+    memset(out->pixels, GRID_GREY, (size_t)(width * height * channels));
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t left = pad + cell_w * (i % columns), top = pad + cell_h * (i / columns);
+        for (uint64_t y = 0; y < (uint64_t)h * scale; y++) {
+            uint8_t *to = out->pixels + ((top + y) * width + left) * channels;
+            const uint8_t *from = images + ((uint64_t)i * h + y / scale) * w * channels;
+            for (uint64_t x = 0; x < (uint64_t)w * scale; x++) {
+                memcpy(to + x * channels, from + x / scale * channels, channels);
+            }
+        }
+    }
+out:
+    return st;
+}
+
+/* ---- folders --------------------------------------------------------------------------------------------------- */
+
+typedef struct names {
+    char **at;
+    size_t n, room;
+} names;
+
+static void names_free(names *l)
+{
+    for (size_t i = 0; i < l->n; i++) free(l->at[i]);
+    free(l->at);
+}
+
+/* Adds "folder/name". */
+static bf_status names_add(names *l, const char *folder, const char *name, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char *path = NULL;
+    if (l->n == l->room) {
+        size_t room = l->room > 0 ? 2 * l->room : 64;
+        char **grown = realloc(l->at, room * sizeof *grown);
+        BF_CHECK(grown != NULL, BF_RUNTIME, "%s: out of memory for its file names", folder);
+        l->at = grown;
+        l->room = room;
+    }
+    BF_NEW(path, strlen(folder) + strlen(name) + 2);
+    strcpy(path, folder);
+    strcat(path, "/");
+    strcat(path, name);
+    l->at[l->n++] = path;
+out:
+    return st;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bf_status list_pngs(const char *folder, names *l, bf_err *err)
+{
+    bf_status st = BF_OK;
+    DIR *dir = opendir(folder);
+    BF_CHECK(dir != NULL, BF_FILE, "%s: cannot list the folder: %s", folder, strerror(errno));
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        size_t n = strlen(e->d_name);
+        if (n > 4 && e->d_name[0] != '.' && strcasecmp(e->d_name + n - 4, ".png") == 0) {
+            BF_TRY(names_add(l, folder, e->d_name, err));
+        }
+    }
+    BF_CHECK(l->n > 0, BF_FILE, "%s: no .png file in this folder", folder);
+    qsort(l->at, l->n, sizeof *l->at, compare_names);
+out:
+    if (dir != NULL) closedir(dir);
+    return st;
+}
+
+bf_status bf_folder_read(const char *path, uint32_t channels, bf_array *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    names l = {0};
+    bf_image im = {0}, first = {0};
+    size_t bytes = 0;
+    *out = (bf_array){0};
+    BF_TRY(list_pngs(path, &l, err));
+    for (size_t i = 0; i < l.n; i++) {
+        BF_TRY(bf_png_read(l.at[i], channels, &im, err));
+        if (i == 0) {
+            first = im; /* size and channels that all others must have */
+            channels = im.channels;
+            bytes = (size_t)im.width * im.height * im.channels;
+            BF_TRY(bf_calloc(&out->data, l.n, bytes, err));
+        }
+        BF_CHECK(im.width == first.width && im.height == first.height, BF_FILE,
+                 "%s: %" PRIu32 " x %" PRIu32 " pixels, but %s has %" PRIu32 " x %" PRIu32, l.at[i], im.width,
+                 im.height, l.at[0], first.width, first.height);
+        memcpy((uint8_t *)out->data + i * bytes, im.pixels, bytes);
+        bf_image_free(&im);
+    }
+    out->dtype = BF_U8;
+    out->ndim = 4;
+    out->dims[0] = l.n;
+    out->dims[1] = first.height;
+    out->dims[2] = first.width;
+    out->dims[3] = channels;
+    out->count = l.n * bytes;
+out:
+    if (st != BF_OK) bf_array_free(out);
+    bf_image_free(&im);
+    names_free(&l);
+    return st;
+}

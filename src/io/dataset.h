@@ -52,6 +52,7 @@ typedef struct bf_dataset_info {
     uint64_t train, validation;
     uint32_t height, width, channels;
     uint64_t dims;    /* D = height * width * channels */
+    bool values;      /* CONTINUOUS and BINS */
     uint32_t classes; /* BINS: bins, BINARISE: 2, else 0 */
     uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
 } bf_dataset_info;

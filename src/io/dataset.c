@@ -1,0 +1,389 @@
+#include "io/dataset.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/philox.h"
+#include "base/size.h"
+#include "io/idx.h"
+#include "io/image.h"
+#include "io/kind.h"
+#include "io/npy.h"
+
+enum { LEVELS = 256, MAX_BINS = 65536 };
+
+/* The training order of one epoch, computed when it is first asked for. */
+typedef struct order {
+    pthread_mutex_t lock;
+    bool valid;
+    uint32_t epoch;
+    uint32_t *permutation; /* [train] */
+} order;
+
+struct bf_dataset {
+    bf_dataset_options options;
+    bf_dataset_info info;
+    bf_array raw;                 /* [count, D], U8 or F32 */
+    uint32_t *train, *validation; /* indices, ascending */
+    float *centre;                /* BINS: [bins] */
+    float value[LEVELS];          /* U8 data: value and class of every pixel level */
+    int32_t class[LEVELS];
+    order *order;
+};
+
+void bf_dataset_defaults(bf_dataset_options *o)
+{
+    *o = (bf_dataset_options){.transform = BF_TRANSFORM_CONTINUOUS, .validation = 0.01};
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+static bf_status read_any(const char *path, uint32_t channels, bf_array *out, bf_err *err)
+{
+    bf_kind kind;
+    bf_status st = bf_file_kind(path, &kind, err);
+    if (st != BF_OK) return st;
+    switch (kind) {
+    case BF_KIND_FOLDER: return bf_folder_read(path, channels, out, err);
+    case BF_KIND_IDX:
+    case BF_KIND_GZIP: return bf_idx_read(path, out, err);
+    case BF_KIND_NPY: return bf_npy_read(path, out, err);
+    default: break;
+    }
+    bf_fail(err, BF_FILE, "%s: is %s, expected a data set", path, bf_kind_text(kind));
+    bf_hint(err, "data sets are IDX or IDX.gz files, NPY arrays, and folders of PNG files");
+    return BF_FILE;
+}
+
+/* [n,D] -> 1 x D x 1, [n,H,W] -> H x W x 1, [n,H,W,C]. */
+static bf_status set_shape(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_array *a = &ds->raw;
+    bf_dataset_info *info = &ds->info;
+    uint64_t h = 1, w = 1, c = 1;
+    BF_CHECK(a->dtype == BF_U8 || a->dtype == BF_F32, BF_FILE, "%s: elements of type %s, expected U8 or F32", path,
+             bf_dtype_name(a->dtype));
+    BF_CHECK(a->ndim >= 2 && a->ndim <= 4, BF_FILE,
+             "%s: %d dimensions, expected [n, values], [n, height, width] or [n, height, width, channels]", path,
+             a->ndim);
+    if (a->ndim == 2) {
+        w = a->dims[1];
+    } else {
+        h = a->dims[1];
+        w = a->dims[2];
+        c = a->ndim == 4 ? a->dims[3] : 1;
+    }
+    /* The product of all sizes is known to fit, and the bytes are in memory. */
+    BF_CHECK(a->count > 0 && a->dims[0] <= UINT32_MAX && h <= UINT32_MAX && w <= UINT32_MAX && c <= UINT32_MAX &&
+                 h * w * c <= UINT32_MAX,
+             BF_FILE, "%s: no examples, or sizes beyond 2^32", path);
+    info->height = (uint32_t)h;
+    info->width = (uint32_t)w;
+    info->channels = (uint32_t)c;
+    info->dims = h * w * c;
+    info->count = a->dims[0];
+    if (ds->options.limit > 0) info->count = BF_MIN(info->count, ds->options.limit);
+out:
+    return st;
+}
+
+static bf_status check_options(const bf_dataset_options *o, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_CHECK(o->transform != BF_TRANSFORM_BINS || (o->bins >= 2 && o->bins <= MAX_BINS), BF_USAGE,
+             "data set: bins is %" PRIu32 ", expected 2..%d", o->bins, MAX_BINS);
+    BF_CHECK(o->validation >= 0 && o->validation < 1, BF_USAGE, "data set: validation is %g, expected 0 <= v < 1",
+             o->validation);
+    BF_CHECK(o->channels == 0 || o->channels == 1 || o->channels == 3, BF_USAGE,
+             "data set: channels is %" PRIu32 ", expected 0, 1 or 3", o->channels);
+out:
+    return st;
+}
+
+static int32_t bin_of(float v, uint32_t bins)
+{
+    float k = floorf((v / 2 + 0.5f) * (float)bins);
+    return k < 0 ? 0 : k >= (float)bins ? (int32_t)bins - 1 : (int32_t)k;
+}
+
+/* Tables for the transform. */
+static bf_status set_tables(bf_dataset *ds, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t bins = ds->options.bins;
+    bool binned = ds->options.transform == BF_TRANSFORM_BINS;
+    ds->info.values = ds->options.transform != BF_TRANSFORM_BINARISE;
+    ds->info.classes = binned ? bins : ds->options.transform == BF_TRANSFORM_BINARISE ? 2 : 0;
+    if (binned) BF_NEW(ds->centre, bins);
+    for (uint32_t k = 0; binned && k < bins; k++) ds->centre[k] = (float)(2 * (k + 0.5) / bins - 1);
+    for (uint32_t p = 0; p < LEVELS; p++) {
+        /* floor((v/2 + 1/2) bins) with v = 2p/255 - 1, in whole numbers: no rounding at the edges of bins. */
+        uint32_t k = binned ? BF_MIN(p * bins / 255, bins - 1) : 0;
+        ds->class[p] = (int32_t)k;
+        ds->value[p] = binned ? ds->centre[k] : (float)(2.0 * p / 255 - 1);
+    }
+out:
+    return st;
+}
+
+/* Float data: finite, and inside the range in which the transform loses nothing. */
+static bf_status check_floats(const bf_dataset *ds, const char *path, bf_err *err)
+{
+    const float *v = ds->raw.data;
+    bf_transform t = ds->options.transform;
+    float low = t == BF_TRANSFORM_BINARISE ? 0 : -1;
+    bool outside = false;
+    for (uint64_t i = 0; i < ds->info.count * ds->info.dims; i++) {
+        bool in_range = v[i] >= low && v[i] <= 1;
+        if (!isfinite(v[i]) || (!in_range && t != BF_TRANSFORM_CONTINUOUS)) {
+            return bf_fail(err, BF_FILE, "%s: example %" PRIu64 ", element %" PRIu64 " is %g, expected %g..1", path,
+                           i / ds->info.dims, i % ds->info.dims, v[i], low);
+        }
+        outside |= !in_range;
+    }
+    if (outside)
+        bf_log(BFNCL_LOG_WARN, "%s: some values lie outside -1..1; predictions are clamped to that range", path);
+    return BF_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The first places of one fixed permutation are held out. */
+static bf_status split(bf_dataset *ds, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t *permutation = NULL;
+    uint32_t n = (uint32_t)ds->info.count, held = (uint32_t)(ds->options.validation * n);
+    if (ds->options.validation > 0 && held == 0) held = 1;
+    BF_CHECK(held < n, BF_USAGE, "data set: %" PRIu32 " examples leave none for training after validation", n);
+    BF_NEW(permutation, n);
+    BF_NEW(ds->validation, held);
+    BF_NEW(ds->train, n - held);
+    bf_philox_permutation(BF_VALIDATION_SEED, 0, BF_STREAM_SHUFFLE, n, permutation);
+    memcpy(ds->validation, permutation, held * sizeof *permutation);
+    memcpy(ds->train, permutation + held, (n - held) * sizeof *permutation);
+    qsort(ds->validation, held, sizeof *ds->validation, ascending);
+    qsort(ds->train, n - held, sizeof *ds->train, ascending);
+    ds->info.validation = held;
+    ds->info.train = n - held;
+out:
+    free(permutation);
+    return st;
+}
+
+/* Shape and type as little-endian words, then the contents as in a file: the same on every machine. */
+static uint32_t checksum(bf_dataset *ds)
+{
+    const bf_dataset_info *info = &ds->info;
+    uint64_t words[5] = {info->count, info->height, info->width, info->channels, ds->raw.dtype == BF_U8 ? 0 : 1};
+    size_t elements = (size_t)(info->count * info->dims);
+    bf_swap_le(words, BF_U64, BF_COUNT(words));
+    bf_swap_le(ds->raw.data, ds->raw.dtype, elements);
+    uint32_t crc = bf_crc32c(0, words, sizeof words);
+    crc = bf_crc32c(crc, ds->raw.data, elements * bf_dtype_size(ds->raw.dtype));
+    bf_swap_le(ds->raw.data, ds->raw.dtype, elements);
+    return crc;
+}
+
+static bf_status new_order(uint64_t n, order **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    order *o = NULL;
+    BF_NEW(o, 1);
+    BF_NEW(o->permutation, n);
+    BF_CHECK(pthread_mutex_init(&o->lock, NULL) == 0, BF_RUNTIME, "data set: cannot make a lock");
+    *out = o;
+    return BF_OK;
+out:
+    if (o != NULL) free(o->permutation);
+    free(o);
+    return st;
+}
+
+bf_status bf_dataset_open(const char *path, const bf_dataset_options *o, bf_dataset **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_dataset *ds = NULL;
+    BF_TRY(check_options(o, err));
+    BF_NEW(ds, 1);
+    ds->options = *o;
+    BF_TRY(read_any(path, o->channels, &ds->raw, err));
+    BF_TRY(set_shape(ds, path, err));
+    BF_TRY(set_tables(ds, err));
+    if (ds->raw.dtype == BF_F32) BF_TRY(check_floats(ds, path, err));
+    BF_TRY(split(ds, err));
+    ds->info.crc = checksum(ds);
+    BF_TRY(new_order(ds->info.train, &ds->order, err));
+    *out = ds;
+    ds = NULL;
+out:
+    bf_dataset_free(ds);
+    return st;
+}
+
+void bf_dataset_free(bf_dataset *ds)
+{
+    if (ds == NULL) return;
+    if (ds->order != NULL) {
+        pthread_mutex_destroy(&ds->order->lock);
+        free(ds->order->permutation);
+    }
+    free(ds->order);
+    bf_array_free(&ds->raw);
+    free(ds->train);
+    free(ds->validation);
+    free(ds->centre);
+    free(ds);
+}
+
+bf_dataset_info bf_dataset_get_info(const bf_dataset *ds)
+{
+    return ds->info;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
+
+/* Row `index`, mirrored into `scratch` where asked for. */
+static const void *raw_row(const bf_dataset *ds, uint32_t index, bool mirror, void *scratch)
+{
+    size_t pixel = bf_dtype_size(ds->raw.dtype) * ds->info.channels, line = pixel * ds->info.width;
+    const char *from = (const char *)ds->raw.data + (size_t)index * line * ds->info.height;
+    char *to = scratch;
+    if (!mirror) return from;
+    for (size_t y = 0; y < ds->info.height; y++, from += line, to += line) {
+        for (size_t x = 0; x < line; x += pixel) memcpy(to + x, from + line - pixel - x, pixel);
+    }
+    return scratch;
+}
+
+/* class = 1 where uniform < p; element e of the row uses word e of its stream. */
+static void binarise(const bf_dataset *ds, const void *row, uint32_t index, uint32_t draw, int32_t *classes)
+{
+    uint32_t words[4] = {0};
+    for (uint32_t e = 0; e < ds->info.dims; e++) {
+        if (e % 4 == 0) bf_philox(ds->options.seed, e / 4, index, draw, BF_STREAM_BINARISE, words);
+        float u = (float)(words[e % 4] >> 8) * (1.0f / 16777216.0f);
+        float p = ds->raw.dtype == BF_U8 ? (float)((const uint8_t *)row)[e] / 255.0f : ((const float *)row)[e];
+        classes[e] = u < p;
+    }
+}
+
+static void put_values(const bf_dataset *ds, const void *row, float *values)
+{
+    if (ds->raw.dtype == BF_U8) {
+        for (uint64_t e = 0; e < ds->info.dims; e++) values[e] = ds->value[((const uint8_t *)row)[e]];
+    } else if (ds->options.transform == BF_TRANSFORM_BINS) {
+        const float *v = row;
+        for (uint64_t e = 0; e < ds->info.dims; e++) values[e] = ds->centre[bin_of(v[e], ds->options.bins)];
+    } else {
+        memcpy(values, row, (size_t)ds->info.dims * sizeof *values);
+    }
+}
+
+static void put_bins(const bf_dataset *ds, const void *row, int32_t *classes)
+{
+    for (uint64_t e = 0; e < ds->info.dims; e++) {
+        classes[e] = ds->raw.dtype == BF_U8 ? ds->class[((const uint8_t *)row)[e]]
+                                            : bin_of(((const float *)row)[e], ds->options.bins);
+    }
+}
+
+/* Delivers row `at` of a batch. */
+static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mirror, void *scratch, uint32_t at,
+                    const bf_rows *out)
+{
+    const void *row = raw_row(ds, index, mirror, scratch);
+    uint64_t d = ds->info.dims;
+    if (out->index != NULL) out->index[at] = index;
+    if (out->values != NULL) put_values(ds, row, out->values + at * d);
+    if (out->classes == NULL) return;
+    if (ds->options.transform == BF_TRANSFORM_BINARISE) {
+        binarise(ds, row, index, draw, out->classes + at * d);
+    } else {
+        put_bins(ds, row, out->classes + at * d);
+    }
+}
+
+static bf_status check_rows(const bf_dataset *ds, const bf_rows *out, bf_err *err)
+{
+    if (out->values != NULL && !ds->info.values) {
+        return bf_fail(err, BF_USAGE, "data set: binarised data have classes, no values");
+    }
+    if (out->classes != NULL && ds->info.classes == 0) {
+        return bf_fail(err, BF_USAGE, "data set: continuous data have values, no classes");
+    }
+    return BF_OK;
+}
+
+/* Indices in the data set of places first .. first + n - 1 of an epoch. */
+static void epoch_indices(const bf_dataset *ds, uint32_t epoch, uint32_t first, uint32_t n, uint32_t *index)
+{
+    order *o = ds->order;
+    pthread_mutex_lock(&o->lock);
+    if (!o->valid || o->epoch != epoch) {
+        bf_philox_permutation(ds->options.seed, epoch, BF_STREAM_SHUFFLE, (uint32_t)ds->info.train, o->permutation);
+        o->epoch = epoch;
+        o->valid = true;
+    }
+    for (uint32_t i = 0; i < n; i++) index[i] = ds->train[o->permutation[first + i]];
+    pthread_mutex_unlock(&o->lock);
+}
+
+static bool mirrored(const bf_dataset *ds, uint32_t index, uint32_t epoch)
+{
+    return ds->options.flip && bf_philox_uniform(ds->options.seed, 0, index, epoch, BF_STREAM_AUGMENT) < 0.5f;
+}
+
+bf_status bf_dataset_train_rows(const bf_dataset *ds, uint64_t first, uint32_t rows, const bf_rows *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t *index = NULL;
+    char *scratch = NULL;
+    uint64_t train = ds->info.train, last;
+    BF_TRY(check_rows(ds, out, err));
+    BF_CHECK(bf_add_u64(first, rows, &last) && last / train < UINT32_MAX, BF_USAGE,
+             "data set: training position %" PRIu64 " lies beyond 2^32 epochs", first);
+    BF_NEW(index, rows);
+    BF_NEW(scratch, ds->info.dims * bf_dtype_size(ds->raw.dtype));
+    for (uint32_t at = 0; at < rows;) {
+        uint32_t epoch = (uint32_t)((first + at) / train), place = (uint32_t)((first + at) % train);
+        uint32_t n = (uint32_t)BF_MIN(rows - at, train - place);
+        epoch_indices(ds, epoch, place, n, index);
+        for (uint32_t i = 0; i < n; i++) {
+            put_row(ds, index[i], epoch, mirrored(ds, index[i], epoch), scratch, at + i, out);
+        }
+        at += n;
+    }
+out:
+    free(index);
+    free(scratch);
+    return st;
+}
+
+bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split part, uint64_t first, uint32_t rows, uint32_t draw,
+                               const bf_rows *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const uint32_t *list = part == BF_SPLIT_TRAIN ? ds->train : part == BF_SPLIT_VALIDATION ? ds->validation : NULL;
+    uint64_t size = part == BF_SPLIT_TRAIN        ? ds->info.train
+                    : part == BF_SPLIT_VALIDATION ? ds->info.validation
+                                                  : ds->info.count;
+    BF_TRY(check_rows(ds, out, err));
+    BF_CHECK(first <= size && rows <= size - first, BF_USAGE,
+             "data set: examples %" PRIu64 "..%" PRIu64 " wanted, this part has %" PRIu64, first, first + rows, size);
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t index = list != NULL ? list[first + i] : (uint32_t)(first + i);
+        put_row(ds, index, draw, false, NULL, i, out);
+    }
+out:
+    return st;
+}

@@ -27,7 +27,6 @@ void bfncl_eval_result_free(bfncl_eval_result *result)
 
 typedef struct evaluation {
     const bfncl_eval_options *o;
-    bf_model_file file;
     bf_model *m;
     bf_dataset *ds;
     uint64_t samples, seed, repeats;
@@ -45,19 +44,16 @@ static bool on_batch(void *user, uint64_t done, uint64_t total)
     return bf_report_done(&e->report, e->pass * total + done, e->passes * total);
 }
 
-/* Options override the configuration inside the model file. */
+/* What the options leave open comes from the configuration in the model file. */
 static bf_status resolve(evaluation *e, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_config *c = &e->file.config;
+    bf_config *c = &e->m->config;
     char text[64];
     if (e->o->receiver) {
         snprintf(text, sizeof text, "eval.receiver=%.32s", e->o->receiver);
         BF_TRY(bf_config_set(c, text, err));
     }
-    BF_TRY(bf_setup_overrides(c, e->o->set, e->o->n_set, err));
-    BF_CHECK(!e->o->weights || strcmp(e->o->weights, "ema") == 0 || strcmp(e->o->weights, "raw") == 0, BF_USAGE,
-             "weights are \"ema\" or \"raw\", not \"%.32s\"", e->o->weights);
     e->seed = e->o->seed >= 0 ? (uint64_t)e->o->seed : (uint64_t)c->eval.seed;
     e->repeats = e->o->repeats > 0 ? (uint64_t)e->o->repeats : (uint64_t)c->eval.repeats;
     e->batch = (uint32_t)(c->eval.batch ? c->eval.batch : c->train.batch);
@@ -70,7 +66,7 @@ out:
 static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_config *c = &e->file.config;
+    const bf_config *c = &e->m->config;
     const char *path = e->o->data ? e->o->data : c->data.test;
     bf_dataset_options o = bf_setup_data(c);
     BF_CHECK(path[0], BF_USAGE, "no data: the configuration in the model has no data.test, give --data PATH");
@@ -142,13 +138,6 @@ out:
     return st;
 }
 
-static bf_status load(evaluation *e, bf_err *err)
-{
-    const bool raw = e->o->weights && strcmp(e->o->weights, "raw") == 0;
-    const bf_model_part part = {raw ? "net." : "ema.", BF_SET_VALUE};
-    return bf_model_load(e->m, &e->file, &part, 1, err);
-}
-
 static bf_status run(evaluation *e, const int64_t *steps, size_t n, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -157,7 +146,6 @@ static bf_status run(evaluation *e, const int64_t *steps, size_t n, bfncl_eval_r
     const bf_flow_loss_spec recon_spec = {.kind = BF_LOSS_RECON};
     e->passes = (n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
     BF_TRY(bf_scorer_new(e->m, BF_SET_VALUE, &recon_spec, e->batch, false, &recon, NULL, err));
-    BF_TRY(load(e, err));
     BF_TRY(score(e, recon, &recon_nats, &recon_se, err));
     bf_scorer_free(recon);
     recon = NULL;
@@ -190,11 +178,10 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     int64_t listed[BF_CONFIG_LIST];
     const int64_t *steps = e->o->loss_steps;
     size_t n = e->o->n_loss_steps;
-    BF_CHECK(e->o->model, BF_USAGE, "no model given");
-    BF_TRY(bf_model_path(e->o->model, r->model, err));
-    BF_TRY(bf_model_file_open(r->model, &e->file, err));
+    const bf_open_options open = {e->o->model, e->o->set, e->o->n_set, e->o->weights, &e->o->device};
+    BF_TRY(bf_model_open(&open, r->model, &e->m, err));
     BF_TRY(resolve(e, err));
-    const bf_int_list *list = &e->file.config.eval.loss_steps;
+    const bf_int_list *list = &e->m->config.eval.loss_steps;
     if (!steps) {
         n = (size_t)list->n;
         for (size_t i = 0; i < n; i++) listed[i] = list->v[i];
@@ -204,8 +191,6 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     for (size_t i = 0; i < n; i++)
         BF_CHECK(steps[i] >= 0 && steps[i] <= 1000000, BF_USAGE, "%" PRId64 " is no number of loss steps", steps[i]);
     BF_NEW(r->rows, n);
-    BF_TRY(bf_model_new(&e->file.config, e->file.shape, &e->o->device, &e->m, err));
-    e->m->state = e->file.state;
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(e->m->ctx));
     snprintf(r->weights, sizeof r->weights, "%s", e->o->weights ? e->o->weights : "ema");
     snprintf(r->times, sizeof r->times, "%s", e->low_discrepancy ? "low-discrepancy" : "random");
@@ -230,6 +215,5 @@ bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, 
     free(e.sums);
     bf_dataset_free(e.ds);
     bf_model_free(e.m);
-    bf_model_file_close(&e.file);
     return st;
 }

@@ -77,6 +77,9 @@ typedef struct bf_loss_nodes {
 } bf_loss_nodes;
 bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad);
 
+/* Makes sure that the parameters are registered (not allocated). */
+bf_status bf_model_register(bf_model *m, bf_err *err);
+
 /* ---- files ---------------------------------------------------------------------------------------------------------
  */
 
@@ -100,9 +103,24 @@ typedef struct bf_model_part {
     bf_param_set set;
 } bf_model_part;
 
+/* The table of the file against the model's parameters, without reading a tensor. */
+bf_status bf_model_file_check(const bf_model *m, const bf_model_file *f, const bf_model_part *parts, size_t n,
+                              bf_err *err);
+
 /* Checks every tensor of the parts against the model's parameters, reads and checks all of them, and only then copies
  * them to the device: after a failure the model is as before. Buffers come from "net.". */
 bf_status bf_model_load(bf_model *m, const bf_model_file *f, const bf_model_part *parts, size_t n, bf_err *err);
+
+/* A model for scoring and sampling: the weights are in BF_SET_VALUE, nothing else is in memory. */
+typedef struct bf_open_options {
+    const char *path; /* file or run folder */
+    const char *const *set;
+    size_t n_set;
+    const char *weights; /* "ema", "raw"; NULL: ema */
+    const bfncl_device_options *device;
+} bf_open_options;
+/* `path` receives the file that was taken. */
+bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err);
 
 /* Writes atomically; `checkpoint` adds the moments. */
 bf_status bf_model_save(const bf_model *m, const char *path, bool checkpoint, bf_err *err);

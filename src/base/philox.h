@@ -29,6 +29,7 @@ enum {
     BF_STREAM_SAMPLE_DATA = 7, /* draws from the output distribution while sampling */
     BF_STREAM_SAMPLE_Y = 8,    /* sender noise while sampling */
     BF_STREAM_AUGMENT = 9,
+    BF_STREAM_SAMPLE_PICK = 10, /* component of a mixture while sampling */
     BF_STREAM_DROPOUT = 64 /* + index of the dropout node */
 };
 

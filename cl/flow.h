@@ -1,0 +1,252 @@
+/*
+ * Shared by the flow kernels. A lane is one variable of one sample: a group takes up to FLOW_CHUNK variables of sample
+ * get_group_id(1), VW variables at a time, and every lane loops over its bins, classes or mixture components itself.
+ * Vectors therefore run over variables in both device classes, and no kernel needs a fold over the group.
+ */
+#ifndef BF_FLOW_CL_H
+#define BF_FLOW_CL_H
+
+#include "common.h"
+
+/* Variables of one group; the host launches ceil(dims / FLOW_CHUNK) groups per sample (src/flow/ops.c). */
+#define FLOW_CHUNK 256
+
+#define LANE_BEGIN ((int)get_group_id(0) * FLOW_CHUNK)
+#define LANE_END(dims) min((dims), LANE_BEGIN + FLOW_CHUNK)
+#define LANE_FOR(d, end) for (int d = LANE_BEGIN + (int)get_local_id(0) * VW; d < (end); d += WG * VW)
+
+#if WIDE
+typedef int vi;
+#define vf_to_vi(x) convert_int(x)
+#else
+typedef int16 vi;
+#define vf_to_vi(x) convert_int16(x)
+#endif
+
+/* One number per lane, `stride` floats apart; lanes beyond `left` read as 0 and are not written. */
+inline vf ldg(__global const float *p, const int stride, const int left)
+{
+#if WIDE
+    (void)stride;
+    (void)left;
+    return p[0];
+#else
+    float t[VW];
+    if (left >= VW && stride == 1) return vload16(0, p);
+    for (int i = 0; i < VW; i++) t[i] = i < left ? p[i * stride] : 0.0f;
+    return vload16(0, t);
+#endif
+}
+
+inline void stg(const vf v, __global float *p, const int stride, const int left)
+{
+#if WIDE
+    (void)stride;
+    (void)left;
+    p[0] = v;
+#else
+    float t[VW];
+    if (left >= VW && stride == 1) {
+        vstore16(v, 0, p);
+        return;
+    }
+    vstore16(v, 0, t);
+    for (int i = 0; i < VW; i++) {
+        if (i < left) p[i * stride] = t[i];
+    }
+#endif
+}
+
+/* Words of the step record that the sampler fills (enum bf_flow_word in src/flow/ops.h). */
+#define STEP_SENDER_MEAN 8
+#define STEP_SENDER_SD 9
+#define STEP_KEEP 10
+#define STEP_GAIN 11
+
+/* Guards of the reference (spec 2.12). */
+#define FLOW_MIN_T 1e-6f
+#define FLOW_EXP_LIMIT 10.0f
+#define FLOW_X_CLIP 1.0f
+#define FLOW_MIN_PROB 1e-5f
+#define FLOW_LOG_FLOOR 1e-10f
+#define FLOW_EPS 1.1920929e-7f /* 2^-23: clamp of the receiver's weights */
+
+#define SQRT_1_2PI 0.3989422804f /* 1 / sqrt(2 pi) */
+#define LN_SQRT_2PI 0.9189385332f
+
+/* 1 - Phi(a) for a >= 0, relative error below 3e-7 until it underflows; *e = exp(-a^2 / 2). The polynomial in
+ * 1 / (1 + 0.3 a) fits (1 - Phi(a)) exp(a^2 / 2) on [0, 13.2]: no difference of nearly equal numbers, so bins far in
+ * the tails keep their digits. */
+inline vf upper_tail(const vf a, vf *e)
+{
+    const vf t = 1.0f / fma(a, (vf)(0.3f), (vf)(1.0f));
+    vf r = (vf)(-0.020815175f);
+    r = fma(r, t, (vf)(0.113509864f));
+    r = fma(r, t, (vf)(-0.230815127f));
+    r = fma(r, t, (vf)(0.195348069f));
+    r = fma(r, t, (vf)(-0.0824569389f));
+    r = fma(r, t, (vf)(0.0978155881f));
+    r = fma(r, t, (vf)(0.0778089091f));
+    r = fma(r, t, (vf)(0.110360555f));
+    r = fma(r, t, (vf)(0.1195568f));
+    r = fma(r, t, (vf)(0.119687453f));
+    *e = exp(-0.5f * a * a);
+    return *e * (r * t);
+}
+
+/* Phi(hi) - Phi(lo) from the tails q = 1 - Phi(|z|), taken on the side where nothing cancels. */
+inline vf tail_difference(const vf lo, const vf q_lo, const vf hi, const vf q_hi)
+{
+    const vf one_side = fabs(q_lo - q_hi);
+    return select(one_side, 1.0f - q_lo - q_hi, (lo < 0.0f) & (hi > 0.0f));
+}
+
+/* Index of the bin that v falls into, as a float (spec 2.1). */
+inline vf bin_index(const vf v, const float bins)
+{
+    return clamp(floor((v * 0.5f + 0.5f) * bins), (vf)(0.0f), (vf)(bins - 1.0f));
+}
+
+inline vf bin_centre(const vf index, const float bins)
+{
+    return (2.0f * index + 1.0f) / bins - 1.0f;
+}
+
+/* ---- heads: what the network's numbers mean for real-valued data --------------------------------------------------- */
+
+#define OUT_DELTA 0 /* enum bf_flow_output */
+#define OUT_NORMAL 1
+#define OUT_MIXTURE 2
+#define PREDICT_NOISE 0 /* enum bf_flow_predict */
+#define PREDICT_DATA 1
+#define PREDICT_DATA_SD 2
+
+typedef struct head {
+    int out, predict, n; /* n: components, 1 unless MIXTURE */
+    int width;           /* numbers per variable */
+    float lo, hi;        /* clamp of the deviation */
+    float a, b;          /* noise to data: mean = a mu - b eps, sd = b exp(log sd) */
+    int early;           /* t below FLOW_MIN_T: mean 0, sd 1, whatever the network says */
+} head;
+
+/* v = sigma_1^2. v^t is computed first and gamma as one minus it: the other way round loses all digits near t = 1. */
+inline head head_at(const int out, const int predict, const int n, const float lo, const float hi, const float v,
+                    const float t)
+{
+    head h;
+    const float post = pow(v, fmax(t, FLOW_MIN_T));
+    const float gamma = 1.0f - post;
+    h.out = out;
+    h.predict = predict;
+    h.n = n;
+    h.width = out == OUT_DELTA ? 1 : out == OUT_NORMAL ? 2 : 3 * n;
+    h.lo = lo;
+    h.hi = hi;
+    h.a = 1.0f / gamma;
+    h.b = sqrt(post / gamma);
+    h.early = predict == PREDICT_NOISE && t < FLOW_MIN_T;
+    return h;
+}
+
+/* The arguments every kernel with a head has, and the head of this group's sample. */
+#define HEAD_ARGS                                                                                                      \
+    const int out, const int predict, const int mixture, const float min_sd, const float max_sd, const float v
+#define HEAD(t) head_at(out, predict, mixture, min_sd, max_sd, v, (t))
+
+typedef struct component {
+    vf m, s;   /* mean and (clamped) deviation */
+    vf raw;    /* deviation before the clamp */
+    vf dm, ds; /* derivatives of m and s by the two numbers of the network */
+} component;
+
+/* Component i of the lanes at `net` (their first number). Clamps stop gradients. */
+inline component head_component(const head *h, const vf mu, __global const float *net, const int left, const int i)
+{
+    component c;
+    const int at = h->out == OUT_MIXTURE ? h->n + i : 0;
+    const vf first = ldg(net + at, h->width, left);
+    c.m = h->predict == PREDICT_NOISE ? h->a * mu - h->b * first : first;
+    c.dm = (vf)(h->predict == PREDICT_NOISE ? -h->b : 1.0f);
+    c.raw = (vf)(1.0f);
+    c.ds = (vf)(0.0f);
+    if (h->out != OUT_DELTA) {
+        const vf second = ldg(net + at + h->n, h->width, left);
+        if (h->predict == PREDICT_DATA_SD) {
+            c.raw = second;
+            c.ds = (vf)(1.0f);
+        } else {
+            const vf x = clamp(second, (vf)(-FLOW_EXP_LIMIT), (vf)(FLOW_EXP_LIMIT));
+            c.raw = exp(x) * (h->predict == PREDICT_NOISE ? h->b : 1.0f);
+            c.ds = select((vf)(0.0f), c.raw, x == second);
+        }
+    }
+    if (h->early) {
+        c.m = (vf)(0.0f);
+        c.raw = (vf)(1.0f);
+        c.dm = (vf)(0.0f);
+        c.ds = (vf)(0.0f);
+    }
+    c.s = clamp(c.raw, (vf)(h->lo), (vf)(h->hi));
+    c.ds = select((vf)(0.0f), c.ds, c.s == c.raw);
+    return c;
+}
+
+/* Softmax of the mixture logits: weight i = exp(logit_i - max) * scale; 1 without a mixture. */
+typedef struct mix {
+    vf max, scale;
+} mix;
+
+inline mix head_mix(const head *h, __global const float *net, const int left)
+{
+    mix x;
+    x.max = (vf)(-FLT_MAX);
+    x.scale = (vf)(1.0f);
+    if (h->out == OUT_MIXTURE) {
+        vf sum = (vf)(0.0f);
+        for (int i = 0; i < h->n; i++) x.max = fmax(x.max, ldg(net + i, h->width, left));
+        for (int i = 0; i < h->n; i++) sum += exp(ldg(net + i, h->width, left) - x.max);
+        x.scale = 1.0f / sum;
+    }
+    return x;
+}
+
+inline vf head_weight(const head *h, const mix *x, __global const float *net, const int left, const int i)
+{
+    if (h->out != OUT_MIXTURE) return (vf)(1.0f);
+    return exp(ldg(net + i, h->width, left) - x->max) * x->scale;
+}
+
+/* Writes the gradient of component i: g_w by its logit, g_m by its mean, g_s by its deviation. */
+inline void head_store_grad(const head *h, const component *c, __global float *grad, const int left, const int i,
+                            const vf g_w, const vf g_m, const vf g_s)
+{
+    const int at = h->out == OUT_MIXTURE ? h->n + i : 0;
+    if (h->out == OUT_MIXTURE) stg(g_w, grad + i, h->width, left);
+    stg(g_m * c->dm, grad + at, h->width, left);
+    if (h->out != OUT_DELTA) stg(g_s * c->ds, grad + at + h->n, h->width, left);
+}
+
+/* ln N(x; m, s) */
+inline vf log_normal(const vf x, const vf m, const vf s)
+{
+    const vf z = (x - m) / s;
+    return -0.5f * z * z - log(s) - LN_SQRT_2PI;
+}
+
+/* ln of the mixture's density at x. */
+inline vf head_log_density(const head *h, const mix *w, const vf mu, __global const float *net, const int left,
+                           const vf x)
+{
+    vf top = (vf)(-FLT_MAX), sum = (vf)(0.0f);
+    for (int i = 0; i < h->n; i++) {
+        const component c = head_component(h, mu, net, left, i);
+        top = fmax(top, log_normal(x, c.m, c.s));
+    }
+    for (int i = 0; i < h->n; i++) {
+        const component c = head_component(h, mu, net, left, i);
+        sum += head_weight(h, w, net, left, i) * exp(log_normal(x, c.m, c.s) - top);
+    }
+    return top + log(sum);
+}
+
+#endif

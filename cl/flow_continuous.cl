@@ -1,0 +1,256 @@
+/*
+ * Real-valued data: the flow, the sender, the Bayesian update (spec 2.2), and the output distribution and losses of
+ * continuous data. Discretised data share the first part; their distribution is in flow_bins.cl.
+ */
+#include "flow.h"
+
+/* mu = gamma x + sqrt(gamma (1 - gamma)) noise, gamma = 1 - v^t (paper eq. 77-80). */
+__kernel void real_sample(ARG(mu), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t), const int dims, const float v)
+{
+    PTR(mu);
+    PTR_CONST(x);
+    PTR_CONST(noise);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const float post = pow(v, t[get_group_id(1)]);
+    const float gamma = 1.0f - post;
+    const float sd = sqrt(gamma * post);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const ulong at = row + (ulong)d;
+        stv(gamma * ldv(x + at, end - d) + sd * ldv(noise + at, end - d), mu + at, end - d);
+    }
+}
+
+/* y = x + noise / sqrt(alpha) */
+__kernel void real_send(ARG(y), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(step), const int dims)
+{
+    PTR(y);
+    PTR_CONST(x);
+    PTR_CONST(noise);
+    PTR_CONST(step);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const float sd = step[STEP_SENDER_SD];
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const ulong at = row + (ulong)d;
+        stv(ldv(x + at, end - d) + sd * ldv(noise + at, end - d), y + at, end - d);
+    }
+}
+
+/* mu = (rho mu + alpha y) / (rho + alpha) (eq. 49-50): the two weights come from the host, in double. */
+__kernel void real_update(ARG(mu), ARG_CONST(y), ARG_CONST(step), const int dims)
+{
+    PTR(mu);
+    PTR_CONST(y);
+    PTR_CONST(step);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const float keep = step[STEP_KEEP], gain = step[STEP_GAIN];
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const ulong at = row + (ulong)d;
+        stv(keep * ldv(mu + at, end - d) + gain * ldv(y + at, end - d), mu + at, end - d);
+    }
+}
+
+/* Parameters of the output distribution in terms of the data, laid out as the network's output. clamped 0: before the
+ * clip of a delta and the clamp of deviations. */
+__kernel void real_params(ARG(params), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), const int dims, HEAD_ARGS,
+                          const int clamped)
+{
+    PTR(params);
+    PTR_CONST(mu);
+    PTR_CONST(net);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const head h = HEAD(t[get_group_id(1)]);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        const ulong at = (row + (ulong)d) * (ulong)h.width;
+        const vf state = ldv(mu + row + d, left);
+        for (int i = 0; i < h.n; i++) {
+            const component c = head_component(&h, state, net + at, left, i);
+            const int first = out == OUT_MIXTURE ? h.n + i : 0;
+            const int clip = clamped && out == OUT_DELTA;
+            if (out == OUT_MIXTURE) stg(ldg(net + at + i, h.width, left), params + at + i, h.width, left);
+            stg(clip ? clamp(c.m, (vf)(-FLOW_X_CLIP), (vf)(FLOW_X_CLIP)) : c.m, params + at + first, h.width, left);
+            if (out != OUT_DELTA) stg(clamped ? c.s : c.raw, params + at + first + h.n, h.width, left);
+        }
+    }
+}
+
+/* Expected value of the distribution; a delta is clipped, and `pass` is 0 where that stops the gradient. */
+inline vf head_mean(const head *h, const mix *w, const vf mu, __global const float *net, const int left, vf *pass)
+{
+    vf mean = (vf)(0.0f);
+    *pass = (vf)(1.0f);
+    for (int i = 0; i < h->n; i++) {
+        const component c = head_component(h, mu, net, left, i);
+        mean += head_weight(h, w, net, left, i) * c.m;
+    }
+    if (h->out == OUT_DELTA) {
+        const vf clipped = clamp(mean, (vf)(-FLOW_X_CLIP), (vf)(FLOW_X_CLIP));
+        *pass = select((vf)(0.0f), (vf)(1.0f), clipped == mean);
+        mean = clipped;
+    }
+    return mean;
+}
+
+/* Hands the gradient g by the mean on to the network's numbers. */
+inline void head_mean_grad(const head *h, const mix *w, const vf mu, __global const float *net, __global float *grad,
+                           const int left, const vf mean, const vf g)
+{
+    for (int i = 0; i < h->n; i++) {
+        const component c = head_component(h, mu, net, left, i);
+        const vf weight = head_weight(h, w, net, left, i);
+        head_store_grad(h, &c, grad, left, i, g * weight * (c.m - mean), g * weight, (vf)(0.0f));
+    }
+}
+
+/* mean, and a draw of the distribution: delta: its value; normal: mean + sd noise; mixture: the component by inverse
+ * CDF of uniform, then its normal. what 0: mean, 1: draw, 2: mode (mixture: mean of the component with the highest
+ * peak). noise: normals [B, dims], for mixtures [2, B, dims]: uniforms, then normals. */
+__kernel void continuous_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise), ARG_CONST(t), const int dims,
+                               HEAD_ARGS, const int what)
+{
+    PTR(y);
+    PTR_CONST(mu);
+    PTR_CONST(net);
+    PTR_CONST(noise);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const ulong normals = (ulong)get_num_groups(1) * (ulong)dims;
+    const head h = HEAD(t[get_group_id(1)]);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
+        const vf state = ldv(mu + row + d, left);
+        const mix w = head_mix(&h, lane, left);
+        vf pass, value;
+        if (what == 0 || out == OUT_DELTA || (what == 2 && out == OUT_NORMAL)) {
+            value = head_mean(&h, &w, state, lane, left, &pass);
+        } else {
+            const int draw = what == 1, pick = out == OUT_MIXTURE;
+            const vf u = draw && pick ? ldv(noise + row + d, left) : (vf)(0.0f);
+            const vf eps = draw ? ldv(noise + (pick ? normals : 0) + row + d, left) : (vf)(0.0f);
+            vf sum = (vf)(0.0f), top = (vf)(-1.0f);
+            value = (vf)(0.0f);
+            for (int i = 0; i < h.n; i++) {
+                const component c = head_component(&h, state, lane, left, i);
+                const vf weight = head_weight(&h, &w, lane, left, i);
+                const vi better = draw ? (u >= sum) | (vi)(i == 0 ? -1 : 0) : (weight / c.s > top);
+                value = select(value, c.m + c.s * eps, better);
+                top = fmax(top, weight / c.s);
+                sum += weight;
+            }
+        }
+        stv(value, y + row + d, left);
+    }
+}
+
+/* ln density at x. */
+__kernel void continuous_log_density(ARG(y), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), const int dims,
+                                     HEAD_ARGS)
+{
+    PTR(y);
+    PTR_CONST(x);
+    PTR_CONST(mu);
+    PTR_CONST(net);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const head h = HEAD(t[get_group_id(1)]);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
+        const mix w = head_mix(&h, lane, left);
+        const vf state = ldv(mu + row + d, left);
+        stv(head_log_density(&h, &w, state, lane, left, ldv(x + row + d, left)), y + row + d, left);
+    }
+}
+
+/* Squared error weighted by time (spec 2.2). n_steps 0: factor (x - mean)^2 / max(v^t, floor_v), factor = -ln sigma_1.
+ * n_steps > 0: n alpha_i (x - mean)^2 / 2 with alpha_i = factor v^(-i/n), factor = 1 - v^(1/n), i = t n + 1.
+ * scale multiplies the gradient; has_grad 0: grad is not touched. */
+__kernel void continuous_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
+                              const int dims, HEAD_ARGS, const int n_steps, const float factor, const float floor_v,
+                              const int has_grad, const float scale)
+{
+    PTR(loss);
+    PTR(grad);
+    PTR_CONST(x);
+    PTR_CONST(mu);
+    PTR_CONST(net);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const float time = t[get_group_id(1)];
+    const head h = HEAD(time);
+    const float n = (float)n_steps;
+    const float weight = n_steps > 0 ? 0.5f * n * factor * pow(v, -(time * n + 1.0f) / n)
+                                     : factor / fmax(pow(v, time), floor_v);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        const ulong at = (row + (ulong)d) * (ulong)h.width;
+        const vf state = ldv(mu + row + d, left);
+        const mix w = head_mix(&h, net + at, left);
+        vf pass;
+        const vf mean = head_mean(&h, &w, state, net + at, left, &pass);
+        const vf miss = mean - ldv(x + row + d, left);
+        stv(weight * miss * miss, loss + row + d, left);
+        if (has_grad) {
+            const vf g = 2.0f * scale * weight * miss * pass;
+            head_mean_grad(&h, &w, state, net + at, grad + at, left, mean, g);
+        }
+    }
+}
+
+/* -ln P(bin of x) under a clipped discretised normal around the mean with fixed deviation sd. */
+__kernel void continuous_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
+                               const int dims, HEAD_ARGS, const int bins, const float sd, const int has_grad,
+                               const float scale)
+{
+    PTR(loss);
+    PTR(grad);
+    PTR_CONST(x);
+    PTR_CONST(mu);
+    PTR_CONST(net);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const head h = HEAD(t[get_group_id(1)]);
+    const float nb = (float)bins;
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        const ulong at = (row + (ulong)d) * (ulong)h.width;
+        const vf state = ldv(mu + row + d, left);
+        const mix w = head_mix(&h, net + at, left);
+        vf pass, e_lo, e_hi;
+        const vf mean = head_mean(&h, &w, state, net + at, left, &pass);
+        const vf index = bin_index(ldv(x + row + d, left), nb);
+        const vf lo = select((2.0f * index / nb - 1.0f - mean) / sd, (vf)(-1e3f), index <= 0.0f);
+        const vf hi = select((2.0f * (index + 1.0f) / nb - 1.0f - mean) / sd, (vf)(1e3f), index >= nb - 1.0f);
+        const vf q_lo = upper_tail(fabs(lo), &e_lo), q_hi = upper_tail(fabs(hi), &e_hi);
+        const vf p = tail_difference(lo, q_lo, hi, q_hi);
+        const vf centre = bin_centre(index, nb);
+        const vi thin = p < FLOW_MIN_PROB;
+        const vf dense = log_normal(centre, mean, (vf)(sd)) + log(2.0f / nb);
+        stv(-select(log(fmax(p, (vf)(FLOW_LOG_FLOOR))), dense, thin), loss + row + d, left);
+        if (has_grad) {
+            const vf by_density = (mean - centre) / (sd * sd);
+            const vf by_mass = SQRT_1_2PI * (e_hi - e_lo) / (sd * fmax(p, (vf)(FLOW_LOG_FLOOR)));
+            const vf g = scale * pass * select(by_mass, by_density, thin);
+            head_mean_grad(&h, &w, state, net + at, grad + at, left, mean, g);
+        }
+    }
+}

@@ -9,7 +9,10 @@ OCLGRIND_ICD ?= /usr/lib/oclgrind/liboclgrind-rt-icd.so
 
 HOST_TESTS   := $(filter %/check_base %/check_io %/check_dataset %/check_config,$(TESTS))
 DEVICE_TESTS := $(filter-out $(HOST_TESTS),$(TESTS))
-OP_TESTS     := $(filter-out %/check_run %/check_net %/check_verify %/check_device,$(DEVICE_TESTS))
+OP_TESTS     := $(filter-out %/check_run %/check_net %/check_verify %/check_device %/check_select,$(DEVICE_TESTS))
+
+# This suite also tests the printed forms of the device list.
+$(B)/tests/check_select: $(O)/src/cli/device_list.o
 
 check: $(TESTS) ## all unit tests and golden replays on POCL, both device classes
 	$(Q)$(POCL_ENV) ci/run-tests $(TESTS)

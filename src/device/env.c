@@ -52,13 +52,20 @@ static bool can_write(const char *dir)
     return ok;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat s;
+    return path != NULL && path[0] == '/' && stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+/* $XDG_CACHE_HOME is made when it is not there, as its specification asks; a home folder is not. */
 static void choose_cache_dir(void)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *tmp = getenv("TMPDIR");
     char path[4][512] = {"", "", "", ""};
     if (xdg != NULL && xdg[0] == '/') snprintf(path[0], sizeof path[0], "%.450s/bfncl", xdg);
-    if (home != NULL && home[0] == '/') snprintf(path[1], sizeof path[1], "%.450s/.cache/bfncl", home);
-    if (tmp != NULL && tmp[0] == '/') snprintf(path[2], sizeof path[2], "%.450s/bfncl-%ld", tmp, (long)getuid());
+    if (is_folder(home)) snprintf(path[1], sizeof path[1], "%.450s/.cache/bfncl", home);
+    if (is_folder(tmp)) snprintf(path[2], sizeof path[2], "%.450s/bfncl-%ld", tmp, (long)getuid());
     snprintf(path[3], sizeof path[3], "/tmp/bfncl-%ld", (long)getuid());
     for (size_t i = 0; i < BF_COUNT(path); i++) {
         if (path[i][0] != '\0' && can_write(path[i])) {

@@ -7,7 +7,7 @@ POCL_ENV     := OCL_ICD_VENDORS=pocl.icd BFNCL_TEST_DEVICE=pocl:0
 RUSTICL_ENV  := OCL_ICD_VENDORS=rusticl.icd RUSTICL_ENABLE=llvmpipe BFNCL_TEST_DEVICE=rusticl:0
 OCLGRIND_ICD ?= /usr/lib/oclgrind/liboclgrind-rt-icd.so
 
-HOST_TESTS   := $(filter %/check_base %/check_io %/check_dataset %/check_config,$(TESTS))
+HOST_TESTS   := $(filter %/check_base %/check_safetensors %/check_io %/check_dataset %/check_config,$(TESTS))
 DEVICE_TESTS := $(filter-out $(HOST_TESTS),$(TESTS))
 OP_TESTS     := $(filter-out %/check_run %/check_net %/check_verify %/check_device %/check_select,$(DEVICE_TESTS))
 

@@ -209,6 +209,46 @@ BFNCL_API bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_
  * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked. */
 BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
 
+/* ---- verification --------------------------------------------------------------------------------------------------
+ */
+
+typedef enum bfncl_verify_state { BFNCL_VERIFY_PASSED, BFNCL_VERIFY_FAILED, BFNCL_VERIFY_SKIPPED } bfncl_verify_state;
+
+/* One comparison, or (tensor NULL) the result of a file. */
+typedef struct bfncl_verify_line {
+    const char *path;
+    const char *kind;   /* "continuous", "network", ... */
+    const char *tensor; /* NULL: the file as a whole */
+    bfncl_verify_state state;
+    double error, tolerance;  /* of the element that uses most of its tolerance; file: of the worst tensor */
+    const char *worst;        /* file: that tensor; NULL when nothing was compared */
+    unsigned compared, wrong; /* file: tensors */
+    const char *note;         /* why it was skipped or could not be replayed; "" */
+} bfncl_verify_line;
+
+/* Called for every tensor, for everything skipped inside a file and, last, for the file. The strings live until it
+ * returns. */
+typedef void (*bfncl_verify_fn)(void *user, const bfncl_verify_line *line);
+
+typedef struct bfncl_verify_options {
+    const char *const *paths; /* files, or folders that are searched for files with a known `kind` */
+    size_t n_paths;           /* 0: the vectors installed with the program */
+    bfncl_device_options device;
+    bfncl_verify_fn on_line; /* may be NULL */
+    void *user;
+} bfncl_verify_options;
+
+typedef struct bfncl_verify_result {
+    unsigned passed, failed; /* files */
+    unsigned skipped;        /* files, and parts of files */
+    unsigned tensors;        /* compared in all */
+    char device[256];
+} bfncl_verify_result;
+
+BFNCL_API void bfncl_verify_defaults(bfncl_verify_options *o);
+/* Replays golden vectors on a device. BFNCL_ERR_NUMERIC when a file failed; *result is filled then too. */
+BFNCL_API bfncl_status bfncl_verify(const bfncl_verify_options *o, bfncl_verify_result *result, bfncl_error *err);
+
 /* ---- a model inside another program --------------------------------------------------------------------------------
  */
 

@@ -241,14 +241,16 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
 #define ACT_GELU 2
 #define ACT_RELU 3
 
-#define GELU_C 0.7978845608028654f /* sqrt(2/pi) */
+/* GELU, tanh form: 0.5 x (1 + tanh(z)) = x / (1 + exp(-2 z)), z = sqrt(2/pi) (x + 0.044715 x^3); the exponential form
+ * loses no digits where tanh is close to -1. */
+#define GELU_2C 1.5957691216057308f /* 2 sqrt(2/pi) */
 #define GELU_A 0.044715f
 
 #define DEFINE_ACT(T, fwd, bwd)                                                                                        \
     static inline T fwd(const int act, const T x)                                                                      \
     {                                                                                                                  \
         if (act == ACT_SILU) return x / (1.0f + exp(-x));                                                              \
-        if (act == ACT_GELU) return 0.5f * x * (1.0f + tanh(GELU_C * (x + GELU_A * x * x * x)));                       \
+        if (act == ACT_GELU) return x / (1.0f + exp(-GELU_2C * (x + GELU_A * x * x * x)));                             \
         if (act == ACT_RELU) return select(x, (T)(0.0f), x < (T)(0.0f));                                               \
         return x;                                                                                                      \
     }                                                                                                                  \
@@ -260,8 +262,9 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
             return s * (1.0f + x * (1.0f - s));                                                                        \
         }                                                                                                              \
         if (act == ACT_GELU) {                                                                                         \
-            const T u = tanh(GELU_C * (x + GELU_A * x * x * x));                                                       \
-            return 0.5f * (1.0f + u) + 0.5f * x * (1.0f - u * u) * GELU_C * (1.0f + 3.0f * GELU_A * x * x);            \
+            const T z = GELU_2C * (x + GELU_A * x * x * x), e = exp(-fabs(z)), r = 1.0f / (1.0f + e);                  \
+            const T s = select(r, e * r, z < (T)(0.0f)); /* sigmoid(z); its slope is e r^2 */                          \
+            return s + x * (e * r * r) * (GELU_2C * (1.0f + 3.0f * GELU_A * x * x));                                   \
         }                                                                                                              \
         if (act == ACT_RELU) return select((T)(0.0f), (T)(1.0f), x > (T)(0.0f));                                       \
         return (T)(1.0f);                                                                                              \

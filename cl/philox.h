@@ -10,7 +10,7 @@
 #define PHILOX_UNIT 5.9604644775390625e-8f /* 2^-24 */
 #define PHILOX_TWO_PI 6.2831853071795865f
 
-inline uint4 philox(uint seed_lo, uint seed_hi, const uint block, const uint sample, const uint step,
+static inline uint4 philox(uint seed_lo, uint seed_hi, const uint block, const uint sample, const uint step,
                     const uint stream)
 {
     uint4 c = (uint4)(block, sample, step, stream);
@@ -25,50 +25,50 @@ inline uint4 philox(uint seed_lo, uint seed_hi, const uint block, const uint sam
 }
 
 /* Words of elements 4 block .. 4 block + 3 of row `row` of the batch; `record` is the step record. */
-inline uint4 philox_row(__global const uint *record, const uint stream, const uint row, const uint block)
+static inline uint4 philox_row(__global const uint *record, const uint stream, const uint row, const uint block)
 {
     return philox(record[STEP_SEED_LO], record[STEP_SEED_HI], block, record[STEP_SAMPLE0] + row, record[STEP_STEP],
                   stream);
 }
 
 /* [0,1) */
-inline float uniform_word(const uint w)
+static inline float uniform_word(const uint w)
 {
     return (float)(w >> 8) * PHILOX_UNIT;
 }
 
-inline float4 uniform4(const uint4 w)
+static inline float4 uniform4(const uint4 w)
 {
     return convert_float4(w >> 8u) * PHILOX_UNIT;
 }
 
 /* Box-Muller: the first word of a pair gives the radius from (0,1], the second the angle from [0,1). */
-inline float2 normal_pair(const uint w0, const uint w1)
+static inline float2 normal_pair(const uint w0, const uint w1)
 {
     const float r = sqrt(-2.0f * log((float)((w0 >> 8) + 1u) * PHILOX_UNIT));
     const float a = PHILOX_TWO_PI * ((float)(w1 >> 8) * PHILOX_UNIT);
     return (float2)(r * cos(a), r * sin(a));
 }
 
-inline float4 normal4(const uint4 w)
+static inline float4 normal4(const uint4 w)
 {
     return (float4)(normal_pair(w.x, w.y), normal_pair(w.z, w.w));
 }
 
 /* One element; where neighbours are wanted too, take a whole block with philox_row instead. */
-inline uint philox_word(__global const uint *record, const uint stream, const uint row, const uint element)
+static inline uint philox_word(__global const uint *record, const uint stream, const uint row, const uint element)
 {
     const uint4 w = philox_row(record, stream, row, element >> 2);
     const uint2 pair = (element & 2u) != 0u ? w.hi : w.lo;
     return (element & 1u) != 0u ? pair.y : pair.x;
 }
 
-inline float philox_uniform(__global const uint *record, const uint stream, const uint row, const uint element)
+static inline float philox_uniform(__global const uint *record, const uint stream, const uint row, const uint element)
 {
     return uniform_word(philox_word(record, stream, row, element));
 }
 
-inline float philox_normal(__global const uint *record, const uint stream, const uint row, const uint element)
+static inline float philox_normal(__global const uint *record, const uint stream, const uint row, const uint element)
 {
     const uint4 w = philox_row(record, stream, row, element >> 2);
     const float2 n = (element & 2u) != 0u ? normal_pair(w.z, w.w) : normal_pair(w.x, w.y);

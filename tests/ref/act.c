@@ -1,0 +1,13 @@
+#include "act.h"
+
+#include <math.h>
+
+double ref_act(int act, double x)
+{
+    switch (act) {
+    case 1: return x / (1 + exp(-x));
+    case 2: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case 3: return x > 0 ? x : 0;
+    default: return x;
+    }
+}

@@ -1,0 +1,7 @@
+/* Activations in double precision; numbers of enum bf_act. */
+#ifndef BF_TESTS_REF_ACT_H
+#define BF_TESTS_REF_ACT_H
+
+double ref_act(int act, double x);
+
+#endif

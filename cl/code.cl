@@ -3,6 +3,8 @@
 
 #define CODE_UNET 0
 #define CODE_VDM 1
+#define CODE_POSITION 2
+#define CODE_FOURIER 3
 
 /* KIND: number of the code (enum bf_time_code) */
 #ifndef KIND
@@ -10,21 +12,44 @@
 #endif
 
 #define LN_10000 9.210340371976184f
+#define TWO_PI 6.283185307179586f
+#define FIRST_OCTAVE 5 /* of the Fourier code: 2 pi 2^5 t, 2 pi 2^6 t, ... */
 
-/* Angular speed of pair k: exp(-ln(10000) k / half), with both ends included for the VDM code; exact for k = 0. */
-static inline float code_speed(int k, int half_dim)
-{
-    const int last = KIND == CODE_VDM ? max(half_dim - 1, 1) : half_dim;
-    return exp(-LN_10000 * (float)k / (float)last);
-}
+/* The first column of a pair is a sine (else a cosine), the second the other one. */
+#define SINE_FIRST (KIND != CODE_UNET)
 
 #if KIND == CODE_VDM
 #define TIME_SCALE 1000.0f
 #define SCALED_TIME(t) (TIME_SCALE * ((t) + 0.001f))
-#else
+#elif KIND == CODE_UNET
 #define TIME_SCALE 4000.0f
 #define SCALED_TIME(t) (TIME_SCALE * (t))
+#else
+#define TIME_SCALE 1.0f
+#define SCALED_TIME(t) (t)
 #endif
+
+/* Angular speed of column j of `dim`. In the position code every column has its own, otherwise columns k and k + half
+ * share that of pair k: exp(-ln(10000) k / half), with both ends included for the VDM code; exact for k = 0. */
+static inline float code_speed(int j, int dim)
+{
+    const int half_dim = dim / 2, k = KIND == CODE_POSITION || j < half_dim ? j : j - half_dim;
+    if (KIND == CODE_FOURIER) return ldexp(TWO_PI, FIRST_OCTAVE + k);
+    const int last = KIND == CODE_POSITION ? dim : KIND == CODE_VDM ? max(half_dim - 1, 1) : half_dim;
+    return exp(-LN_10000 * (float)k / (float)last);
+}
+
+static inline int is_sine(int j, int dim)
+{
+    const int second = KIND == CODE_POSITION ? j % 2 : j >= dim / 2;
+    return SINE_FIRST ? !second : second;
+}
+
+/* Columns that carry a code: an odd width of paired columns ends in a 0. */
+static inline int code_columns(int dim)
+{
+    return KIND == CODE_POSITION ? dim : dim / 2 * 2;
+}
 
 /* y [B,dim]: a group per sample. The angles reach 4000: sin and cos need their full range reduction. */
 __kernel void time_code_forward(ARG(y), ARG_CONST(t), const int dim)
@@ -32,19 +57,16 @@ __kernel void time_code_forward(ARG(y), ARG_CONST(t), const int dim)
     PTR(y);
     PTR_CONST(t);
     const size_t b = get_group_id(0);
-    const int half_dim = dim / 2;
+    const int columns = code_columns(dim);
     const float time = SCALED_TIME(t[b]);
     __global float *row = y + b * (size_t)dim;
-    for (int k = (int)get_local_id(0); k < half_dim; k += WG) {
-        const float angle = time * code_speed(k, half_dim);
-        const float s = sin(angle), c = cos(angle);
-        row[k] = KIND == CODE_VDM ? s : c;
-        row[half_dim + k] = KIND == CODE_VDM ? c : s;
+    for (int j = (int)get_local_id(0); j < dim; j += WG) {
+        const float angle = time * code_speed(j, dim), v = is_sine(j, dim) ? sin(angle) : cos(angle);
+        row[j] = j < columns ? v : 0.0f;
     }
-    if (dim % 2 && get_local_id(0) == 0) row[dim - 1] = 0.0f;
 }
 
-/* dt[b] (+)= sum_k dy[b,k] dy/dt */
+/* dt[b] (+)= sum_j dy[b,j] dy/dt */
 __kernel void time_code_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONST(t), const int dim)
 {
     PTR(dt);
@@ -52,15 +74,13 @@ __kernel void time_code_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONS
     PTR_CONST(t);
     ROW_SCRATCH(scratch);
     const size_t b = get_group_id(0);
-    const int half_dim = dim / 2;
+    const int columns = code_columns(dim);
     const float time = SCALED_TIME(t[b]);
     __global const float *row = dy + b * (size_t)dim;
     float sum = 0.0f;
-    for (int k = (int)get_local_id(0); k < half_dim; k += WG) {
-        const float speed = code_speed(k, half_dim), angle = time * speed;
-        const float by_sin = row[KIND == CODE_VDM ? k : half_dim + k];
-        const float by_cos = row[KIND == CODE_VDM ? half_dim + k : k];
-        sum += TIME_SCALE * speed * (by_sin * cos(angle) - by_cos * sin(angle));
+    for (int j = (int)get_local_id(0); j < columns; j += WG) {
+        const float speed = code_speed(j, dim), angle = time * speed;
+        sum += TIME_SCALE * speed * row[j] * (is_sine(j, dim) ? cos(angle) : -sin(angle));
     }
     sum = row_sum(sum, scratch);
     if (get_local_id(0) == 0) dt[b] = acc ? dt[b] + sum : sum;

@@ -12,6 +12,7 @@ typedef struct cmd {
     cmd_kind kind;
     bool ran;           /* a driver may compile at the first run */
     size_t profile_row; /* when the context profiles */
+    bf_work work;
     union {
         struct {
             cl_kernel kernel; /* owned: its arguments are set once */
@@ -184,6 +185,8 @@ bf_status bf_cmds_kernel(bf_cmds *cmds, const bf_call *call, bf_err *err)
     cl_int code;
     cmd c = {.kind = CMD_KERNEL};
     snprintf(c.u.k.name, sizeof c.u.k.name, "%s:%s", call->file, call->kernel);
+    c.work.flops = call->flops;
+    c.work.bytes = call->bytes;
     BF_TRY(bf_program_get(ctx, call->file, call->defines, &program, err));
     c.u.k.kernel = clCreateKernel(program, call->kernel, &code);
     BF_CL(code, "no kernel %s in %s (%s)", call->kernel, call->file, call->defines ? call->defines : "no defines");
@@ -290,9 +293,9 @@ static bf_status enqueue_watched(bf_ctx *ctx, const cmd *c, bf_err *err)
     BF_TRY(enqueue(ctx, c, wall ? NULL : &event, err));
     if (wall) {
         BF_CL(clFinish(ctx->queue), "%s on %s", cmd_name(c), ctx->name);
-        if (ctx->profile != NULL) bf_profile_add(ctx, c->profile_row, bf_seconds() - start);
+        if (ctx->profile != NULL) bf_profile_add(ctx, c->profile_row, bf_seconds() - start, c->work);
     } else {
-        BF_TRY(bf_profile_event(ctx, c->profile_row, event, err));
+        BF_TRY(bf_profile_event(ctx, c->profile_row, event, c->work, err));
     }
 out:
     return st;

@@ -56,6 +56,7 @@ typedef struct bf_profile_row {
     const char *file, *kernel, *defines; /* copies and fills: file "" */
     uint64_t runs;
     double seconds;
+    double flops, bytes; /* of all runs, from bf_call */
 } bf_profile_row;
 size_t bf_ctx_profile(const bf_ctx *ctx, const bf_profile_row **rows);
 

@@ -12,6 +12,7 @@
 typedef struct pending {
     cl_event event;
     size_t row;
+    bf_work work;
 } pending;
 
 struct bf_profile {
@@ -94,7 +95,7 @@ bool bf_profile_wall(const bf_ctx *ctx)
     return ctx->profile != NULL && ctx->profile->wall;
 }
 
-bf_status bf_profile_event(bf_ctx *ctx, size_t row, cl_event event, bf_err *err)
+bf_status bf_profile_event(bf_ctx *ctx, size_t row, cl_event event, bf_work work, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_profile *p = ctx->profile;
@@ -106,16 +107,19 @@ bf_status bf_profile_event(bf_ctx *ctx, size_t row, cl_event event, bf_err *err)
         p->room_waiting = room;
     }
     p->waiting[p->n_waiting].event = event;
+    p->waiting[p->n_waiting].work = work;
     p->waiting[p->n_waiting++].row = row;
 out:
     if (st != BF_OK) clReleaseEvent(event);
     return st;
 }
 
-void bf_profile_add(bf_ctx *ctx, size_t row, double seconds)
+void bf_profile_add(bf_ctx *ctx, size_t row, double seconds, bf_work work)
 {
     ctx->profile->rows[row].runs++;
     ctx->profile->rows[row].seconds += seconds;
+    ctx->profile->rows[row].flops += work.flops;
+    ctx->profile->rows[row].bytes += work.bytes;
 }
 
 bf_status bf_profile_collect(bf_ctx *ctx, bf_err *err)
@@ -132,7 +136,7 @@ bf_status bf_profile_collect(bf_ctx *ctx, bf_err *err)
         clReleaseEvent(p->waiting[i].event);
         if (code != CL_SUCCESS && st == BF_OK) st = bf_cl_fail(err, code, "reading a timer of %s", ctx->name);
         if (code == CL_SUCCESS && end >= start + IMPLAUSIBLE_NS) {
-            bf_profile_add(ctx, p->waiting[i].row, 1e-9 * (double)(end - start));
+            bf_profile_add(ctx, p->waiting[i].row, 1e-9 * (double)(end - start), p->waiting[i].work);
             p->implausible = 0;
         } else if (++p->implausible >= TRIALS && !p->wall) {
             p->wall = true;

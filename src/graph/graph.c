@@ -67,7 +67,7 @@ bf_mem bf_graph_step(const bf_graph *g)
     return bf_graph_mem(g, g->step);
 }
 
-bf_tid bf_graph_stick(bf_graph *g, bf_status status, const char *fmt, ...)
+bf_tid bf_graph_fail(bf_graph *g, bf_status status, const char *fmt, ...)
 {
     char text[BFNCL_MESSAGE_SIZE];
     va_list args;
@@ -83,8 +83,8 @@ bf_tid bf_graph_stick(bf_graph *g, bf_status status, const char *fmt, ...)
 int bf_graph_int(bf_graph *g, uint64_t n, const char *what)
 {
     if (n <= INT_MAX) return (int)n;
-    bf_graph_stick(g, BF_USAGE, "%s: %llu elements are more than a kernel can count; lower the batch size", what,
-                   (unsigned long long)n);
+    bf_graph_fail(g, BF_USAGE, "%s: %llu elements are more than a kernel can count; lower the batch size", what,
+                  (unsigned long long)n);
     return 0;
 }
 
@@ -116,20 +116,20 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
 
     if (g->status != BF_OK) return NULL;
     if (ndim < 1 || ndim > BF_MAX_DIMS) {
-        bf_graph_stick(g, BF_USAGE, "tensor '%s' has %d dimensions", name ? name : "", ndim);
+        bf_graph_fail(g, BF_USAGE, "tensor '%s' has %d dimensions", name ? name : "", ndim);
         return NULL;
     }
     for (int i = 0; i < ndim; i++)
         if (dims[i] == 0 || !bf_mul_u64(numel, dims[i], &numel)) numel = 0;
     if (numel == 0 || !bf_mul_u64(numel, sizeof(float), &bytes) || bytes > UINT64_MAX / 2) {
-        bf_graph_stick(g, BF_USAGE, "tensor '%s' has an impossible size", name ? name : "");
+        bf_graph_fail(g, BF_USAGE, "tensor '%s' has an impossible size", name ? name : "");
         return NULL;
     }
     if (g->tensors == g->tensor_capacity) {
         int capacity = g->tensor_capacity ? 2 * g->tensor_capacity : 256;
         bf_tensor *more = realloc(g->tensor, (size_t)capacity * sizeof *more);
         if (!more) {
-            bf_graph_stick(g, BF_RUNTIME, "out of memory for the graph");
+            bf_graph_fail(g, BF_RUNTIME, "out of memory for the graph");
             return NULL;
         }
         g->tensor = more;
@@ -142,7 +142,7 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
     t->root = g->tensors;
     t->first = t->last = -1;
     if (name && !(t->name = copy_name(name))) {
-        bf_graph_stick(g, BF_RUNTIME, "out of memory for the graph");
+        bf_graph_fail(g, BF_RUNTIME, "out of memory for the graph");
         return NULL;
     }
     g->tensors++;
@@ -170,7 +170,7 @@ bf_tid bf_graph_const(bf_graph *g, const char *name, int ndim, const uint64_t *d
 
     if (!t) return BF_NONE;
     t->data = malloc((size_t)t->bytes);
-    if (!t->data) return bf_graph_stick(g, BF_RUNTIME, "out of memory for the constant '%s'", name);
+    if (!t->data) return bf_graph_fail(g, BF_RUNTIME, "out of memory for the constant '%s'", name);
     memcpy(t->data, data, (size_t)t->bytes);
     return id_of(g, t);
 }
@@ -211,8 +211,8 @@ bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims)
     if (!t) return BF_NONE;
     const bf_tensor *o = bf_graph_at(g, of);
     if (t->numel != o->numel)
-        return bf_graph_stick(g, BF_USAGE, "a view of %llu elements cannot show a tensor of %llu",
-                              (unsigned long long)t->numel, (unsigned long long)o->numel);
+        return bf_graph_fail(g, BF_USAGE, "a view of %llu elements cannot show a tensor of %llu",
+                             (unsigned long long)t->numel, (unsigned long long)o->numel);
     t->root = o->root;
     return id_of(g, t);
 }
@@ -229,7 +229,7 @@ void bf_graph_label(bf_graph *g, bf_tid t, const char *name)
     if (g->status != BF_OK || t < 0) return;
     char *copy = copy_name(name);
     if (!copy) {
-        bf_graph_stick(g, BF_RUNTIME, "out of memory for the graph");
+        bf_graph_fail(g, BF_RUNTIME, "out of memory for the graph");
         return;
     }
     free(g->tensor[t].name);
@@ -297,7 +297,7 @@ void bf_graph_node(bf_graph *g, const bf_node_def *def, const void *attr, int n_
 {
     if (g->status != BF_OK) return;
     if (n_in > BF_NODE_IN || n_out > BF_NODE_OUT) {
-        bf_graph_stick(g, BF_USAGE, "node '%s' has too many inputs or outputs", def->name);
+        bf_graph_fail(g, BF_USAGE, "node '%s' has too many inputs or outputs", def->name);
         return;
     }
     bf_node n = {.def = def, .workspace = BF_NONE};
@@ -307,13 +307,13 @@ void bf_graph_node(bf_graph *g, const bf_node_def *def, const void *attr, int n_
         n.acc[i] = i < n_out && acc && acc[i];
     }
     if (def->attr_size && !(n.attr = malloc(def->attr_size))) {
-        bf_graph_stick(g, BF_RUNTIME, "out of memory for the graph");
+        bf_graph_fail(g, BF_RUNTIME, "out of memory for the graph");
         return;
     }
     if (n.attr) memcpy(n.attr, attr, def->attr_size);
     if (!grow_nodes(g)) {
         free(n.attr);
-        bf_graph_stick(g, BF_RUNTIME, "out of memory for the graph");
+        bf_graph_fail(g, BF_RUNTIME, "out of memory for the graph");
         return;
     }
     g->node[g->nodes++] = n;

@@ -26,8 +26,8 @@ typedef struct bf_graph_options {
 bf_status bf_graph_new(bf_ctx *ctx, bf_params *params, const bf_graph_options *options, bf_graph **out, bf_err *err);
 void bf_graph_free(bf_graph *g);
 bf_status bf_graph_status(const bf_graph *g, bf_err *err);
-/* For whoever builds nodes: sets the sticky error (only the first one is kept) and returns BF_NONE, -1. */
-int32_t bf_graph_stick(bf_graph *g, bf_status status, const char *fmt, ...) BF_PRINTF(3, 4);
+/* Sets the sticky error (only the first one is kept) and returns BF_NONE. */
+bf_tid bf_graph_fail(bf_graph *g, bf_status status, const char *fmt, ...) BF_PRINTF(3, 4);
 bool bf_graph_training(const bf_graph *g);
 bf_ctx *bf_graph_ctx(const bf_graph *g);
 bf_mem bf_graph_step(const bf_graph *g); /* the step record (after plan); bf_graph_set_step writes it */
@@ -64,9 +64,11 @@ bf_tid bf_graph_group_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, int
 bf_tid bf_graph_layer_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, float eps);
 bf_tid bf_graph_act(bf_graph *g, bf_tid x, bf_act act);
 bf_tid bf_graph_softmax(bf_graph *g, bf_tid x);
-bf_tid bf_graph_add(bf_graph *g, bf_tid a, bf_tid b);     /* same shape */
-bf_tid bf_graph_add_mid(bf_graph *g, bf_tid x, bf_tid t); /* x [B,...,C] + t [B,C] */
-bf_tid bf_graph_concat(bf_graph *g, bf_tid a, bf_tid b);  /* last axis */
+bf_tid bf_graph_full(bf_graph *g, int ndim, const uint64_t *dims, float value); /* one value everywhere */
+bf_tid bf_graph_add(bf_graph *g, bf_tid a, bf_tid b);                           /* same shape */
+bf_tid bf_graph_add_mid(bf_graph *g, bf_tid x, bf_tid t);                       /* x [B,...,C] + t [B,C] */
+bf_tid bf_graph_affine(bf_graph *g, bf_tid x, float a, float b);                /* a x + b */
+bf_tid bf_graph_concat(bf_graph *g, bf_tid a, bf_tid b);                        /* last axis */
 bf_tid bf_graph_upsample(bf_graph *g, bf_tid x);
 bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p,
                         bf_tid mask); /* identity when not training or p = 0; mask BF_NONE = random */

@@ -68,8 +68,6 @@ struct bf_graph {
     int step_slot;
 };
 
-/* Sets the sticky error (only the first one is kept) and returns BF_NONE. */
-bf_tid bf_graph_stick(bf_graph *g, bf_status status, const char *fmt, ...) BF_PRINTF(3, 4);
 bf_tensor *bf_graph_at(const bf_graph *g, bf_tid t);
 bf_tensor *bf_graph_root(const bf_graph *g, bf_tid t);
 /* Another shape for the same memory. */

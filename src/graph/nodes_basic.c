@@ -26,6 +26,14 @@ void bf_graph_fill_node(bf_graph *g, bf_tid y, float value)
     bf_graph_node(g, &fill_def, &(fill_attr){value}, 0, NULL, 1, &y, NULL);
 }
 
+bf_tid bf_graph_full(bf_graph *g, int ndim, const uint64_t *dims, float value)
+{
+    bf_tid y = bf_graph_temp(g, ndim, dims);
+
+    bf_graph_fill_node(g, y, value);
+    return y;
+}
+
 static bf_status copy_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
     bf_mem y = bf_graph_out(g, n, 0), a = bf_graph_in(g, n, 0);
@@ -148,8 +156,8 @@ bf_tid bf_graph_add(bf_graph *g, bf_tid a, bf_tid b)
 
     if (g->status != BF_OK) return BF_NONE;
     if (bf_graph_numel(g, a) != bf_graph_numel(g, b))
-        return bf_graph_stick(g, BF_USAGE, "add: %llu and %llu elements", (unsigned long long)bf_graph_numel(g, a),
-                              (unsigned long long)bf_graph_numel(g, b));
+        return bf_graph_fail(g, BF_USAGE, "add: %llu and %llu elements", (unsigned long long)bf_graph_numel(g, a),
+                             (unsigned long long)bf_graph_numel(g, b));
     y = temp_like(g, a);
     bf_graph_node(g, &add_def, NULL, 2, (bf_tid[]){a, b}, 1, &y, NULL);
     return y;
@@ -186,11 +194,66 @@ bf_tid bf_graph_add_mid(bf_graph *g, bf_tid x, bf_tid t)
 
     if (g->status != BF_OK) return BF_NONE;
     if (inner == 0 || m % inner != 0 || n % m != 0)
-        return bf_graph_stick(g, BF_USAGE, "add_mid: %llu elements do not fit rows of %llu", (unsigned long long)m,
-                              (unsigned long long)inner);
+        return bf_graph_fail(g, BF_USAGE, "add_mid: %llu elements do not fit rows of %llu", (unsigned long long)m,
+                             (unsigned long long)inner);
     y = temp_like(g, x);
     mid_attr attr = {.outer = m / inner, .mid = n / m, .inner = inner};
     bf_graph_node(g, &add_mid_def, &attr, 2, (bf_tid[]){x, t}, 1, &y, NULL);
+    return y;
+}
+
+/* ---- affine ------------------------------------------------------------------------------------------------------ */
+
+typedef struct affine_attr {
+    float a, b;
+} affine_attr;
+
+/* in: dy; out: dx. An accumulating output is its own second operand. */
+static bf_status affine_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const affine_attr *a = n->attr;
+    const bf_mem dx = bf_graph_out(g, n, 0);
+
+    return bf_axpby(c, dx, a->a, bf_graph_in(g, n, 0), 1.0f, n->acc[0] ? dx : BF_MEM_NONE, bf_graph_numel(g, n->out[0]),
+                    err);
+}
+
+static const bf_node_def affine_bwd_def = {
+    .name = "affine_backward", .attr_size = sizeof(affine_attr), .emit = affine_bwd_emit, .inplace = 1};
+
+static bf_status affine_grad(bf_graph *g, const bf_node *n, bf_err *err)
+{
+    bf_tid dy = bf_graph_dout(g, n, 0);
+    bool acc;
+    bf_tid dx = bf_graph_din(g, n, 0, &acc);
+
+    (void)err;
+    if (dx >= 0) bf_graph_node(g, &affine_bwd_def, n->attr, 1, &dy, 1, &dx, &acc);
+    return BF_OK;
+}
+
+/* in: x, ones */
+static bf_status affine_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const affine_attr *a = n->attr;
+
+    return bf_axpby(c, bf_graph_out(g, n, 0), a->a, bf_graph_in(g, n, 0), a->b, bf_graph_in(g, n, 1),
+                    bf_graph_numel(g, n->out[0]), err);
+}
+
+static const bf_node_def affine_def = {
+    .name = "affine", .attr_size = sizeof(affine_attr), .grad = affine_grad, .emit = affine_emit, .inplace = 1};
+
+bf_tid bf_graph_affine(bf_graph *g, bf_tid x, float a, float b)
+{
+    const affine_attr attr = {a, b};
+    bf_tid y = temp_like(g, x), ones = BF_NONE;
+
+    if (b != 0.0f && y >= 0) {
+        ones = temp_like(g, x);
+        bf_graph_fill_node(g, ones, 1.0f);
+    }
+    bf_graph_node(g, &affine_def, &attr, 2, (bf_tid[]){x, ones}, 1, &y, NULL);
     return y;
 }
 
@@ -244,10 +307,10 @@ bf_tid bf_graph_concat(bf_graph *g, bf_tid a, bf_tid b)
     uint64_t dims[BF_MAX_DIMS];
     concat_attr attr = {ta.numel / ca, bf_graph_int(g, ca, "concat"), bf_graph_int(g, cb, "concat")};
 
-    if (a == b) return bf_graph_stick(g, BF_USAGE, "concat: the two parts must be different tensors");
+    if (a == b) return bf_graph_fail(g, BF_USAGE, "concat: the two parts must be different tensors");
     if (attr.rows != tb.numel / cb)
-        return bf_graph_stick(g, BF_USAGE, "concat: %llu and %llu rows", (unsigned long long)attr.rows,
-                              (unsigned long long)(tb.numel / cb));
+        return bf_graph_fail(g, BF_USAGE, "concat: %llu and %llu rows", (unsigned long long)attr.rows,
+                             (unsigned long long)(tb.numel / cb));
     for (int i = 0; i < ta.ndim; i++) dims[i] = ta.dims[i];
     dims[ta.ndim - 1] = ca + cb;
     y = bf_graph_temp(g, ta.ndim, dims);
@@ -317,7 +380,7 @@ bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p, bf_tid mask)
     bf_tid y;
 
     if (g->status != BF_OK || !g->options.training || p <= 0.0f) return x;
-    if (p >= 1.0f) return bf_graph_stick(g, BF_USAGE, "dropout: a probability of %g drops everything", (double)p);
+    if (p >= 1.0f) return bf_graph_fail(g, BF_USAGE, "dropout: a probability of %g drops everything", (double)p);
     y = temp_like(g, x);
     dropout_attr attr = {p, BF_STREAM_DROPOUT + (uint32_t)g->dropouts++};
     bf_graph_node(g, &dropout_def, &attr, 3, (bf_tid[]){x, mask, g->step}, 1, &y, NULL);

@@ -96,8 +96,8 @@ bf_tid bf_graph_linear(bf_graph *g, bf_tid x, bf_tid w, bf_tid b, bf_act act, bf
 
     if (tw.numel != in * width || (b >= 0 && bf_graph_numel(g, b) != width) ||
         (residual >= 0 && bf_graph_numel(g, residual) != rows * width))
-        return bf_graph_stick(g, BF_USAGE, "linear '%s': rows of %llu features do not fit its shape",
-                              tw.name ? tw.name : "", (unsigned long long)in);
+        return bf_graph_fail(g, BF_USAGE, "linear '%s': rows of %llu features do not fit its shape",
+                             tw.name ? tw.name : "", (unsigned long long)in);
     for (int i = 0; i < tx.ndim; i++) dims[i] = tx.dims[i];
     dims[tx.ndim - 1] = width;
     out[0] = bf_graph_temp(g, tx.ndim, dims);
@@ -223,7 +223,7 @@ bf_tid bf_graph_conv(bf_graph *g, bf_tid x, bf_tid w, bf_tid bias, int stride, b
     if (g->status != BF_OK || x < 0 || w < 0) return BF_NONE;
     const bf_tensor tx = *bf_graph_at(g, x), tw = *bf_graph_at(g, w);
     if (tx.ndim != 4 || tw.ndim != 4)
-        return bf_graph_stick(g, BF_USAGE, "conv '%s': image and weight need four dimensions", tw.name ? tw.name : "");
+        return bf_graph_fail(g, BF_USAGE, "conv '%s': image and weight need four dimensions", tw.name ? tw.name : "");
     bf_conv s = {.batch = bf_graph_int(g, tx.dims[0], "conv"),
                  .h = bf_graph_int(g, tx.dims[1], "conv"),
                  .w = bf_graph_int(g, tx.dims[2], "conv"),
@@ -236,8 +236,8 @@ bf_tid bf_graph_conv(bf_graph *g, bf_tid x, bf_tid w, bf_tid bias, int stride, b
     const uint64_t dims[4] = {tx.dims[0], ho, wo, tw.dims[0]};
 
     if (!conv_fits(g, &tx, &tw, stride, bias, per_sample, residual, dims[0] * ho * wo * dims[3]))
-        return bf_graph_stick(g, BF_USAGE, "conv '%s': its shape does not fit an input with %llu channels",
-                              tw.name ? tw.name : "", (unsigned long long)tx.dims[3]);
+        return bf_graph_fail(g, BF_USAGE, "conv '%s': its shape does not fit an input with %llu channels",
+                             tw.name ? tw.name : "", (unsigned long long)tx.dims[3]);
     bf_tid y = bf_graph_temp(g, 4, dims);
     bf_graph_node(g, &conv_def, &s, 5, (bf_tid[]){x, w, bias, per_sample, residual}, 1, &y, NULL);
     return y;
@@ -322,11 +322,11 @@ bf_tid bf_graph_group_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, int
     const bf_tensor t = *bf_graph_at(g, x);
     const uint64_t batch = t.dims[0], ch = t.dims[t.ndim - 1];
     if (groups < 1 || ch % (uint64_t)groups != 0 || bf_graph_numel(g, gamma) != ch || bf_graph_numel(g, beta) != ch)
-        return bf_graph_stick(g, BF_USAGE, "group norm '%s': %llu channels in %d groups do not fit",
-                              gamma >= 0 && g->tensor[gamma].name ? g->tensor[gamma].name : "", (unsigned long long)ch,
-                              groups);
+        return bf_graph_fail(g, BF_USAGE, "group norm '%s': %llu channels in %d groups do not fit",
+                             gamma >= 0 && g->tensor[gamma].name ? g->tensor[gamma].name : "", (unsigned long long)ch,
+                             groups);
     if (scale_shift >= 0 && bf_graph_numel(g, scale_shift) != 2 * batch * ch)
-        return bf_graph_stick(g, BF_USAGE, "group norm: scale and shift must be [batch, 2 x channels]");
+        return bf_graph_fail(g, BF_USAGE, "group norm: scale and shift must be [batch, 2 x channels]");
     const bf_group_norm s = {.batch = bf_graph_int(g, batch, "group norm"),
                              .points = bf_graph_int(g, t.numel / (batch * ch), "group norm"),
                              .ch = bf_graph_int(g, ch, "group norm"),
@@ -405,8 +405,8 @@ bf_tid bf_graph_layer_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, flo
     const layer_norm_attr a = {t.numel / cols, bf_graph_int(g, cols, "layer norm"), eps};
 
     if ((gamma >= 0 && bf_graph_numel(g, gamma) != cols) || (beta >= 0 && bf_graph_numel(g, beta) != cols))
-        return bf_graph_stick(g, BF_USAGE, "layer norm: gamma and beta do not fit rows of %llu",
-                              (unsigned long long)cols);
+        return bf_graph_fail(g, BF_USAGE, "layer norm: gamma and beta do not fit rows of %llu",
+                             (unsigned long long)cols);
     bf_tid out[3] = {bf_graph_temp(g, t.ndim, t.dims), bf_graph_temp(g, 1, &a.rows), bf_graph_temp(g, 1, &a.rows)};
     bf_graph_node(g, &layer_norm_def, &a, 3, (bf_tid[]){x, gamma, beta}, 3, out, NULL);
     return out[0];
@@ -454,7 +454,7 @@ bf_tid bf_graph_upsample(bf_graph *g, bf_tid x)
 {
     if (g->status != BF_OK || x < 0) return BF_NONE;
     const bf_tensor t = *bf_graph_at(g, x);
-    if (t.ndim != 4) return bf_graph_stick(g, BF_USAGE, "upsample: the image needs four dimensions");
+    if (t.ndim != 4) return bf_graph_fail(g, BF_USAGE, "upsample: the image needs four dimensions");
     const upsample_attr a = {bf_graph_int(g, t.dims[0], "upsample"), bf_graph_int(g, t.dims[1], "upsample"),
                              bf_graph_int(g, t.dims[2], "upsample"), bf_graph_int(g, t.dims[3], "upsample")};
     bf_tid y = bf_graph_temp(g, 4, (uint64_t[]){t.dims[0], 2 * t.dims[1], 2 * t.dims[2], t.dims[3]});

@@ -124,8 +124,8 @@ bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layo
     const bf_tensor t = *bf_graph_at(g, qkv);
     const uint64_t batch = t.dims[0], wide = t.dims[t.ndim - 1], len = t.numel / (batch * wide);
     if (heads < 1 || wide % (3 * (uint64_t)heads) != 0)
-        return bf_graph_stick(g, BF_USAGE, "attention: %llu channels do not split into q, k, v of %d heads",
-                              (unsigned long long)wide, heads);
+        return bf_graph_fail(g, BF_USAGE, "attention: %llu channels do not split into q, k, v of %d heads",
+                             (unsigned long long)wide, heads);
     const bf_attention s = {.batch = bf_graph_int(g, batch, "attention"),
                             .len = bf_graph_int(g, len, "attention"),
                             .heads = heads,
@@ -248,8 +248,8 @@ bf_tid bf_graph_features(bf_graph *g, bf_tid x, bf_tid t, bf_tid pos)
     const uint64_t cp = pos >= 0 ? bf_graph_dim(g, pos, -1) : 0;
 
     if ((t >= 0 && bf_graph_numel(g, t) != batch) || (pos >= 0 && bf_graph_numel(g, pos) != points * cp))
-        return bf_graph_stick(g, BF_USAGE, "features: times or positions do not fit %llu samples of %llu points",
-                              (unsigned long long)batch, (unsigned long long)points);
+        return bf_graph_fail(g, BF_USAGE, "features: times or positions do not fit %llu samples of %llu points",
+                             (unsigned long long)batch, (unsigned long long)points);
     const features_attr a = {bf_graph_int(g, batch, "features"), bf_graph_int(g, points, "features"),
                              bf_graph_int(g, cx, "features"), bf_graph_int(g, cp, "features"), t >= 0};
     bf_tid y = bf_graph_temp(g, 3, (uint64_t[]){batch, points, cx + (t >= 0) + cp});
@@ -332,7 +332,7 @@ bf_tid bf_graph_dot(bf_graph *g, bf_tid x, bf_tid weight)
     bf_tid y;
 
     if (g->status != BF_OK) return BF_NONE;
-    if (n != bf_graph_numel(g, weight)) return bf_graph_stick(g, BF_USAGE, "dot: the two tensors differ in size");
+    if (n != bf_graph_numel(g, weight)) return bf_graph_fail(g, BF_USAGE, "dot: the two tensors differ in size");
     const dot_attr a = {bf_graph_int(g, n, "dot")};
     y = bf_graph_temp(g, 1, &one);
     bf_graph_node(g, &dot_def, &a, 2, (bf_tid[]){x, weight}, 1, &y, NULL);

@@ -5,7 +5,7 @@
 #ifndef BF_NET_ADAPTERS_H
 #define BF_NET_ADAPTERS_H
 
-#include "graph/graph.h"
+#include "net/layers.h"
 
 /* FourierImageInputAdapter. Features of a point: [pixel channels, time (if time), position (if positions)]; a linear
  * layer brings them to `output` channels unless they already are that many. */
@@ -50,10 +50,7 @@ void bf_text_positions(float *out, int length, int dim);
 typedef struct bf_output_adapter {
     int input, channels, outputs;
 } bf_output_adapter;
-typedef struct bf_linear_params {
-    bf_tid weight, bias;
-} bf_linear_params;
-bf_linear_params bf_output_adapter_params(bf_graph *g, const bf_output_adapter *a, const char *prefix);
-bf_tid bf_output_adapter_build(bf_graph *g, const bf_output_adapter *a, bf_linear_params p, bf_tid x);
+bf_layer_params bf_output_adapter_params(bf_graph *g, const bf_output_adapter *a, const char *prefix);
+bf_tid bf_output_adapter_build(bf_graph *g, const bf_output_adapter *a, bf_layer_params p, bf_tid x);
 
 #endif

@@ -39,8 +39,11 @@ typedef struct bf_net_config {
 /* The released MNIST settings for one-channel 28 x 28 images. */
 bf_net_config bf_net_defaults(bf_net_kind kind);
 
-/* Replaces the zeros that stand for "automatic" and checks everything: BF_USAGE with one sentence. Warns through bf_log
- * when the time signal would be lost in the group norms. */
+/* BF_USAGE with one sentence when an option is out of range or two contradict each other. */
+bf_status bf_net_check(const bf_net_config *c, bf_err *err);
+
+/* Replaces the zeros that stand for "automatic" and checks everything. Warns through bf_log when the time signal would
+ * be lost in the group norms. */
 bf_status bf_net_resolve(bf_net_config *c, bf_err *err);
 
 const char *bf_net_kind_name(bf_net_kind kind); /* "unet" */

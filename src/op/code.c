@@ -3,12 +3,17 @@
 static bf_status code_call(bf_cmds *c, bf_time_code kind, const char *kernel, const bf_arg *args, size_t n_args,
                            int batch, int dim, bf_err *err)
 {
-    if (kind != BF_CODE_UNET && kind != BF_CODE_VDM) return bf_fail(err, BF_USAGE, "unknown time code %d", kind);
-    if (batch < 1 || dim < 1 || (kind == BF_CODE_VDM && dim % 2 != 0))
+    static const char *const defines[] = {[BF_CODE_UNET] = "-DKIND=CODE_UNET",
+                                          [BF_CODE_VDM] = "-DKIND=CODE_VDM",
+                                          [BF_CODE_POSITION] = "-DKIND=CODE_POSITION",
+                                          [BF_CODE_FOURIER] = "-DKIND=CODE_FOURIER"};
+    const bool even = kind == BF_CODE_VDM || kind == BF_CODE_FOURIER;
+    if ((size_t)kind >= BF_COUNT(defines)) return bf_fail(err, BF_USAGE, "unknown time code %d", (int)kind);
+    if (batch < 1 || dim < 1 || (even && dim % 2 != 0))
         return bf_fail(err, BF_USAGE, "time code: bad shape [%d,%d]%s", batch, dim,
                        dim % 2 ? ": this code needs an even width" : "");
     bf_call call = {.file = "code.cl", .kernel = kernel, .args = args, .n_args = n_args};
-    call.defines = kind == BF_CODE_VDM ? "-DKIND=CODE_VDM" : "-DKIND=CODE_UNET";
+    call.defines = defines[kind];
     call.bytes = 4.0 * batch * dim;
     bf_call_rows(&call, bf_cmds_ctx(c), (size_t)batch);
     return bf_cmds_kernel(c, &call, err);

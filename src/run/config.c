@@ -407,7 +407,7 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
     BF_CHECK(c->net.mult.n > 0, BF_USAGE, "net.mult is empty: the network needs at least one level");
     for (int i = 0; i < c->net.mult.n; i++)
-        BF_CHECK(c->net.width * c->net.mult.v[i] % c->net.groups == 0, BF_USAGE,
+        BF_CHECK(c->net.groups == 0 || c->net.width * c->net.mult.v[i] % c->net.groups == 0, BF_USAGE,
                  "net.groups = %lld does not divide the %lld channels of level %d (net.width x net.mult)",
                  (long long)c->net.groups, (long long)(c->net.width * c->net.mult.v[i]), i + 1);
     BF_CHECK(c->train.lr_final <= c->train.lr, BF_USAGE, "train.lr_final is larger than train.lr");

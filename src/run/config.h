@@ -42,7 +42,7 @@ typedef struct bf_config {
         int kind, output;
         double min_variance, max_sqrt_beta;
         int64_t mixture;
-        bool truncate;
+        bool truncate, predict_data;
     } flow;
     struct {
         int kind;
@@ -52,9 +52,9 @@ typedef struct bf_config {
         bool scale_shift, project_input, skip, positions;
     } net;
     struct {
-        int64_t steps, batch, seed, warmup, loss_steps, eval_every, save_every, log_every, bad_steps;
+        int64_t steps, schedule_steps, batch, seed, warmup, loss_steps, eval_every, save_every, log_every, bad_steps;
         double lr, lr_final, beta1, beta2, eps, weight_decay, clip, ema;
-        int schedule, loss, receiver;
+        int schedule, loss, receiver, times;
     } train;
     struct {
         bf_int_list loss_steps;

@@ -1,0 +1,155 @@
+/* Descriptions of networks: defaults, checks, text. */
+#include "net/net.h"
+
+#include <stdio.h>
+
+#include "net/unet.h"
+
+bf_net_config bf_net_defaults(bf_net_kind kind)
+{
+    bf_net_config c = {.kind = kind,
+                       .input = bf_image_adapter_defaults(),
+                       .channels = 1,
+                       .outputs = 1,
+                       .width = 128,
+                       .levels = 3,
+                       .mult = {1, 2, 2},
+                       .blocks = 2,
+                       .heads = 4,
+                       .groups = 32,
+                       .dropout = 0.5f,
+                       .project_input = true,
+                       .skip = true};
+
+    c.input.height = c.input.width = 28;
+    c.input.channels = 1;
+    c.input.positions = false;
+    return c;
+}
+
+const char *bf_net_kind_name(bf_net_kind kind)
+{
+    switch (kind) {
+    case BF_NET_UNET: return "unet";
+    }
+    return "?";
+}
+
+/* As many groups as leave four channels to each, at most the official 32. */
+static int automatic_groups(int width)
+{
+    int groups = 32;
+
+    while (groups > 1 && (width % groups != 0 || width / groups < 4)) groups /= 2;
+    return groups;
+}
+
+static bf_status check_input(const bf_net_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_image_adapter *a = &c->input;
+    const int shrink = c->levels >= 1 && c->levels <= BF_NET_LEVELS ? 1 << (c->levels - 1) : 1;
+
+    BF_CHECK(a->height >= 1 && a->width >= 1 && a->channels >= 1 && c->channels >= 1 && c->outputs >= 1, BF_USAGE,
+             "net: %d x %d points, %d numbers in, %d x %d numbers out: all must be positive", a->height, a->width,
+             a->channels, c->channels, c->outputs);
+    BF_CHECK(a->height <= 4096 && a->width <= 4096 && a->channels <= 65536, BF_USAGE,
+             "net: an input of %d x %d x %d is too large", a->height, a->width, a->channels);
+    BF_CHECK(a->height % shrink == 0 && a->width % shrink == 0, BF_USAGE,
+             "net: %d x %d points cannot be halved %d times, as %d levels do", a->height, a->width, c->levels - 1,
+             c->levels);
+    BF_CHECK(a->bands >= 1 && a->bands <= 4096 && a->position_size >= 1 && a->position_size <= 65536, BF_USAGE,
+             "net: %d position bands, learned positions of %d numbers: out of range", a->bands, a->position_size);
+out:
+    return st;
+}
+
+static bf_status check_levels(const bf_net_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    BF_CHECK(c->levels >= 1 && c->levels <= BF_NET_LEVELS, BF_USAGE, "net.mult: %d levels, 1 to %d are possible",
+             c->levels, BF_NET_LEVELS);
+    BF_CHECK(c->mult[0] == 1, BF_USAGE, "net.mult: the first level has the width of the network: 1, not %d",
+             c->mult[0]);
+    for (int i = 0; i < c->levels; i++) {
+        BF_CHECK(c->mult[i] >= 1 && c->mult[i] <= 64, BF_USAGE, "net.mult: %d is not in 1..64", c->mult[i]);
+        BF_CHECK(c->width * c->mult[i] % c->groups == 0, BF_USAGE,
+                 "net.groups: %d groups do not divide the %d channels of level %d", c->groups, c->width * c->mult[i],
+                 i);
+        BF_CHECK(c->width * c->mult[i] % c->heads == 0, BF_USAGE,
+                 "net.heads: %d heads do not divide the %d channels of level %d", c->heads, c->width * c->mult[i], i);
+    }
+out:
+    return st;
+}
+
+bf_status bf_net_check(const bf_net_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    BF_CHECK(c->kind == BF_NET_UNET, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
+    BF_CHECK(c->width >= 2 && c->width <= 4096 && c->width % 2 == 0, BF_USAGE,
+             "net.width: %d is not an even number in 2..4096", c->width);
+    BF_CHECK(c->blocks >= 1 && c->blocks <= 64, BF_USAGE, "net.blocks: %d is not in 1..64", c->blocks);
+    BF_CHECK(c->heads >= 1 && c->groups >= 1, BF_USAGE, "net.heads and net.groups must be positive");
+    BF_CHECK(c->dropout >= 0.0f && c->dropout < 1.0f, BF_USAGE, "net.dropout: %g is not in [0, 1)", (double)c->dropout);
+    BF_CHECK(c->attentions >= 0 && c->attentions <= BF_NET_LEVELS, BF_USAGE, "net.attention: %d entries, at most %d",
+             c->attentions, BF_NET_LEVELS);
+    BF_CHECK(c->input.output >= 1 && c->out_features >= 1, BF_USAGE, "net: widths of first and last layer missing");
+    BF_TRY(check_input(c, err));
+    BF_TRY(check_levels(c, err));
+out:
+    return st;
+}
+
+/* With one channel to a group, the second norm of a block subtracts whatever was added per channel: the time signal.
+ * (Scale and shift come behind the norm and are safe.) */
+static void warn_time_lost(const bf_net_config *c)
+{
+    if (c->scale_shift) return;
+    for (int i = 0; i < c->levels; i++)
+        if (c->width * c->mult[i] == c->groups) {
+            bf_log(BFNCL_LOG_WARN,
+                   "net.groups: %d groups of one channel at level %d cancel the time signal there; use %d groups",
+                   c->groups, i, automatic_groups(c->width));
+            return;
+        }
+}
+
+bf_status bf_net_resolve(bf_net_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    if (c->groups == 0) c->groups = automatic_groups(c->width);
+    if (c->out_features == 0) c->out_features = c->width;
+    if (c->input.output == 0) c->input.output = bf_image_adapter_features(&c->input);
+    BF_TRY(bf_net_check(c, err));
+    warn_time_lost(c);
+out:
+    return st;
+}
+
+bf_tid bf_net_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t)
+{
+    bf_err err = {0};
+
+    if (bf_graph_status(g, &err) != BF_OK) return BF_NONE;
+    if (bf_net_check(c, &err) != BF_OK) return bf_graph_fail(g, err.status, "%s", err.message);
+    return bf_unet_build(g, c, net_in, t);
+}
+
+void bf_net_describe(const bf_net_config *c, char *text, size_t size)
+{
+    size_t at = (size_t)snprintf(text, size, "%s %dx%d, width %d x (", bf_net_kind_name(c->kind), c->input.height,
+                                 c->input.width, c->width);
+
+    for (int i = 0; i < c->levels && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%d", i ? "," : "", c->mult[i]);
+    if (at < size)
+        at += (size_t)snprintf(text + at, size - at, "), %d block%s, %d groups, attention ", c->blocks,
+                               c->blocks == 1 ? "" : "s", c->groups);
+    for (int i = 0; i < c->attentions && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%d", i ? "," : "at rates ", c->attention[i]);
+    if (at < size) snprintf(text + at, size - at, "%s", c->attentions ? " and in the middle" : "in the middle");
+}

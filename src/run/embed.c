@@ -1,0 +1,117 @@
+/* The embedded model: bfncl_model_*. Sampler and scorers are made at first use and kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "run/sample.h"
+#include "run/score.h"
+
+struct bfncl_model {
+    bf_model *m;
+    bf_sampler *sampler;
+    uint32_t sampler_batch;
+    bf_scorer *loss, *recon;
+};
+
+static uint32_t batch_of(const bfncl_model *h)
+{
+    const bf_config *c = &h->m->config;
+    return (uint32_t)(c->sample.batch ? c->sample.batch : c->train.batch);
+}
+
+bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *device, bfncl_model **out,
+                              bfncl_error *caller_err)
+{
+    bf_status st = BF_OK;
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    char file[1024];
+    bfncl_model *h = NULL;
+    const bf_open_options o = {.path = path, .device = device};
+    BF_NEW(h, 1);
+    BF_TRY(bf_model_open(&o, file, &h->m, err));
+    *out = h;
+    h = NULL;
+out:
+    bfncl_model_close(h);
+    return st;
+}
+
+void bfncl_model_close(bfncl_model *h)
+{
+    if (!h) return;
+    bf_sampler_free(h->sampler);
+    bf_scorer_free(h->loss);
+    bf_scorer_free(h->recon);
+    bf_model_free(h->m);
+    free(h);
+}
+
+void bfncl_model_shape(const bfncl_model *h, uint32_t shape[3])
+{
+    memcpy(shape, h->m->shape, sizeof h->m->shape);
+}
+
+uint64_t bfncl_model_dims(const bfncl_model *h)
+{
+    return h->m->dims;
+}
+
+uint32_t bfncl_model_classes(const bfncl_model *h)
+{
+    return h->m->flow.kind == BF_FLOW_CATEGORICAL ? (uint32_t)h->m->flow.classes : 0;
+}
+
+bfncl_status bfncl_model_sample(bfncl_model *h, uint64_t first, uint64_t n, uint64_t steps, uint64_t seed, float *out,
+                                bfncl_error *caller_err)
+{
+    bf_status st = BF_OK;
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    BF_CHECK(steps >= 1 && steps <= 1000000, BF_USAGE, "the number of sampler steps must be 1 to 1000000");
+    if (!h->sampler) BF_TRY(bf_sampling_new(h->m, batch_of(h), &h->sampler, &h->sampler_batch, err));
+    const bf_sampling s = {.m = h->m,
+                           .sampler = h->sampler,
+                           .batch = h->sampler_batch,
+                           .first = first,
+                           .n = n,
+                           .seed = seed,
+                           .steps = (int)steps};
+    BF_TRY(bf_sampling_run(&s, out, err));
+out:
+    return st;
+}
+
+static bf_status add_scores(bf_scorer *s, const float *data, uint64_t dims, uint64_t n, uint64_t repeats, uint64_t seed,
+                            float *scratch, double *nats, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const uint32_t batch = bf_scorer_batch(s);
+    for (uint64_t r = 0; r < repeats; r++)
+        for (uint64_t at = 0; at < n; at += batch) {
+            const uint32_t rows = (uint32_t)BF_MIN((uint64_t)batch, n - at);
+            const bf_score_key key = {seed, (uint32_t)r, (uint32_t)at, (uint32_t)n, true};
+            BF_TRY(bf_scorer_rows(s, data + at * dims, rows, &key, scratch, err));
+            for (uint32_t i = 0; i < rows; i++) nats[at + i] += scratch[i] / (double)repeats;
+        }
+out:
+    return st;
+}
+
+bfncl_status bfncl_model_score(bfncl_model *h, const float *data, uint64_t n, uint64_t repeats, uint64_t seed,
+                               double *nats, bfncl_error *caller_err)
+{
+    bf_status st = BF_OK;
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    float *scratch = NULL;
+    const bf_flow_loss_spec loss = {.kind = BF_LOSS_CTS}, recon = {.kind = BF_LOSS_RECON};
+    const uint32_t batch = batch_of(h);
+    BF_CHECK(repeats >= 1 && n <= UINT32_MAX, BF_USAGE, "scores need at least one repeat and at most 2^32 examples");
+    if (!h->loss) BF_TRY(bf_scorer_new(h->m, BF_SET_VALUE, &loss, batch, false, &h->loss, NULL, err));
+    if (!h->recon) BF_TRY(bf_scorer_new(h->m, BF_SET_VALUE, &recon, batch, false, &h->recon, NULL, err));
+    BF_NEW(scratch, batch);
+    for (uint64_t i = 0; i < n; i++) nats[i] = 0;
+    BF_TRY(add_scores(h->loss, data, h->m->dims, n, repeats, seed, scratch, nats, err));
+    BF_TRY(add_scores(h->recon, data, h->m->dims, n, repeats, seed, scratch, nats, err));
+out:
+    free(scratch);
+    return st;
+}

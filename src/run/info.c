@@ -1,0 +1,201 @@
+/* bfncl_info: what is in a file, as JSON. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "io/dataset.h"
+#include "io/image.h"
+#include "io/kind.h"
+#include "run/model.h"
+
+static bf_status out_of_memory(bf_err *err)
+{
+    return bf_fail(err, BF_RUNTIME, "out of memory while describing a file");
+}
+
+/* ---- tensors --------------------------------------------------------------------------------------------------------
+ */
+
+static json_t *shape_json(const bf_st_tensor *t)
+{
+    json_t *shape = json_array();
+    for (int i = 0; i < t->ndim; i++) json_array_append_new(shape, json_integer((json_int_t)t->dims[i]));
+    return shape;
+}
+
+/* "tensors", "params" (of the weights; every tensor of a file that is no model), "bytes". */
+static bf_status add_tensors(json_t *root, const bf_st *f, const char *prefix, bf_err *err)
+{
+    json_t *list = json_array();
+    uint64_t params = 0, bytes = 0;
+    bool ok = list != NULL;
+    for (size_t i = 0; i < bf_st_count(f); i++) {
+        const bf_st_tensor *t = bf_st_at(f, i);
+        json_t *item =
+            json_pack("{s:s,s:o,s:s}", "name", t->name, "shape", shape_json(t), "dtype", bf_dtype_name(t->dtype));
+        ok = json_array_append_new(list, item) == 0 && ok;
+        if (strncmp(t->name, prefix, strlen(prefix)) == 0) params += t->count;
+        bytes += t->bytes;
+    }
+    ok = json_object_set_new(root, "params", json_integer((json_int_t)params)) == 0 && ok;
+    ok = json_object_set_new(root, "tensors", list) == 0 && ok;
+    ok = json_object_set_new(root, "bytes", json_integer((json_int_t)bytes)) == 0 && ok;
+    return ok ? BF_OK : out_of_memory(err);
+}
+
+static bf_status add_metadata(json_t *root, const bf_st *f, bf_err *err)
+{
+    json_t *meta = json_object();
+    bool ok = meta != NULL;
+    for (size_t i = 0; i < bf_st_meta_count(f); i++) {
+        const bf_st_meta m = bf_st_meta_at(f, i);
+        ok = json_object_set_new(meta, m.key, json_string(m.value)) == 0 && ok;
+    }
+    ok = json_object_set_new(root, "metadata", meta) == 0 && ok;
+    return ok ? BF_OK : out_of_memory(err);
+}
+
+static bf_status add_model(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_model_file f = {0};
+    json_t *config = NULL, *state;
+    BF_TRY(bf_model_file_open(path, &f, err));
+    BF_TRY(bf_config_json(&f.config, &config, err));
+    state = json_pack("{s:I,s:I,s:I}", "step", (json_int_t)f.state.step, "position", (json_int_t)f.state.position,
+                      "best_step", (json_int_t)f.state.best_step);
+    if (json_object_set_new(root, "kind", json_string(f.checkpoint ? "checkpoint" : "model")) ||
+        json_object_set(root, "config", config) || json_object_set_new(root, "state", state) ||
+        json_object_set_new(root, "example", json_pack("[i,i,i]", (int)f.shape[0], (int)f.shape[1], (int)f.shape[2])))
+        st = out_of_memory(err);
+out:
+    json_decref(config);
+    bf_model_file_close(&f);
+    return st;
+}
+
+static bf_status describe_tensors(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_st *f = NULL;
+    BF_TRY(bf_st_open(path, &f, err));
+    BF_TRY(bf_st_verify(f, err));
+    const bool model = bf_st_meta_get(f, "bfncl.format") != NULL;
+    json_object_set_new(root, "kind", json_string("safetensors"));
+    /* the averaged weights are exactly the trained numbers; net. also holds fixed tables */
+    BF_TRY(add_tensors(root, f, model ? "ema." : "", err));
+    json_object_set_new(root, "checksums", json_boolean(bf_st_has_crc(f)));
+    if (model)
+        BF_TRY(add_model(root, path, err));
+    else
+        BF_TRY(add_metadata(root, f, err));
+out:
+    bf_st_close(f);
+    return st;
+}
+
+/* ---- data and pictures
+ * ------------------------------------------------------------------------------------------------ */
+
+static bf_status describe_data(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_dataset_options o;
+    bf_dataset *ds = NULL;
+    bf_dataset_defaults(&o);
+    o.validation = 0;
+    BF_TRY(bf_dataset_open(path, &o, &ds, err));
+    const bf_dataset_info i = bf_dataset_get_info(ds);
+    json_object_set_new(root, "kind", json_string("data"));
+    json_object_set_new(root, "examples", json_integer((json_int_t)i.count));
+    json_object_set_new(root, "example", json_pack("[i,i,i]", (int)i.height, (int)i.width, (int)i.channels));
+    json_object_set_new(root, "crc32c", json_integer((json_int_t)i.crc));
+out:
+    bf_dataset_free(ds);
+    return st;
+}
+
+static bf_status describe_picture(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_image im = {0};
+    BF_TRY(bf_png_read(path, 0, &im, err));
+    json_object_set_new(root, "kind", json_string("picture"));
+    json_object_set_new(root, "example", json_pack("[i,i,i]", (int)im.height, (int)im.width, (int)im.channels));
+out:
+    bf_image_free(&im);
+    return st;
+}
+
+static bf_status describe_config(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_config c;
+    json_t *config = NULL;
+    BF_TRY(bf_config_load(path, &c, err));
+    BF_TRY(bf_config_check(&c, err));
+    BF_TRY(bf_config_json(&c, &config, err));
+    json_object_set_new(root, "kind", json_string("config"));
+    json_object_set(root, "config", config);
+out:
+    json_decref(config);
+    return st;
+}
+
+/* ---- dispatch
+ * --------------------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *s, const char *suffix)
+{
+    const size_t n = strlen(s), k = strlen(suffix);
+    return n >= k && strcmp(s + n - k, suffix) == 0;
+}
+
+static bf_status describe(json_t *root, const char *given, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_kind kind;
+    char path[1024];
+    const bool config = ends_with(given, ".yaml") || ends_with(given, ".yml");
+    snprintf(path, sizeof path, "%.1023s", given);
+    BF_TRY(bf_file_kind(given, &kind, err));
+    if (kind == BF_KIND_FOLDER) { /* a run folder stands for its model, another folder for its pictures */
+        if (bf_model_path(given, path, err) == BF_OK)
+            kind = BF_KIND_SAFETENSORS;
+        else
+            memset(err, 0, sizeof *err);
+    }
+    if (kind == BF_KIND_UNKNOWN && ends_with(given, ".safetensors")) kind = BF_KIND_SAFETENSORS;
+    json_object_set_new(root, "file", json_string(path));
+    if (config) return describe_config(root, path, err);
+    switch (kind) {
+    case BF_KIND_SAFETENSORS: return describe_tensors(root, path, err);
+    case BF_KIND_FOLDER:
+    case BF_KIND_NPY:
+    case BF_KIND_IDX:
+    case BF_KIND_GZIP: return describe_data(root, path, err);
+    case BF_KIND_PNG: return describe_picture(root, path, err);
+    default: break;
+    }
+    st = bf_fail(err, BF_FILE, "%s: this is %s, which bfncl cannot describe", given, bf_kind_text(kind));
+out:
+    return st;
+}
+
+bfncl_status bfncl_info(const char *path, char **json, bfncl_error *caller_err)
+{
+    bf_status st = BF_OK;
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    json_t *root = json_object();
+    memset(err, 0, sizeof *err);
+    *json = NULL;
+    BF_CHECK(root, BF_RUNTIME, "out of memory while describing %s", path);
+    BF_TRY(describe(root, path, err));
+    *json = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    if (!*json) st = out_of_memory(err);
+out:
+    json_decref(root);
+    return st;
+}

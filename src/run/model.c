@@ -1,0 +1,128 @@
+/* A model in memory. run/model.h */
+#include "run/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/size.h"
+
+bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
+                       bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_model *m = NULL;
+    BF_NEW(m, 1);
+    m->config = *c;
+    memcpy(m->shape, shape, sizeof m->shape);
+    m->dims = (uint64_t)shape[0] * shape[1] * shape[2];
+    m->state.best = NAN;
+    m->flow = bf_setup_flow(c);
+    BF_TRY(bf_flow_check(&m->flow, err));
+    BF_TRY(bf_setup_net(c, &m->flow, shape, &m->net, err));
+    BF_TRY(bf_setup_ctx(c, d, &m->ctx, err));
+    BF_TRY(bf_params_new(m->ctx, &m->params, err));
+    *out = m;
+    m = NULL;
+out:
+    bf_model_free(m);
+    return st;
+}
+
+void bf_model_free(bf_model *m)
+{
+    if (!m) return;
+    bf_params_free(m->params);
+    bf_ctx_close(m->ctx);
+    free(m);
+}
+
+bf_tid bf_model_net(void *model, bf_graph *g, bf_tid input, bf_tid t)
+{
+    const bf_model *m = model;
+    /* classes K > 2 arrive as [B,H,W,C,K]; the network sees C K channels */
+    const uint64_t dims[4] = {bf_graph_dim(g, t, 0), m->shape[0], m->shape[1], (uint64_t)m->net.input.channels};
+    return bf_net_build(g, &m->net, bf_graph_reshape(g, input, 4, dims), t);
+}
+
+bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad)
+{
+    bf_loss_nodes n;
+    const uint64_t dims[4] = {batch, m->shape[0], m->shape[1], m->shape[2]};
+    n.data = bf_graph_input(g, "data", 4, dims);
+    n.t = bf_graph_input(g, "t", 1, dims);
+    bf_flow_state s = bf_flow_input(g, &m->flow, n.data, n.t, BF_NONE);
+    n.net_out = bf_model_net(m, g, s.input, n.t);
+    n.losses = bf_flow_loss(g, &m->flow, spec, s, n.data, n.t, n.net_out, BF_NONE, want_grad);
+    return n;
+}
+
+bf_status bf_model_register(bf_model *m, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_graph *g = NULL;
+    const bf_graph_options o = {.training = false, .weights = BF_SET_VALUE};
+    const bf_flow_loss_spec spec = {.kind = BF_LOSS_RECON};
+    BF_TRY(bf_graph_new(m->ctx, m->params, &o, &g, err));
+    (void)bf_model_loss(m, g, &spec, 1, false);
+    BF_TRY(bf_graph_status(g, err));
+out:
+    bf_graph_free(g);
+    return st;
+}
+
+bf_status bf_model_path(const char *path, char out[1024], bf_err *err)
+{
+    static const char *const names[] = {"best.safetensors", "last.safetensors"};
+    bf_status st = BF_OK;
+    struct stat info;
+    BF_CHECK(strlen(path) < 1000, BF_USAGE, "the path %.80s... is too long", path);
+    snprintf(out, 1024, "%s", path);
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return BF_OK;
+    for (size_t i = 0; i < BF_COUNT(names); i++) {
+        snprintf(out, 1024, "%s/%s", path, names[i]);
+        if (stat(out, &info) == 0) return BF_OK;
+    }
+    st = bf_fail(err, BF_FILE, "%s: no model in this folder (neither best.safetensors nor last.safetensors)", path);
+out:
+    return st;
+}
+
+/* Where the weights of "ema" or "raw" are in a file. */
+static bf_status weights_prefix(const char *weights, const char **prefix, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bool raw = weights && strcmp(weights, "raw") == 0;
+    BF_CHECK(!weights || raw || strcmp(weights, "ema") == 0, BF_USAGE, "weights are \"ema\" or \"raw\", not \"%.32s\"",
+             weights);
+    *prefix = raw ? "net." : "ema.";
+out:
+    return st;
+}
+
+bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_model_file f = {0};
+    bf_model *m = NULL;
+    bf_model_part part = {.set = BF_SET_VALUE};
+    BF_CHECK(o->path, BF_USAGE, "no model given");
+    BF_TRY(weights_prefix(o->weights, &part.prefix, err));
+    BF_TRY(bf_model_path(o->path, path, err));
+    BF_TRY(bf_model_file_open(path, &f, err));
+    BF_TRY(bf_setup_overrides(&f.config, o->set, o->n_set, err));
+    BF_TRY(bf_model_new(&f.config, f.shape, o->device, &m, err));
+    m->state = f.state;
+    BF_TRY(bf_model_register(m, err));
+    BF_TRY(bf_model_file_check(m, &f, &part, 1, err)); /* a damaged file is found before memory is taken */
+    BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
+    BF_TRY(bf_model_load(m, &f, &part, 1, err));
+    *out = m;
+    m = NULL;
+out:
+    bf_model_file_close(&f);
+    bf_model_free(m);
+    return st;
+}

@@ -1,0 +1,128 @@
+/*
+ * A model in memory and its file.
+ *
+ * A model file is one safetensors file (io/safetensors.h: CRC of every tensor and of the header) with
+ *   net.NAME              weights and buffers under their official names and shapes
+ *   ema.NAME              averaged weights (no buffers)
+ *   adam_m.NAME, adam_v.NAME   checkpoints only: moments of AdamW
+ * and in __metadata__
+ *   bfncl.format          "model" or "checkpoint"
+ *   bfncl.format_version  "1"; another number is refused
+ *   bfncl.version         of the library that wrote it
+ *   bfncl.config          the whole resolved configuration, as in RUN/config.yaml
+ *   bfncl.shape           "height width channels" of one example
+ *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc
+ * All random numbers are functions of (seed, stream, step, element), so seed and step are the whole random state.
+ */
+#ifndef BF_RUN_MODEL_H
+#define BF_RUN_MODEL_H
+
+#include "flow/sampler.h"
+#include "io/safetensors.h"
+#include "net/net.h"
+#include "run/config.h"
+
+typedef struct bf_run_state {
+    uint64_t step;     /* optimiser steps done */
+    uint64_t position; /* examples of the training stream used */
+    double best;       /* validation loss of the best averaged weights, nats per dimension; NaN: none yet */
+    uint64_t best_step;
+    uint32_t data_crc; /* of the training data (bf_dataset_info) */
+} bf_run_state;
+
+typedef struct bf_model {
+    bf_config config;
+    uint32_t shape[3]; /* height, width, channels of one example */
+    uint64_t dims;     /* their product */
+    bf_flow flow;
+    bf_net_config net;
+    bf_ctx *ctx;
+    bf_params *params; /* registered by the first graph that is built */
+    bf_run_state state;
+} bf_model;
+
+/* ---- from the configuration (setup.c) ------------------------------------------------------------------------------
+ */
+
+bf_flow bf_setup_flow(const bf_config *c);
+bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
+/* Data set options of a training or test set. */
+bf_dataset_options bf_setup_data(const bf_config *c);
+/* Opens the device that option, environment or configuration choose, and checks its matrix products. */
+bf_status bf_setup_ctx(const bf_config *c, const bfncl_device_options *d, bf_ctx **out, bf_err *err);
+/* Overrides in order, then the checks across keys. */
+bf_status bf_setup_overrides(bf_config *c, const char *const *set, size_t n_set, bf_err *err);
+/* BF_FILE unless the examples of a data set have the model's shape. */
+bf_status bf_setup_same_shape(const bf_model *m, const char *path, const bf_dataset *ds, bf_err *err);
+/* True when the flow wants class numbers rather than values. */
+bool bf_setup_wants_classes(const bf_config *c);
+/* rows of a batch as the flow wants them: values, or class numbers as floats. */
+void bf_setup_rows(const bf_config *c, const bf_rows *rows, uint64_t count, float *out);
+
+/* ---- the model -----------------------------------------------------------------------------------------------------
+ */
+
+/* Opens the device and derives flow and network; no parameters yet. */
+bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
+                       bf_err *err);
+void bf_model_free(bf_model *m);
+
+/* bf_net_fn: the network of `model` (bf_model *). */
+bf_tid bf_model_net(void *model, bf_graph *g, bf_tid input, bf_tid t);
+
+/* Appends one network evaluation and its loss to a graph: inputs data [B,H,W,C] and t [B]. */
+typedef struct bf_loss_nodes {
+    bf_tid data, t, net_out;
+    bf_flow_losses losses;
+} bf_loss_nodes;
+bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad);
+
+/* Makes sure that the parameters are registered (not allocated). */
+bf_status bf_model_register(bf_model *m, bf_err *err);
+
+/* ---- files ---------------------------------------------------------------------------------------------------------
+ */
+
+/* A run folder stands for its best.safetensors, else its last.safetensors; anything else for itself. */
+bf_status bf_model_path(const char *path, char out[1024], bf_err *err);
+
+/* Everything but the tensors, fully checked; BF_FILE for a file that is not of this format. */
+typedef struct bf_model_file {
+    bf_st *st;
+    bool checkpoint;
+    bf_config config;
+    uint32_t shape[3];
+    bf_run_state state;
+} bf_model_file;
+bf_status bf_model_file_open(const char *path, bf_model_file *out, bf_err *err);
+void bf_model_file_close(bf_model_file *f);
+
+/* What to read from a file into which set: {"ema.", BF_SET_VALUE}. */
+typedef struct bf_model_part {
+    const char *prefix;
+    bf_param_set set;
+} bf_model_part;
+
+/* The table of the file against the model's parameters, without reading a tensor. */
+bf_status bf_model_file_check(const bf_model *m, const bf_model_file *f, const bf_model_part *parts, size_t n,
+                              bf_err *err);
+
+/* Checks every tensor of the parts against the model's parameters, reads and checks all of them, and only then copies
+ * them to the device: after a failure the model is as before. Buffers come from "net.". */
+bf_status bf_model_load(bf_model *m, const bf_model_file *f, const bf_model_part *parts, size_t n, bf_err *err);
+
+/* A model for scoring and sampling: the weights are in BF_SET_VALUE, nothing else is in memory. */
+typedef struct bf_open_options {
+    const char *path; /* file or run folder */
+    const char *const *set;
+    size_t n_set;
+    const char *weights; /* "ema", "raw"; NULL: ema */
+    const bfncl_device_options *device;
+} bf_open_options;
+/* `path` receives the file that was taken. */
+bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err);
+
+/* Writes atomically; `checkpoint` adds the moments. */
+bf_status bf_model_save(const bf_model *m, const char *path, bool checkpoint, bf_err *err);
+
+#endif

@@ -1,0 +1,325 @@
+/* Drawing samples, and bfncl_sample. run/sample.h */
+#include "run/sample.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/size.h"
+#include "io/image.h"
+#include "run/folder.h"
+
+#define GIF_FRAMES 60  /* at most, whatever the number of steps */
+#define GIF_SAMPLES 64 /* at most, of the first batch */
+
+/* ---- drawing -------------------------------------------------------------------------------------------------------
+ */
+
+bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_t *batch_used, bf_err *err)
+{
+    bf_status st;
+    bf_sampler_options o = {.ctx = m->ctx,
+                            .params = m->params,
+                            .weights = BF_SET_VALUE,
+                            .flow = m->flow,
+                            .ndim = 4,
+                            .dims = {batch, m->shape[0], m->shape[1], m->shape[2]},
+                            .net = bf_model_net,
+                            .user = m};
+    *batch_used = batch;
+    while ((st = bf_sampler_new(&o, out, NULL, err)) == BF_RUNTIME && *batch_used > 1) {
+        *batch_used = (*batch_used + 1) / 2;
+        o.dims[0] = *batch_used;
+        bf_log(BFNCL_LOG_INFO, "%s; trying batches of %u", err->message, *batch_used);
+    }
+    return st;
+}
+
+typedef struct batch_state {
+    const bf_sampling *s;
+    bool first;
+    uint64_t done, total; /* network evaluations */
+} batch_state;
+
+static bf_status on_step(void *user, bf_sampler *sampler, int i, double t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    batch_state *b = user;
+    if (b->first && b->s->on_step) BF_TRY(b->s->on_step(b->s->user, sampler, i, t, err));
+    b->done++;
+    BF_CHECK(!b->s->report || bf_report_done(b->s->report, b->done, b->total), BF_STOPPED, "sampling was stopped");
+out:
+    return st;
+}
+
+bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *x = NULL;
+    const uint64_t dims = s->m->dims;
+    batch_state b = {.s = s, .total = bf_ceil_div(s->n, s->batch) * (uint64_t)(s->steps + 1)};
+    BF_CHECK(s->first + s->n <= UINT32_MAX, BF_USAGE, "sample numbers end at 2^32 - 1");
+    BF_NEW(x, s->batch * dims);
+    for (uint64_t at = 0; at < s->n; at += s->batch) {
+        const uint64_t rows = BF_MIN((uint64_t)s->batch, s->n - at);
+        const bf_sampler_run_options o = {
+            .steps = s->steps, .seed = s->seed, .first = (uint32_t)(s->first + at), .on_step = on_step, .user = &b};
+        b.first = at == 0;
+        BF_TRY(bf_sampler_run(s->sampler, &o, x, err));
+        memcpy(out + at * dims, x, (size_t)(rows * dims) * sizeof *x);
+    }
+out:
+    free(x);
+    return st;
+}
+
+void bf_sampling_bytes(const bf_model *m, const float *x, uint64_t count, uint8_t *out)
+{
+    const bool bins = m->config.data.transform == BF_TRANSFORM_BINS;
+    double low = bins ? -1 + 1.0 / (double)m->config.data.bins : -1, high = -low;
+    if (m->flow.kind == BF_FLOW_CATEGORICAL) {
+        low = 0;
+        high = m->flow.classes - 1;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const double v = ((double)x[i] - low) / (high - low) * 255;
+        out[i] = (uint8_t)(v > 0 ? BF_MIN(v + 0.5, 255.0) : 0); /* NaN becomes 0 */
+    }
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------
+ */
+
+static bf_status grid_of(const bf_model *m, const float *x, uint32_t n, bf_image *im, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint8_t *bytes = NULL;
+    const uint32_t columns = (uint32_t)ceil(sqrt((double)n)), h = m->shape[0], w = m->shape[1], ch = m->shape[2];
+    const uint32_t scale = BF_MAX(1u, BF_MIN(8u, 64 / BF_MAX(h, w)));
+    BF_CHECK(ch == 1 || ch == 3, BF_USAGE, "samples of %u channels are no picture; write .npy or .safetensors", ch);
+    BF_NEW(bytes, n * m->dims);
+    bf_sampling_bytes(m, x, n * m->dims, bytes);
+    BF_TRY(bf_image_grid(bytes, n, h, w, ch, columns, scale, 2, im, err));
+out:
+    free(bytes);
+    return st;
+}
+
+static bf_status write_png(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_image im = {0};
+    BF_TRY(grid_of(m, x, (uint32_t)n, &im, err));
+    BF_TRY(bf_png_write(path, &im, err));
+out:
+    bf_image_free(&im);
+    return st;
+}
+
+static bf_status write_npy(const bf_model *m, const char *path, float *x, uint64_t n, bf_err *err)
+{
+    const bf_array a = {.dtype = BF_F32,
+                        .ndim = 4,
+                        .dims = {n, m->shape[0], m->shape[1], m->shape[2]},
+                        .count = n * m->dims,
+                        .data = x};
+    return bf_npy_write(path, &a, err);
+}
+
+static bf_status write_safetensors(const bf_model *m, const char *path, const float *x, uint64_t n, uint64_t seed,
+                                   int steps, bf_err *err)
+{
+    char seed_text[32], steps_text[32];
+    const bf_st_item item = {
+        .name = "samples", .dtype = BF_F32, .ndim = 4, .dims = {n, m->shape[0], m->shape[1], m->shape[2]}, .data = x};
+    const bf_st_meta meta[] = {{"seed", seed_text}, {"steps", steps_text}};
+    snprintf(seed_text, sizeof seed_text, "%llu", (unsigned long long)seed);
+    snprintf(steps_text, sizeof steps_text, "%d", steps);
+    return bf_st_write(path, &item, 1, meta, BF_COUNT(meta), err);
+}
+
+typedef enum format { FORMAT_PNG, FORMAT_NPY, FORMAT_SAFETENSORS, FORMAT_GIF } format;
+
+static bf_status format_of(const char *path, format *out, bf_err *err)
+{
+    static const char *const suffixes[] = {".png", ".npy", ".safetensors", ".gif"};
+    bf_status st = BF_OK;
+    for (size_t i = 0; i < BF_COUNT(suffixes); i++) {
+        size_t n = strlen(path), len = strlen(suffixes[i]);
+        if (n > len && strcmp(path + n - len, suffixes[i]) == 0) {
+            *out = (format)i;
+            return BF_OK;
+        }
+    }
+    st = bf_fail(err, BF_USAGE, "%s: unknown kind of file; samples go to .png, .npy or .safetensors", path);
+    return st;
+}
+
+/* ---- trajectory -----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct animation {
+    const bf_model *m;
+    const char *path;
+    bf_gif *gif;
+    uint32_t n;
+    int steps, every;
+    float *mean;
+} animation;
+
+static bf_status add_frame(void *user, bf_sampler *s, int i, double t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    animation *a = user;
+    bf_image im = {0};
+    const bool last = i == a->steps + 1;
+    (void)t;
+    if (!last && i % a->every != 0) return BF_OK;
+    BF_TRY(bf_sampler_get(s, last ? BF_SAMPLER_MODE : BF_SAMPLER_MEAN, a->mean, err));
+    BF_TRY(grid_of(a->m, a->mean, a->n, &im, err));
+    if (!a->gif) BF_TRY(bf_gif_open(a->path, im.width, im.height, im.channels, &a->gif, err));
+    BF_TRY(bf_gif_frame(a->gif, im.pixels, last ? 200 : 8, err));
+out:
+    bf_image_free(&im);
+    return st;
+}
+
+/* ---- bfncl_sample ---------------------------------------------------------------------------------------------------
+ */
+
+void bfncl_sample_defaults(bfncl_sample_options *o)
+{
+    *o = (bfncl_sample_options){.seed = -1};
+}
+
+typedef struct sampling {
+    const bfncl_sample_options *o;
+    bf_model *m;
+    char model[1024];
+    uint64_t n, seed;
+    int steps;
+    uint32_t batch;
+    bf_sampler *sampler;
+    float *x;
+    animation animation;
+    bf_report report;
+} sampling;
+
+static void resolve(sampling *s)
+{
+    const bf_config *c = &s->m->config;
+    s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
+    s->steps = (int)(s->o->steps > 0 ? s->o->steps : c->sample.steps);
+    s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
+    s->batch = (uint32_t)BF_MIN((uint64_t)(c->sample.batch ? c->sample.batch : c->train.batch), s->n);
+}
+
+/* OUT, or samples/samples.png beside the model; its folder is made. */
+static bf_status output_path(const sampling *s, char out[1024], bf_err *err)
+{
+    bf_status st = BF_OK;
+    char folder[1024];
+    if (s->o->out) {
+        BF_CHECK(strlen(s->o->out) < 1024, BF_USAGE, "the path %.80s... is too long", s->o->out);
+        snprintf(out, 1024, "%s", s->o->out);
+        return BF_OK;
+    }
+    const char *slash = strrchr(s->model, '/');
+    snprintf(folder, sizeof folder, "%.*ssamples", slash ? (int)(slash + 1 - s->model) : 0, s->model);
+    BF_CHECK(strlen(folder) < 1000, BF_USAGE, "the path %.80s... is too long", folder);
+    BF_TRY(bf_folder_make(folder, err));
+    snprintf(out, 1024, "%.1000s/samples.png", folder);
+out:
+    return st;
+}
+
+static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    format kind;
+    BF_TRY(format_of(path, &kind, err));
+    switch (kind) {
+    case FORMAT_PNG: BF_TRY(write_png(s->m, path, s->x, s->n, err)); break;
+    case FORMAT_NPY: BF_TRY(write_npy(s->m, path, s->x, s->n, err)); break;
+    default: BF_TRY(write_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
+    }
+out:
+    return st;
+}
+
+static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    format kind;
+    BF_TRY(format_of(out, &kind, err));
+    BF_CHECK(kind != FORMAT_GIF, BF_USAGE,
+             "%s: samples go to .png, .npy or .safetensors; the animation to --trajectory", out);
+    if (!s->o->animation) goto out;
+    BF_TRY(format_of(s->o->animation, &kind, err));
+    BF_CHECK(kind == FORMAT_GIF, BF_USAGE, "%s: an animation is a .gif file", s->o->animation);
+out:
+    return st;
+}
+
+static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_open_options open = {s->o->model, s->o->set, s->o->n_set, s->o->weights, &s->o->device};
+    bf_report_phase(&s->report, "compiling kernels", 0);
+    BF_TRY(bf_model_open(&open, s->model, &s->m, err));
+    resolve(s);
+    BF_TRY(output_path(s, r->out, err));
+    BF_TRY(check_paths(s, r->out, err));
+    (void)bf_report_done(&s->report, 0, 0);
+    BF_TRY(bf_sampling_new(s->m, s->batch, &s->sampler, &s->batch, err));
+    BF_NEW(s->x, s->n * s->m->dims);
+    bf_sampling run = {.m = s->m,
+                       .sampler = s->sampler,
+                       .batch = s->batch,
+                       .n = s->n,
+                       .seed = s->seed,
+                       .steps = s->steps,
+                       .report = &s->report};
+    if (s->o->animation) {
+        s->animation = (animation){.m = s->m, .path = s->o->animation, .steps = s->steps};
+        s->animation.n = BF_MIN(s->batch, (uint32_t)GIF_SAMPLES);
+        s->animation.every = (s->steps + GIF_FRAMES - 1) / GIF_FRAMES;
+        BF_NEW(s->animation.mean, s->batch * s->m->dims);
+        run.on_step = add_frame;
+        run.user = &s->animation;
+    }
+    bf_report_phase(&s->report, "sampling", 0);
+    const double start = bf_seconds();
+    BF_TRY(bf_sampling_run(&run, s->x, err));
+    r->seconds = bf_seconds() - start;
+    if (s->animation.gif) {
+        bf_gif *gif = s->animation.gif;
+        s->animation.gif = NULL;
+        BF_TRY(bf_gif_close(gif, err));
+    }
+    BF_TRY(write_samples(s, r->out, err));
+    r->samples = s->n;
+    r->steps = (uint64_t)s->steps;
+    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
+out:
+    return st;
+}
+
+bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *result, bfncl_error *caller_err)
+{
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    bfncl_sample_result unused, *r = result ? result : &unused;
+    sampling s = {.o = o, .report = {.fn = o->progress, .user = o->user}};
+    memset(r, 0, sizeof *r);
+    memset(err, 0, sizeof *err);
+    bf_status st = sample(&s, r, err);
+    bf_gif_discard(s.animation.gif);
+    free(s.animation.mean);
+    free(s.x);
+    bf_sampler_free(s.sampler);
+    bf_model_free(s.m);
+    return st;
+}

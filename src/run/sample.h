@@ -1,0 +1,29 @@
+/* Drawing samples from an open model: shared by bfncl_sample and the embedded model. */
+#ifndef BF_RUN_SAMPLE_H
+#define BF_RUN_SAMPLE_H
+
+#include "run/model.h"
+#include "run/progress.h"
+
+/* A sampler for batches of at most `batch` samples; fewer where memory does not allow it (said in the log). */
+bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_t *batch_used, bf_err *err);
+
+typedef struct bf_sampling {
+    bf_model *m;
+    bf_sampler *sampler;
+    uint32_t batch;
+    uint64_t first, n; /* samples first .. first + n - 1 */
+    uint64_t seed;
+    int steps;
+    bf_report *report;          /* may be NULL */
+    bf_sampler_step_fn on_step; /* called for the first batch only; may be NULL */
+    void *user;
+} bf_sampling;
+
+/* out [n, D] */
+bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err);
+
+/* Data of the model as grey levels or colours, 0..255; also for expected values between two classes or bins. */
+void bf_sampling_bytes(const bf_model *m, const float *x, uint64_t count, uint8_t *out);
+
+#endif

@@ -1,0 +1,43 @@
+/* Scoring: one prepared evaluation of the network and a loss, used by validation, eval and the embedded model. */
+#ifndef BF_RUN_SCORE_H
+#define BF_RUN_SCORE_H
+
+#include "io/dataset.h"
+#include "run/model.h"
+
+typedef struct bf_scorer bf_scorer;
+
+/* Registers the parameters if nobody has; allocates BF_SET_VALUE if nothing is allocated; `plan` may be NULL.
+ * `dry_run`: only the plan, *out is NULL. */
+bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_spec *spec, uint32_t batch, bool dry_run,
+                        bf_scorer **out, bf_plan *plan, bf_err *err);
+void bf_scorer_free(bf_scorer *s);
+uint32_t bf_scorer_batch(const bf_scorer *s);
+const bf_flow_loss_spec *bf_scorer_spec(const bf_scorer *s);
+
+/* Random numbers of a score: a function of (seed, pass, index of the example), not of the batch. */
+typedef struct bf_score_key {
+    uint64_t seed;
+    uint32_t pass;
+    uint32_t first; /* index of the first row among `total` */
+    uint32_t total;
+    bool low_discrepancy;
+} bf_score_key;
+
+/* Losses of rows <= batch examples x [rows, D], as the flow wants them, in nats per dimension into nats[rows]. */
+bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats,
+                         bf_err *err);
+
+/* Called after every batch with the number of examples done; false stops with BF_STOPPED. */
+typedef bool (*bf_score_fn)(void *user, uint64_t done, uint64_t total);
+
+/* One pass over the first `total` examples of a split; adds the loss of example i to sums[i]. A loss that is not finite
+ * is BF_NUMERIC. */
+bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uint64_t total, uint64_t seed,
+                         uint32_t pass, bool low_discrepancy, double *sums, bf_score_fn progress, void *user,
+                         bf_err *err);
+
+/* Mean of x[n] and its standard error (0 when n = 1). */
+void bf_mean_stderr(const double *x, uint64_t n, double *mean, double *se);
+
+#endif

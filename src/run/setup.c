@@ -1,0 +1,133 @@
+/* From the configuration to the descriptions that the layers below want. run/model.h */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "run/model.h"
+
+bf_flow bf_setup_flow(const bf_config *c)
+{
+    static const bf_flow_kind kinds[] = {BF_FLOW_CONTINUOUS, BF_FLOW_DISCRETISED, BF_FLOW_CATEGORICAL};
+    static const bf_flow_output outputs[] = {BF_OUT_DELTA, BF_OUT_DELTA, BF_OUT_NORMAL, BF_OUT_MIXTURE};
+    bf_flow f = bf_flow_defaults(kinds[c->flow.kind]);
+    f.min_variance = c->flow.min_variance;
+    if (c->flow.output != BF_CONFIG_OUT_AUTO) f.output = outputs[c->flow.output];
+    f.predict = c->flow.predict_data ? BF_PREDICT_DATA : BF_PREDICT_NOISE;
+    f.mixture = (int)c->flow.mixture;
+    f.bins = (int)c->data.bins;
+    f.truncated = c->flow.truncate;
+    f.classes = c->data.transform == BF_TRANSFORM_BINARISE ? 2 : (int)c->data.bins;
+    f.max_sqrt_beta = c->flow.max_sqrt_beta;
+    return f;
+}
+
+bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_net_config n = bf_net_defaults(BF_NET_UNET);
+    n.input.height = (int)shape[0];
+    n.input.width = (int)shape[1];
+    n.input.channels = (int)shape[2] * bf_flow_inputs(f);
+    n.input.positions = c->net.positions;
+    n.input.output = bf_image_adapter_features(&n.input); /* no linear layer of its own */
+    n.channels = (int)shape[2];
+    n.outputs = bf_flow_outputs(f);
+    n.width = (int)c->net.width;
+    n.levels = BF_MIN(c->net.mult.n, BF_NET_LEVELS);
+    memcpy(n.mult, c->net.mult.v, (size_t)n.levels * sizeof n.mult[0]);
+    n.blocks = (int)c->net.blocks;
+    n.attentions = BF_MIN(c->net.attention.n, BF_NET_LEVELS);
+    memcpy(n.attention, c->net.attention.v, (size_t)n.attentions * sizeof n.attention[0]);
+    n.heads = (int)c->net.heads;
+    n.groups = (int)c->net.groups;
+    n.dropout = (float)c->net.dropout;
+    n.scale_shift = c->net.scale_shift;
+    n.project_input = c->net.project_input;
+    n.skip = c->net.skip;
+    n.out_features = 0;
+    BF_TRY(bf_net_resolve(&n, err));
+    *net = n;
+out:
+    return st;
+}
+
+bf_dataset_options bf_setup_data(const bf_config *c)
+{
+    bf_dataset_options o;
+    bf_dataset_defaults(&o);
+    o.transform = (bf_transform)c->data.transform;
+    o.bins = (uint32_t)c->data.bins;
+    o.seed = (uint64_t)c->train.seed;
+    o.validation = c->data.validation;
+    o.flip = c->data.flip;
+    o.limit = (uint64_t)c->data.limit;
+    return o;
+}
+
+static bf_status gemm_choice(const bf_config *c, const char *name, bf_gemm_choice *out, bf_err *err)
+{
+    static const bf_gemm_choice choices[] = {BF_GEMM_AUTO, BF_GEMM_CLBLAST, BF_GEMM_PACKED};
+    bf_status st = BF_OK;
+    bf_config copy = *c;
+    char assignment[64] = "device.gemm=";
+    if (name) {
+        strncat(assignment, name, 32);
+        BF_TRY(bf_config_set(&copy, assignment, err));
+    }
+    *out = choices[copy.device.gemm];
+out:
+    return st;
+}
+
+bf_status bf_setup_ctx(const bf_config *c, const bfncl_device_options *d, bf_ctx **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_ctx *ctx = NULL;
+    bf_ctx_options o = {0};
+    const char *from = NULL;
+    o.selector = bfncl_device_choice(d ? d->selector : NULL, c->device.select, &from);
+    o.selector_from = d && d->selector_from && d->selector ? d->selector_from : from;
+    o.kernel_dir = d ? d->kernel_dir : NULL;
+    o.memory_limit = d && d->memory_limit ? d->memory_limit : (uint64_t)c->device.memory_mib << 20;
+    BF_TRY(gemm_choice(c, d ? d->gemm : NULL, &o.gemm, err));
+    BF_TRY(bf_ctx_open(&o, &ctx, err));
+    bf_log(BFNCL_LOG_INFO, "%s", bf_ctx_reason(ctx));
+    *out = ctx;
+    ctx = NULL;
+out:
+    bf_ctx_close(ctx);
+    return st;
+}
+
+bf_status bf_setup_overrides(bf_config *c, const char *const *set, size_t n_set, bf_err *err)
+{
+    bf_status st = BF_OK;
+    for (size_t i = 0; i < n_set; i++) BF_TRY(bf_config_set(c, set[i], err));
+    BF_TRY(bf_config_check(c, err));
+out:
+    return st;
+}
+
+bf_status bf_setup_same_shape(const bf_model *m, const char *path, const bf_dataset *ds, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_info i = bf_dataset_get_info(ds);
+    BF_CHECK(i.height == m->shape[0] && i.width == m->shape[1] && i.channels == m->shape[2], BF_FILE,
+             "%s: examples of %u x %u x %u, the model wants %u x %u x %u", path, i.height, i.width, i.channels,
+             m->shape[0], m->shape[1], m->shape[2]);
+out:
+    return st;
+}
+
+bool bf_setup_wants_classes(const bf_config *c)
+{
+    return c->flow.kind == BF_CONFIG_CATEGORICAL;
+}
+
+void bf_setup_rows(const bf_config *c, const bf_rows *rows, uint64_t count, float *out)
+{
+    if (bf_setup_wants_classes(c))
+        for (uint64_t i = 0; i < count; i++) out[i] = (float)rows->classes[i];
+    else
+        memcpy(out, rows->values, (size_t)count * sizeof *out);
+}

@@ -10,16 +10,8 @@
 
 static bf_ctx *contexts[BF_CLASS_WIDE + 1];
 
-static void close_contexts(void)
-{
-    for (int i = 0; i <= BF_CLASS_WIDE; i++) bf_ctx_close(contexts[i]);
-}
-
 bf_ctx *test_ctx(bf_class cls)
 {
-    static bool registered;
-    if (!registered) atexit(close_contexts);
-    registered = true;
     if (contexts[cls] == NULL) {
         const char *device = getenv("BFNCL_TEST_DEVICE");
         const bf_ctx_options o = {.selector = device ? device : "pocl:0", .selector_from = "the test", .cls = cls};
@@ -104,6 +96,8 @@ int test_main(Suite *suite)
     const char *only = getenv("BFNCL_TEST_CASE");
     int failed;
     srunner_run(runner, NULL, only, CK_NORMAL);
+    /* here and not by atexit: a driver's own exit handlers, registered when it was loaded, would run first */
+    for (int i = 0; i <= BF_CLASS_WIDE; i++) bf_ctx_close(contexts[i]);
     failed = srunner_ntests_failed(runner);
     if (srunner_ntests_run(runner) == 0) {
         fprintf(stderr, "no test was run%s%s\n", only ? ": no test case named " : "", only ? only : "");

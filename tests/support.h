@@ -9,7 +9,7 @@
 
 #include "device/device.h"
 
-/* Contexts of both classes, opened once per process, closed at exit. */
+/* Contexts of both classes, opened once per process, closed by test_main. */
 bf_ctx *test_ctx(bf_class cls);
 
 /* Runs `body` for both device classes: TEST_BOTH(ctx) { ... } */

@@ -36,8 +36,9 @@ void bf_err_context(bf_err *err, const char *fmt, ...)
     va_start(ap, fmt);
     n = vsnprintf(err->message, sizeof err->message, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->message) {
-        snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", old);
+    if (n >= 0 && (size_t)n + 3 < sizeof err->message) { /* what does not fit is cut */
+        const size_t room = sizeof err->message - (size_t)n;
+        snprintf(err->message + n, room, ": %.*s", (int)(room - 3), old);
     }
 }
 

@@ -178,11 +178,11 @@ static bool describe(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, flow_
     bf_err err;
     if (bf_graph_status(g, &err) != BF_OK) return false;
     if (bf_flow_check(f, &err) != BF_OK) {
-        bf_graph_stick(g, BF_USAGE, "%s", err.message);
+        bf_graph_fail(g, BF_USAGE, "%s", err.message);
         return false;
     }
     if (data < 0 || t < 0 || bf_graph_ndim(g, data) < 1 || bf_graph_numel(g, t) != bf_graph_dim(g, data, 0)) {
-        bf_graph_stick(g, BF_USAGE, "flow: data need a batch dimension and one time per sample");
+        bf_graph_fail(g, BF_USAGE, "flow: data need a batch dimension and one time per sample");
         return false;
     }
     *a = (flow_attr){.flow = *f};
@@ -194,7 +194,7 @@ static bool describe(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, flow_
 static bool has_size(bf_graph *g, const char *what, bf_tid t, uint64_t numel)
 {
     if (t < 0 || bf_graph_numel(g, t) == numel) return true;
-    bf_graph_stick(g, BF_USAGE, "flow: %s has %llu elements, needs %llu", what,
+    bf_graph_fail(g, BF_USAGE, "flow: %s has %llu elements, needs %llu", what,
                    (unsigned long long)bf_graph_numel(g, t), (unsigned long long)numel);
     return false;
 }
@@ -205,7 +205,7 @@ static bf_tid temp_wide(bf_graph *g, bf_tid data, int width)
     uint64_t dims[BF_MAX_DIMS];
     int ndim = bf_graph_ndim(g, data);
     if (width > 1 && ndim == BF_MAX_DIMS) {
-        return bf_graph_stick(g, BF_USAGE, "flow: class data may have at most %d dimensions", BF_MAX_DIMS - 1);
+        return bf_graph_fail(g, BF_USAGE, "flow: class data may have at most %d dimensions", BF_MAX_DIMS - 1);
     }
     for (int i = 0; i < ndim; i++) dims[i] = bf_graph_dim(g, data, i);
     if (width > 1) dims[ndim++] = (uint64_t)width;
@@ -300,7 +300,7 @@ bf_flow_losses bf_flow_loss(bf_graph *g, const bf_flow *f, const bf_flow_loss_sp
     if (!describe(g, f, data, t, &a) || net_out < 0) return out;
     a.spec = *spec;
     if (spec->kind == BF_LOSS_N_STEP && spec->steps < 1) {
-        bf_graph_stick(g, BF_USAGE, "flow: the n-step loss needs a number of steps, got %d", spec->steps);
+        bf_graph_fail(g, BF_USAGE, "flow: the n-step loss needs a number of steps, got %d", spec->steps);
         return out;
     }
     const int draws = bf_flow_loss_draws(f, spec);

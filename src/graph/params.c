@@ -358,6 +358,25 @@ out:
     return st;
 }
 
+bf_status bf_params_copy(bf_params *p, bf_param_set to, bf_param_set from, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_cmds *c = NULL;
+
+    BF_TRY(bf_cmds_new(p->ctx, &c, err));
+    for (int i = 0; i < p->ranges; i++) {
+        const bf_param_range *r = &p->range[i];
+        BF_CHECK(!bf_mem_is_none(r->mem[to]) && !bf_mem_is_none(r->mem[from]), BF_USAGE, "no %s in memory",
+                 SET_NAMES[bf_mem_is_none(r->mem[to]) ? to : from]);
+        BF_TRY(bf_cmds_copy(c, r->mem[to], r->mem[from], r->count * sizeof(float), err));
+    }
+    BF_TRY(bf_cmds_run(c, err));
+    BF_TRY(bf_finish(p->ctx, err));
+out:
+    bf_cmds_free(c);
+    return st;
+}
+
 /* ---- initialisation ---------------------------------------------------------------------------------------------- */
 
 static void fill_init(const param *q, uint64_t seed, uint32_t index, float *x)
@@ -394,9 +413,9 @@ bf_status bf_params_init(bf_params *p, uint64_t seed, bf_err *err)
             from = x;
         }
         BF_TRY(bf_params_set(p, BF_SET_VALUE, i, from, err));
-        if (!q->spec.buffer && !bf_mem_is_none(bf_params_mem(p, BF_SET_EMA, i)))
-            BF_TRY(bf_params_set(p, BF_SET_EMA, i, from, err));
     }
+    if (p->ranges > 0 && !bf_mem_is_none(p->range[0].mem[BF_SET_EMA]))
+        BF_TRY(bf_params_copy(p, BF_SET_EMA, BF_SET_VALUE, err));
 out:
     free(x);
     return st;

@@ -28,6 +28,14 @@ typedef struct bf_param_spec {
     const float *data; /* buffers: initial content, copied; else NULL */
 } bf_param_spec;
 
+static inline uint64_t bf_param_numel(const bf_param_spec *s)
+{
+    uint64_t n = 1;
+
+    for (int i = 0; i < s->ndim; i++) n *= s->dims[i];
+    return n;
+}
+
 typedef struct bf_params bf_params;
 
 bf_status bf_params_new(bf_ctx *ctx, bf_params **out, bf_err *err);
@@ -56,6 +64,8 @@ int bf_params_ranges(const bf_params *p, const bf_param_range **ranges);
 /* Initialisation from the specs: element e of parameter i is a function of (seed, i, e) alone. Averages start as
  * copies. */
 bf_status bf_params_init(bf_params *p, uint64_t seed, bf_err *err);
+/* Copies all trained parameters of one set to another on the device. Waits. */
+bf_status bf_params_copy(bf_params *p, bf_param_set to, bf_param_set from, bf_err *err);
 /* Host transfers in the official shape and order. */
 bf_status bf_params_set(bf_params *p, bf_param_set set, int index, const float *data, bf_err *err);
 bf_status bf_params_get(const bf_params *p, bf_param_set set, int index, float *data, bf_err *err);

@@ -52,5 +52,9 @@ bf_status bf_verify_scalar(const bf_verify *v, const char *name, double *out, bf
 bf_status bf_verify_real(bf_verify *v, bf_err *err);     /* continuous, discretised */
 bf_status bf_verify_discrete(bf_verify *v, bf_err *err); /* discrete */
 bf_status bf_verify_tables(bf_verify *v, bf_err *err);   /* tables */
+bf_status bf_verify_network(bf_verify *v, bf_err *err);  /* network */
+bf_status bf_verify_adapters(bf_verify *v, bf_err *err);
+bf_status bf_verify_embeddings(bf_verify *v, bf_err *err);
+bf_status bf_verify_training(bf_verify *v, bf_err *err);
 
 #endif

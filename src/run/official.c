@@ -1,0 +1,222 @@
+#include "run/official.h"
+
+#include <string.h>
+
+#include "io/json.h"
+
+#define MAX_VALUES 100000 /* a list of parameter names is the longest there is */
+
+bf_status bf_official_parse(const char *name, const char *text, json_t **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    BF_CHECK(text, BF_FILE, "%s: a part of the metadata is missing", name);
+    BF_TRY(bf_json_parse(name, text, strlen(text), MAX_VALUES, out, err));
+out:
+    return st;
+}
+
+const char *bf_official_class(const json_t *part)
+{
+    const char *name = json_string_value(json_object_get(part, "class_name"));
+
+    return name ? name : "";
+}
+
+/* ---- entries: absent ones keep the default, wrong ones set *bad ----------------------------------------------------
+ */
+
+typedef struct reader {
+    const json_t *from;
+    const char *bad; /* first entry that has the wrong type or range; NULL so far */
+} reader;
+
+static void get_int(reader *r, const char *key, int *out)
+{
+    const json_t *j = json_object_get(r->from, key);
+    const json_int_t n = json_integer_value(j);
+
+    if (!j) return;
+    if (!json_is_integer(j) || n < -1 || n > 1000000)
+        r->bad = key;
+    else
+        *out = (int)n;
+}
+
+static void get_bool(reader *r, const char *key, bool *out)
+{
+    const json_t *j = json_object_get(r->from, key);
+
+    if (!j) return;
+    if (!json_is_boolean(j))
+        r->bad = key;
+    else
+        *out = json_is_true(j);
+}
+
+static void get_float(reader *r, const char *key, double *out)
+{
+    const json_t *j = json_object_get(r->from, key);
+
+    if (!j) return;
+    if (!json_is_number(j))
+        r->bad = key;
+    else
+        *out = json_number_value(j);
+}
+
+/* A list of at most `most` integers. */
+static void get_ints(reader *r, const char *key, int most, int *out, int *count)
+{
+    const json_t *j = json_object_get(r->from, key);
+    const size_t n = json_array_size(j);
+
+    if (!j) return;
+    if (!json_is_array(j) || n > (size_t)most) {
+        r->bad = key;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const json_t *e = json_array_get(j, i);
+        const json_int_t v = json_integer_value(e);
+        if (!json_is_integer(e) || v < 1 || v > 1000000) {
+            r->bad = key;
+            return;
+        }
+        out[i] = (int)v;
+    }
+    *count = (int)n;
+}
+
+static reader parameters(const json_t *part)
+{
+    return (reader){.from = json_object_get(part, "parameters")};
+}
+
+static bf_status finish(const reader *r, const char *what, bf_err *err)
+{
+    if (!json_is_object(r->from)) return bf_fail(err, BF_FILE, "configuration: %s has no parameters", what);
+    if (r->bad) return bf_fail(err, BF_FILE, "configuration: %s.%s has an impossible value", what, r->bad);
+    return BF_OK;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
+
+bf_status bf_official_image_adapter(const json_t *part, bf_image_adapter *out, bf_err *err)
+{
+    reader r = parameters(part);
+    int shape[2] = {224, 224}, dims = 2;
+
+    *out = bf_image_adapter_defaults();
+    out->channels = 3;
+    out->output = 256;
+    get_int(&r, "input_channels", &out->channels);
+    get_ints(&r, "input_shape", 2, shape, &dims);
+    get_int(&r, "n_freq_bands", &out->bands);
+    get_int(&r, "output_height", &out->output);
+    get_int(&r, "mask_res", &out->time_resolution);
+    get_bool(&r, "add_pos_feats", &out->positions);
+    get_bool(&r, "add_mask", &out->time);
+    get_bool(&r, "learn_pos_feats", &out->learned_positions);
+    get_int(&r, "pos_embed_size", &out->position_size);
+    if (dims != 2) r.bad = "input_shape";
+    out->height = shape[0];
+    out->width = shape[1];
+    return finish(&r, "input_adapter", err);
+}
+
+bf_status bf_official_text_adapter(const json_t *part, bf_text_adapter *out, bf_err *err)
+{
+    reader r = parameters(part);
+
+    *out = (bf_text_adapter){.output = 256};
+    get_int(&r, "vocab_size", &out->classes);
+    get_int(&r, "seq_len", &out->length);
+    get_int(&r, "output_size", &out->output);
+    get_bool(&r, "learn_pos_embedding", &out->learned_positions);
+    if (out->classes < 1) r.bad = "vocab_size";
+    if (out->length < 1) r.bad = "seq_len";
+    return finish(&r, "input_adapter", err);
+}
+
+bf_status bf_official_output_adapter(const json_t *part, bf_output_adapter *out, bf_err *err)
+{
+    reader r = parameters(part);
+
+    *out = (bf_output_adapter){.channels = 1, .outputs = 1};
+    get_int(&r, "input_height", &out->input);
+    get_int(&r, "output_channels", &out->channels);
+    get_int(&r, "output_height", &out->outputs);
+    if (out->input < 1) r.bad = "input_height";
+    return finish(&r, "output_adapter", err);
+}
+
+/* What the official class fixes, or what only works one way there. */
+static bf_status check_unet(const bf_net_config *c, int image_size, bool resample, int up_heads,
+                            const bf_output_adapter *o, bf_err *err)
+{
+    const int first = c->project_input ? c->width : c->input.output;
+
+    if (image_size != c->input.height || image_size != c->input.width)
+        return bf_fail(err, BF_FILE, "configuration: net.image_size %d does not fit an input of %d x %d", image_size,
+                       c->input.height, c->input.width);
+    if (!resample) return bf_fail(err, BF_FILE, "configuration: net.conv_resample false has no official meaning");
+    if (up_heads != -1 && up_heads != c->heads)
+        return bf_fail(err, BF_FILE, "configuration: net.num_heads_upsample differs from net.num_heads");
+    if (o->input != (c->skip ? first : 0) + c->out_features)
+        return bf_fail(err, BF_FILE, "configuration: output_adapter.input_height is %d, the network ends in %d",
+                       o->input, (c->skip ? first : 0) + c->out_features);
+    return BF_OK;
+}
+
+bf_status bf_official_unet(const json_t *model, bf_net_config *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    reader r = parameters(json_object_get(model, "net"));
+    bf_output_adapter o;
+    int image_size = 0, up_heads = -1;
+    bool resample = true;
+    double dropout = 0.0;
+
+    *out = bf_net_defaults(BF_NET_UNET);
+    BF_TRY(bf_official_image_adapter(json_object_get(model, "input_adapter"), &out->input, err));
+    BF_TRY(bf_official_output_adapter(json_object_get(model, "output_adapter"), &o, err));
+    get_int(&r, "image_size", &image_size);
+    get_int(&r, "model_channels", &out->width);
+    get_int(&r, "out_channels", &out->out_features);
+    get_int(&r, "num_res_blocks", &out->blocks);
+    get_ints(&r, "attention_resolutions", BF_NET_LEVELS, out->attention, &out->attentions);
+    get_ints(&r, "channel_mult", BF_NET_LEVELS, out->mult, &out->levels);
+    get_float(&r, "dropout", &dropout);
+    get_bool(&r, "conv_resample", &resample);
+    get_int(&r, "num_heads", &out->heads);
+    get_int(&r, "num_heads_upsample", &up_heads);
+    get_bool(&r, "project_input", &out->project_input);
+    get_bool(&r, "skip", &out->skip);
+    get_bool(&r, "use_scale_shift_norm", &out->scale_shift);
+    BF_TRY(finish(&r, "net", err));
+    out->dropout = (float)dropout;
+    out->channels = o.channels;
+    out->outputs = o.outputs;
+    BF_TRY(check_unet(out, image_size, resample, up_heads, &o, err));
+    BF_TRY(bf_net_check(out, err));
+out:
+    return st;
+}
+
+bf_status bf_official_flow(const json_t *part, bf_flow *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    reader r = parameters(part);
+
+    BF_CHECK(strcmp(bf_official_class(part), "DiscreteBayesianFlow") == 0, BF_FILE,
+             "configuration: the flow '%s' is not a discrete one", bf_official_class(part));
+    *out = bf_flow_defaults(BF_FLOW_CATEGORICAL);
+    get_int(&r, "n_classes", &out->classes);
+    get_float(&r, "max_sqrt_beta", &out->max_sqrt_beta);
+    get_bool(&r, "discretize", &out->discretize);
+    BF_TRY(finish(&r, "bayesian_flow", err));
+    BF_TRY(bf_flow_check(out, err));
+out:
+    return st;
+}

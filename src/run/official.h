@@ -1,0 +1,27 @@
+/* The configuration JSON of the official releases (golden files, converted checkpoints), as descriptions of ours. */
+#ifndef BF_RUN_OFFICIAL_H
+#define BF_RUN_OFFICIAL_H
+
+#include <jansson.h>
+
+#include "flow/flow.h"
+#include "net/net.h"
+
+/* Parses text of the metadata or of a file; `name` for messages. The caller decrefs *out. */
+bf_status bf_official_parse(const char *name, const char *text, json_t **out, bf_err *err);
+
+/* "class_name" of one part ({"class_name", "parameters"}), "" when absent. */
+const char *bf_official_class(const json_t *part);
+
+/* {"net", "input_adapter", "output_adapter"} with net class UNetModel -> a resolved description. BF_FILE on missing or
+ * impossible entries. */
+bf_status bf_official_unet(const json_t *model, bf_net_config *out, bf_err *err);
+
+bf_status bf_official_image_adapter(const json_t *part, bf_image_adapter *out, bf_err *err);
+bf_status bf_official_text_adapter(const json_t *part, bf_text_adapter *out, bf_err *err);
+bf_status bf_official_output_adapter(const json_t *part, bf_output_adapter *out, bf_err *err);
+
+/* "bayesian_flow" with class DiscreteBayesianFlow. */
+bf_status bf_official_flow(const json_t *part, bf_flow *out, bf_err *err);
+
+#endif

@@ -375,16 +375,17 @@ out:
 
 uint64_t bf_config_hash(const bf_config *c)
 {
-    bf_config copy = *c;
+    bf_config copy = *c, blank;
     char *text = NULL;
     bf_err ignored;
-    uint64_t h = 14695981039346656037u;
-    bf_config blank;
+    uint64_t h = 14695981039346656037u; /* FNV-1a */
     bf_config_defaults(&blank);
     copy.device = blank.device; /* where it runs, how it is scored and sampled do not change what is learned */
     copy.eval = blank.eval;
     copy.sample = blank.sample;
     memcpy(copy.data.test, blank.data.test, sizeof copy.data.test);
+    if (copy.train.schedule_steps == 0) copy.train.schedule_steps = copy.train.steps;
+    copy.train.steps = copy.train.eval_every = copy.train.save_every = copy.train.log_every = 0;
     if (bf_config_text(&copy, false, &text, &ignored) != BF_OK) return 0;
     for (const char *p = text; *p; p++) h = (h ^ (unsigned char)*p) * 1099511628211u;
     free(text);

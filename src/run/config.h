@@ -111,7 +111,8 @@ bf_status bf_config_text(const bf_config *c, bool origins, char **text, bf_err *
 /* {"section":{"key":value}}; owned by the caller. */
 bf_status bf_config_json(const bf_config *c, json_t **out, bf_err *err);
 
-/* FNV-1a over the resolved text without the keys that do not change the result (steps, device, paths of eval). */
+/* Fingerprint of what decides the weights after a given step: everything but device, scoring, sampling, and how long
+ * and how often is saved and logged. */
 uint64_t bf_config_hash(const bf_config *c);
 
 /* The word of a CHOICE key for its present value; "" for other types. Buffer of at least 32 bytes. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "io/json.h"
 #include "run/model.h"
 
 #define FORMAT_VERSION "1"
@@ -28,7 +29,7 @@ static bf_status read_state(const bf_st *f, bf_run_state *s, bf_err *err)
     const char *text;
     json_t *j = NULL;
     BF_TRY(need_meta(f, "bfncl.state", &text, err));
-    j = json_loads(text, 0, NULL);
+    BF_TRY(bf_json_parse(bf_st_name(f), text, strlen(text), 64, &j, err));
     const json_t *step = json_object_get(j, "step"), *position = json_object_get(j, "position");
     const json_t *best = json_object_get(j, "best"), *best_step = json_object_get(j, "best_step");
     const json_t *crc = json_object_get(j, "data_crc");

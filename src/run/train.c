@@ -1,0 +1,442 @@
+/* bfncl_train: the loop around the prepared step. run/train.h */
+#include "run/train.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "io/loader.h"
+#include "run/folder.h"
+#include "run/progress.h"
+
+#define LN2 0.69314718055994530942
+#define TIMES 1024 /* step times kept for the median */
+
+typedef struct trainer {
+    const bfncl_train_options *o;
+    bf_config config;
+    bf_run_folder folder;
+    bf_dataset *ds;
+    bf_model *m;
+    bf_stepper *stepper;
+    bf_scorer *scorer; /* averaged weights on the validation examples; NULL without any */
+    bf_loader *loader;
+    bf_trainlog *log;
+    bf_report report;
+    uint64_t steps, first_step;
+    float *x;     /* [batch, D] */
+    double *sums; /* [examples] of a validation */
+    uint64_t examples;
+    bool saved; /* the present state is in last.safetensors */
+    bool stopping;
+    bool rolled_back; /* once per run */
+    int64_t bad;      /* steps in a row without a finite loss */
+    double loss, loss_sum, ms[TIMES];
+    uint64_t loss_count, timed;
+} trainer;
+
+/* ---- configuration --------------------------------------------------------------------------------------------------
+ */
+
+/* The file (or the one of the run folder), then the overrides. An override that shortens the run leaves the learning
+ * rate schedule as it was, so that a run in two parts equals one in one part. */
+static bf_status resolve_config(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_config *c = &t->config;
+    const char *file = t->o->config;
+    if (!file) {
+        BF_CHECK(t->o->resume && t->o->out, BF_USAGE, "no configuration given");
+        BF_TRY(bf_run_folder_init(&t->folder, t->o->out, err));
+        file = t->folder.config;
+    }
+    BF_TRY(bf_config_load(file, c, err));
+    const int64_t steps = c->train.steps;
+    BF_TRY(bf_setup_overrides(c, t->o->set, t->o->n_set, err));
+    if (c->train.schedule_steps == 0 && c->train.steps < steps) c->train.schedule_steps = steps;
+    BF_CHECK(c->data.train[0], BF_USAGE, "%s: data.train is not set", file);
+    t->steps = (uint64_t)c->train.steps;
+out:
+    return st;
+}
+
+/* "runs/NAME" after the configuration file, unless given. */
+static bf_status resolve_folder(trainer *t, bf_err *err)
+{
+    char root[1024];
+    const char *name = t->o->config ? strrchr(t->o->config, '/') : NULL;
+    if (t->o->out) return bf_run_folder_init(&t->folder, t->o->out, err);
+    name = name ? name + 1 : t->o->config;
+    snprintf(root, sizeof root, "runs/%.*s", (int)strcspn(name, "."), name);
+    return bf_run_folder_init(&t->folder, root, err);
+}
+
+/* ---- set-up
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static bf_status open_data(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_options o = bf_setup_data(&t->config);
+    BF_TRY(bf_dataset_open(t->config.data.train, &o, &t->ds, err));
+    const bf_dataset_info info = bf_dataset_get_info(t->ds);
+    BF_CHECK(info.train > 0, BF_USAGE, "%s: nothing is left to train on", t->config.data.train);
+    t->examples = BF_MIN((uint64_t)t->config.eval.examples, info.validation);
+    const uint32_t shape[3] = {info.height, info.width, info.channels};
+    BF_TRY(bf_model_new(&t->config, shape, &t->o->device, &t->m, err));
+    t->m->state.data_crc = info.crc;
+out:
+    return st;
+}
+
+/* The prepared step and the prepared validation; with dry_run only their plans. Both are in memory at the same time. */
+static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_plan step = {0}, check = {0};
+    const bf_flow_loss_spec spec = bf_train_loss(&t->config);
+    const uint64_t batch = BF_MIN((uint64_t)(t->config.eval.batch ? t->config.eval.batch : t->config.train.batch),
+                                  BF_MAX(t->examples, (uint64_t)1));
+    const bool allocate = !t->o->dry_run;
+    BF_TRY(bf_stepper_new(t->m, allocate, &t->stepper, &step, err));
+    if (t->examples)
+        BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, !allocate, &t->scorer, &check, err));
+    r->params = bf_params_numel(t->m->params);
+    r->param_bytes = step.params_bytes;
+    r->activation_bytes = step.activation_bytes + check.activation_bytes;
+    r->io_bytes = step.io_bytes + check.io_bytes;
+    r->peak_bytes = r->param_bytes + r->activation_bytes + r->io_bytes;
+    r->budget_bytes = step.budget_bytes;
+    r->gflop_per_step = step.flops / 1e9;
+    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t->m->ctx));
+    if (r->peak_bytes > r->budget_bytes) {
+        st = bf_fail(err, BF_RUNTIME, "training and validation together need %.1f MiB, %s allows %.1f MiB",
+                     (double)r->peak_bytes / 1048576, r->device, (double)r->budget_bytes / 1048576);
+        bf_hint(err, "lower train.batch, eval.batch or net.width");
+    }
+out:
+    return st;
+}
+
+static json_t *header(const trainer *t)
+{
+    char hash[32], when[32];
+    const time_t now = time(NULL);
+    struct tm utc;
+    snprintf(hash, sizeof hash, "%016" PRIx64, bf_config_hash(&t->config));
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "version", BFNCL_VERSION, "device", bf_ctx_reason(t->m->ctx),
+                     "config_hash", hash, "seed", (json_int_t)t->config.train.seed, "params",
+                     (json_int_t)bf_params_numel(t->m->params), "time", when);
+}
+
+static bf_status restart_loader(trainer *t, bf_err *err)
+{
+    bf_loader_stop(t->loader);
+    t->loader = NULL;
+    return bf_loader_start(t->ds, t->m->state.position, (uint32_t)t->config.train.batch, &t->loader, err);
+}
+
+/* Fresh weights, or the newest checkpoint. */
+static bf_status begin(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bool found = false;
+    char *text = NULL;
+    const uint32_t crc = t->m->state.data_crc;
+    BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
+    if (t->o->resume) BF_TRY(bf_run_folder_load(&t->folder, t->m, &found, err));
+    if (found && t->m->state.data_crc != crc)
+        bf_log(BFNCL_LOG_WARN, "%s is not the data this run was trained on so far", t->config.data.train);
+    if (found && !bf_file_exists(t->folder.best)) t->m->state.best = NAN;
+    if (t->o->resume && !found) bf_log(BFNCL_LOG_WARN, "%s: no valid checkpoint, starting anew", t->folder.root);
+    t->m->state.data_crc = crc;
+    t->first_step = t->m->state.step;
+    t->saved = found;
+    if (t->o->resume)
+        BF_TRY(bf_folder_make(t->folder.root, err));
+    else
+        BF_TRY(bf_run_folder_start(&t->folder, err));
+    BF_TRY(bf_config_text(&t->config, false, &text, err));
+    BF_TRY(bf_file_write(t->folder.config, text, strlen(text), err));
+    BF_TRY(bf_trainlog_open(t->folder.log, &t->log, err));
+    bf_trainlog_add(t->log, found ? "resume" : "start", t->m->state.step, header(t));
+    BF_TRY(restart_loader(t, err));
+out:
+    free(text);
+    return st;
+}
+
+/* ---- during the run
+ * --------------------------------------------------------------------------------------------------- */
+
+/* A checkpoint that cannot be written leaves the old one in place; the run goes on and tries again later. Only `final`
+ * failures count. */
+static bf_status save(trainer *t, bool final, bf_err *err)
+{
+    bf_err failure = {0};
+    if (t->saved) return BF_OK;
+    const bf_status st = bf_run_folder_save(&t->folder, t->m, &failure);
+    t->saved = st == BF_OK;
+    bf_trainlog_add(t->log, "save", t->m->state.step, json_pack("{s:b}", "ok", t->saved));
+    if (st != BF_OK && final) {
+        *err = failure;
+        return st;
+    }
+    if (st != BF_OK)
+        bf_log(BFNCL_LOG_WARN, "saving step %" PRIu64 " failed: %s; the older checkpoint is kept, training goes on",
+               t->m->state.step, failure.message);
+    return BF_OK;
+}
+
+static bool on_validation(void *user, uint64_t done, uint64_t total)
+{
+    trainer *t = user;
+    return bf_report_done(&t->report, done, total);
+}
+
+/* Loss of the averaged weights on the first validation examples, at times and with noise that never change; the best so
+ * far goes to best.safetensors. A stop request is kept for after it. */
+static bf_status validate(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_run_state *s = &t->m->state;
+    bf_err failure = {0};
+    double nats, se;
+    if (!t->scorer) return BF_OK;
+    const char *phase = t->report.phase;
+    bf_report_phase(&t->report, "validating", 0);
+    memset(t->sums, 0, (size_t)t->examples * sizeof *t->sums);
+    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, t->examples, (uint64_t)t->config.eval.seed, 0, true,
+                        t->sums, on_validation, t, err);
+    bf_report_phase(&t->report, phase, s->step);
+    if (st == BF_STOPPED) t->stopping = true;
+    if (st == BF_STOPPED) return BF_OK;
+    if (st == BF_NUMERIC) { /* no reason to end the run: the watch over the training loss decides */
+        bf_log(BFNCL_LOG_WARN, "validation at step %" PRIu64 ": %s", s->step, err->message);
+        return BF_OK;
+    }
+    BF_TRY(st);
+    bf_mean_stderr(t->sums, t->examples, &nats, &se);
+    const bool best = !(nats >= s->best);
+    bf_trainlog_add(t->log, "eval", s->step, json_pack("{s:f,s:f,s:b}", "loss", nats, "stderr", se, "best", best));
+    bf_log(BFNCL_LOG_INFO, "step %" PRIu64 ": validation %.4f +- %.4f bits/dim%s", s->step, nats / LN2, se / LN2,
+           best ? ", the best so far" : "");
+    if (!best) goto out;
+    const bf_run_state before = *s;
+    s->best = nats;
+    s->best_step = s->step;
+    t->saved = false;
+    if (bf_model_save(t->m, t->folder.best, false, &failure) != BF_OK) {
+        bf_log(BFNCL_LOG_WARN, "saving the best model failed: %s; the older one is kept", failure.message);
+        *s = before;
+    }
+out:
+    return st;
+}
+
+/* Too many bad steps: back to the last checkpoint once, then the run ends. */
+static bf_status bad_step(trainer *t, const bf_step_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bool found = false;
+    const uint64_t step = t->m->state.step;
+    bf_trainlog_add(
+        t->log, "bad_step", step,
+        json_pack("{s:o,s:o}", "loss", bf_trainlog_number(r->loss), "grad_norm", bf_trainlog_number(r->grad_norm)));
+    bf_log(BFNCL_LOG_WARN, "step %" PRIu64 ": loss or gradient not finite, update left out", step);
+    if (++t->bad < t->config.train.bad_steps) goto out;
+    if (t->rolled_back) {
+        st = bf_fail(err, BF_NUMERIC,
+                     "step %" PRIu64 ": loss or gradient not finite for %" PRId64
+                     " steps in a row, again after going back to the last checkpoint",
+                     step, t->bad);
+        bf_hint(err, "lower train.lr or train.clip, or raise train.warmup");
+        goto out;
+    }
+    BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
+    t->m->state =
+        (bf_run_state){.best = t->m->state.best, .best_step = t->m->state.best_step, .data_crc = t->m->state.data_crc};
+    BF_TRY(bf_run_folder_load(&t->folder, t->m, &found, err));
+    bf_log(BFNCL_LOG_WARN, "%" PRId64 " bad steps in a row: back to step %" PRIu64 ", once", t->bad, t->m->state.step);
+    bf_trainlog_add(t->log, "rollback", t->m->state.step, NULL);
+    t->rolled_back = true;
+    t->bad = 0;
+    BF_TRY(restart_loader(t, err));
+out:
+    return st;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_ms(const trainer *t)
+{
+    double copy[TIMES];
+    const size_t n = (size_t)BF_MIN(t->timed, (uint64_t)TIMES);
+    if (n == 0) return NAN;
+    memcpy(copy, t->ms, n * sizeof *copy);
+    qsort(copy, n, sizeof *copy, by_value);
+    return copy[n / 2];
+}
+
+/* Log line, progress, time left. The first step of a run compiles and is not timed. */
+static void after_step(trainer *t, const bf_step_result *r, double lr, double ms)
+{
+    const uint64_t step = t->m->state.step;
+    const bool first = step == t->first_step + 1;
+    bfncl_progress p = {.phase = "training",
+                        .done = step,
+                        .total = t->steps,
+                        .eta = NAN,
+                        .loss = r->loss,
+                        .lr = lr,
+                        .grad_norm = r->grad_norm,
+                        .step_ms = first ? NAN : ms};
+    if (!first) t->ms[t->timed++ % TIMES] = ms;
+    t->loss = r->loss;
+    t->loss_sum += r->loss;
+    t->loss_count++;
+    if (step % (uint64_t)t->config.train.log_every == 0 || step == t->steps) {
+        bf_trainlog_add(t->log, "step", step,
+                        json_pack("{s:o,s:o,s:o,s:o}", "loss", bf_trainlog_number(t->loss_sum / (double)t->loss_count),
+                                  "lr", bf_trainlog_number(lr), "grad_norm", bf_trainlog_number(r->grad_norm), "ms",
+                                  bf_trainlog_number(ms)));
+        t->loss_sum = 0;
+        t->loss_count = 0;
+    }
+    if (t->timed) {
+        const double seconds = bf_seconds() - t->report.started;
+        p.eta = seconds / (double)(step - t->report.first) * (double)(t->steps - step);
+    }
+    if (t->report.fn && !t->report.fn(t->report.user, &p)) t->stopping = true;
+}
+
+static bf_status one_step(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_rows rows;
+    bf_step_result r;
+    bf_run_state *s = &t->m->state;
+    const double lr = bf_learning_rate(&t->config, s->step);
+    const uint64_t batch = (uint64_t)t->config.train.batch;
+    BF_TRY(bf_loader_next(t->loader, &rows, NULL, err));
+    bf_setup_rows(&t->config, &rows, batch * t->m->dims, t->x);
+    const double start = bf_seconds();
+    BF_TRY(bf_stepper_run(t->stepper, t->x, s->step, lr, &r, err));
+    const double ms = 1e3 * (bf_seconds() - start);
+    if (s->step == t->first_step) bf_report_phase(&t->report, "training", s->step + 1);
+    s->step++;
+    s->position += batch;
+    t->saved = false;
+    if (!r.finite) return bad_step(t, &r, err);
+    t->bad = 0;
+    after_step(t, &r, lr, ms);
+out:
+    return st;
+}
+
+static bool due(uint64_t step, int64_t every)
+{
+    return every > 0 && step % (uint64_t)every == 0;
+}
+
+static bf_status loop(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_run_state *s = &t->m->state;
+    uint64_t validated = UINT64_MAX;
+    bf_report_phase(&t->report, "compiling kernels", s->step);
+    while (s->step < t->steps && !t->stopping) {
+        if (s->step == t->first_step && !bf_report_done(&t->report, 0, 0)) break;
+        BF_TRY(one_step(t, err));
+        if (due(s->step, t->config.train.eval_every)) {
+            BF_TRY(validate(t, err));
+            validated = s->step;
+        }
+        if (due(s->step, t->config.train.save_every)) BF_TRY(save(t, false, err));
+    }
+    t->stopping = t->stopping || s->step < t->steps;
+    if (!t->stopping && validated != s->step) BF_TRY(validate(t, err));
+    BF_TRY(save(t, true, err));
+    bf_trainlog_add(t->log, t->stopping ? "stop" : "end", s->step, NULL);
+    if (t->stopping)
+        st = bf_fail(err, BF_STOPPED, "step %" PRIu64 " is saved in %s; --resume continues", s->step, t->folder.last);
+out:
+    return st;
+}
+
+static void log_line(void *user, const char *text)
+{
+    (void)user;
+    bf_log(BFNCL_LOG_DEBUG, "%s", text);
+}
+
+static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_err ignored = {0};
+    BF_TRY(resolve_config(t, err));
+    BF_TRY(resolve_folder(t, err));
+    snprintf(r->out, sizeof r->out, "%s", t->folder.root);
+    BF_TRY(open_data(t, err));
+    bf_report_phase(&t->report, "compiling kernels", 0);
+    if (!t->o->dry_run) (void)bf_report_done(&t->report, 0, 0);
+    BF_TRY(build(t, r, err));
+    bf_stepper_report(t->stepper, log_line, NULL);
+    if (t->o->dry_run) goto out;
+    BF_NEW(t->x, t->config.train.batch * (int64_t)t->m->dims);
+    BF_NEW(t->sums, t->examples + 1);
+    BF_TRY(begin(t, err));
+    const double start = bf_seconds();
+    st = loop(t, err);
+    r->seconds = bf_seconds() - start;
+    r->steps = t->m->state.step;
+    r->first_step = t->first_step;
+    r->loss = t->loss;
+    r->best = t->m->state.best / LN2;
+    r->best_step = t->m->state.best_step;
+    r->ms_per_step = median_ms(t);
+    if (bf_trainlog_chart(t->folder.log, t->folder.chart, &ignored) != BF_OK)
+        bf_log(BFNCL_LOG_WARN, "%s", ignored.message);
+out:
+    return st;
+}
+
+void bfncl_train_defaults(bfncl_train_options *o)
+{
+    *o = (bfncl_train_options){0};
+}
+
+bfncl_status bfncl_train(const bfncl_train_options *o, bfncl_train_result *result, bfncl_error *caller_err)
+{
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    bfncl_train_result unused, *r = result ? result : &unused;
+    trainer *t = NULL;
+    memset(err, 0, sizeof *err);
+    memset(r, 0, sizeof *r);
+    r->loss = r->best = r->ms_per_step = NAN;
+    bf_status st = bf_calloc(&t, 1, sizeof *t, err);
+    if (st != BF_OK) return st;
+    t->o = o;
+    t->report = (bf_report){.fn = o->progress, .user = o->user};
+    t->loss = NAN;
+    st = train(t, r, err);
+    bf_loader_stop(t->loader);
+    bf_trainlog_close(t->log);
+    bf_scorer_free(t->scorer);
+    bf_stepper_free(t->stepper);
+    bf_model_free(t->m);
+    bf_dataset_free(t->ds);
+    free(t->x);
+    free(t->sums);
+    free(t);
+    return st;
+}

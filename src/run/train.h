@@ -1,0 +1,56 @@
+/* Inside of training: the prepared step (train_step.c) and the checkpoints of a run folder (train_folder.c). */
+#ifndef BF_RUN_TRAIN_H
+#define BF_RUN_TRAIN_H
+
+#include "io/dataset.h"
+#include "run/model.h"
+#include "run/score.h"
+#include "run/trainlog.h"
+
+/* ---- the step -------------------------------------------------------------------------------------------------------
+ */
+
+/* Flow, network, loss, gradients, clip, AdamW and average as one list of commands. */
+typedef struct bf_stepper bf_stepper;
+
+/* Builds the step; with allocate, parameters get all their sets. Without, only the plan. */
+bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *plan, bf_err *err);
+void bf_stepper_free(bf_stepper *s);
+void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user);
+
+typedef struct bf_step_result {
+    double loss; /* nats per dimension, mean of the batch */
+    double grad_norm;
+    bool finite; /* false: the update was left out */
+} bf_step_result;
+
+/* Step number `step` (0, 1, ...) on rows x [batch, D], as the flow wants them. Waits for the result. */
+bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err);
+
+/* Learning rate of step 0, 1, ...: linear warm-up, then constant or cosine. */
+double bf_learning_rate(const bf_config *c, uint64_t step);
+
+/* The training loss as the configuration has it. */
+bf_flow_loss_spec bf_train_loss(const bf_config *c);
+
+/* ---- the folder
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* Paths of a run. */
+typedef struct bf_run_folder {
+    char root[1024], config[1024], log[1024], last[1024], previous[1024], best[1024], chart[1024];
+} bf_run_folder;
+bf_status bf_run_folder_init(bf_run_folder *f, const char *root, bf_err *err);
+
+/* Makes the folder. One that holds a run already is renamed to ROOT.1, ROOT.2, ... and that is said in the log. */
+bf_status bf_run_folder_start(const bf_run_folder *f, bf_err *err);
+
+/* Writes last.safetensors; the one before becomes previous.safetensors. */
+bf_status bf_run_folder_save(const bf_run_folder *f, const bf_model *m, bf_err *err);
+
+/* Loads the newest valid checkpoint into an allocated model; *found is false when there is none. An invalid one is
+ * renamed to .bad, which is said in the log, and the one before is tried. A checkpoint of another network or flow is
+ * BF_FILE. */
+bf_status bf_run_folder_load(const bf_run_folder *f, bf_model *m, bool *found, bf_err *err);
+
+#endif

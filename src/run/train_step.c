@@ -1,0 +1,166 @@
+/* One training step as a list of prepared commands. run/train.h */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "run/train.h"
+
+#define ALL_SETS ((1u << BF_SET_COUNT) - 1)
+
+/* The record that is read back after a step: the optimiser's statistics, then the loss. */
+enum { RECORD_LOSS = BF_STATS, RECORD_FLOATS };
+
+struct bf_stepper {
+    bf_model *m;
+    bf_graph *g;
+    bf_cmds *c;
+    bf_loss_nodes nodes;
+    bf_flow_loss_spec spec;
+    bf_buf *record, *ws;
+    float *t; /* [batch] */
+};
+
+bf_flow_loss_spec bf_train_loss(const bf_config *c)
+{
+    const bool steps = c->train.loss == BF_CONFIG_LOSS_NSTEP;
+    return (bf_flow_loss_spec){.kind = steps ? BF_LOSS_N_STEP : BF_LOSS_CTS,
+                               .steps = (int)c->train.loss_steps,
+                               .draws = 1,
+                               .receiver = c->train.receiver == 0 ? BF_RECEIVER_JOINT : BF_RECEIVER_OFFICIAL};
+}
+
+double bf_learning_rate(const bf_config *c, uint64_t step)
+{
+    const double pi = 3.14159265358979323846;
+    const double warmup = (double)c->train.warmup, s = (double)step;
+    const double total = (double)(c->train.schedule_steps ? c->train.schedule_steps : c->train.steps);
+    if (s < warmup) return c->train.lr * (s + 1) / (warmup + 1);
+    if (c->train.schedule == BF_SCHEDULE_CONSTANT) return c->train.lr;
+    const double part = total > warmup ? BF_MIN((s - warmup) / (total - warmup), 1.0) : 1.0;
+    return c->train.lr_final + (c->train.lr - c->train.lr_final) * 0.5 * (1 + cos(pi * part));
+}
+
+static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_graph_options o = {.training = true, .weights = BF_SET_VALUE};
+    BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
+    s->nodes = bf_model_loss(s->m, s->g, &s->spec, (uint64_t)s->m->config.train.batch, true);
+    bf_graph_keep(s->g, s->nodes.losses.sample);
+    BF_TRY(bf_graph_status(s->g, err));
+    BF_TRY(bf_graph_backward(s->g, s->nodes.net_out, s->nodes.losses.grad, err));
+    if (allocate) BF_TRY(bf_params_alloc(s->m->params, ALL_SETS, err));
+    BF_TRY(bf_graph_plan(s->g, allocate, plan, err));
+out:
+    return st;
+}
+
+static uint64_t workspace(const bf_stepper *s)
+{
+    const bf_param_range *ranges;
+    const int n = bf_params_ranges(s->m->params, &ranges);
+    uint64_t bytes = bf_sum_mid_workspace(s->m->ctx, 1, (uint64_t)s->m->config.train.batch, 1);
+    for (int i = 0; i < n; i++) bytes = BF_MAX(bytes, bf_grad_norm_workspace(s->m->ctx, ranges[i].count));
+    return BF_MAX(bytes, sizeof(float));
+}
+
+static bf_status append_optimiser(bf_stepper *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_config *c = &s->m->config;
+    const bf_mem stats = {s->record, 0}, ws = {s->ws, 0};
+    const uint64_t batch = (uint64_t)c->train.batch;
+    const bf_param_range *r;
+    const int n = bf_params_ranges(s->m->params, &r);
+    BF_TRY(bf_sum_mid(s->c, bf_mem_at(stats, RECORD_LOSS * sizeof(float)), false, 1.0f / (float)batch,
+                      bf_graph_mem(s->g, s->nodes.losses.sample), 1, batch, 1, ws, err));
+    for (int i = 0; i < n; i++) BF_TRY(bf_grad_sumsq(s->c, stats, i > 0, r[i].mem[BF_SET_GRAD], r[i].count, ws, err));
+    BF_TRY(bf_clip_factor(s->c, stats, (float)c->train.clip, err));
+    for (int i = 0; i < n; i++) {
+        const bf_adamw o = {.beta1 = (float)c->train.beta1,
+                            .beta2 = (float)c->train.beta2,
+                            .eps = (float)c->train.eps,
+                            .weight_decay = r[i].decay ? (float)c->train.weight_decay : 0.0f};
+        const bf_mem *mem = r[i].mem;
+        BF_TRY(bf_adamw_step(s->c, &o, mem[BF_SET_VALUE], mem[BF_SET_GRAD], mem[BF_SET_M], mem[BF_SET_V],
+                             mem[BF_SET_EMA], stats, bf_graph_step(s->g), r[i].count, err));
+    }
+out:
+    return st;
+}
+
+bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *plan, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_stepper *s = NULL;
+    BF_NEW(s, 1);
+    s->m = m;
+    s->spec = bf_train_loss(&m->config);
+    BF_TRY(build_graph(s, allocate, plan, err));
+    if (allocate) {
+        BF_NEW(s->t, m->config.train.batch);
+        BF_TRY(bf_buf_new(m->ctx, RECORD_FLOATS * sizeof(float), "step record", &s->record, err));
+        BF_TRY(bf_buf_new(m->ctx, workspace(s), "optimiser workspace", &s->ws, err));
+        BF_TRY(bf_cmds_new(m->ctx, &s->c, err));
+        BF_TRY(bf_graph_emit(s->g, s->c, err));
+        BF_TRY(append_optimiser(s, err));
+    }
+    *out = s;
+    s = NULL;
+out:
+    bf_stepper_free(s);
+    return st;
+}
+
+void bf_stepper_free(bf_stepper *s)
+{
+    if (!s) return;
+    bf_cmds_free(s->c);
+    bf_graph_free(s->g);
+    bf_buf_free(s->record);
+    bf_buf_free(s->ws);
+    free(s->t);
+    free(s);
+}
+
+void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user)
+{
+    bf_graph_report(s->g, line, user);
+}
+
+static uint32_t float_word(double x)
+{
+    const float f = (float)x;
+    uint32_t w;
+    memcpy(&w, &f, sizeof w);
+    return w;
+}
+
+bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_config *c = &s->m->config;
+    const uint64_t batch = (uint64_t)c->train.batch, seed = (uint64_t)c->train.seed;
+    float record[RECORD_FLOATS];
+    uint32_t words[BF_STEP_WORDS] = {0};
+    words[BF_STEP_SEED_LO] = (uint32_t)seed;
+    words[BF_STEP_SEED_HI] = (uint32_t)(seed >> 32);
+    words[BF_STEP_STEP] = (uint32_t)step;
+    words[BF_STEP_LR] = float_word(lr);
+    words[BF_STEP_BIAS1] = float_word(1 - pow(c->train.beta1, (double)(step + 1)));
+    words[BF_STEP_BIAS2] = float_word(1 - pow(c->train.beta2, (double)(step + 1)));
+    words[BF_STEP_EMA] = float_word(1 - c->train.ema);
+    bf_flow_times(s->t, (int)batch, &s->spec, c->train.times == 0, seed, (uint32_t)step, 0, (uint32_t)batch);
+    BF_TRY(
+        bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.data), x, (size_t)(batch * s->m->dims) * sizeof *x, err));
+    BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.t), s->t, (size_t)batch * sizeof *s->t, err));
+    BF_TRY(bf_graph_set_step(s->g, words, err));
+    BF_TRY(bf_cmds_run(s->c, err));
+    BF_TRY(bf_read(s->m->ctx, record, (bf_mem){s->record, 0}, sizeof record, err));
+    r->loss = (double)record[RECORD_LOSS];
+    r->grad_norm = (double)record[BF_STAT_NORM];
+    r->finite = record[BF_STAT_FINITE] != 0 && isfinite(r->loss);
+out:
+    return st;
+}

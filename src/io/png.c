@@ -55,6 +55,17 @@ static bf_status check_header(const char *name, const struct spng_ihdr *h, size_
     return BF_OK;
 }
 
+/* The decoder does not insist on the complete end mark, so that a cut file could pass. Trailing bytes are allowed. */
+static bool has_end_mark(const void *data, size_t size)
+{
+    static const char mark[] = "\0\0\0\0IEND\xae\x42\x60\x82";
+    const size_t n = sizeof mark - 1;
+    for (size_t at = size; at >= n; at--) {
+        if (memcmp((const char *)data + at - n, mark, n) == 0) return true;
+    }
+    return false;
+}
+
 static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint32_t channels, bf_image *out,
                         bf_err *err)
 {
@@ -75,7 +86,7 @@ static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint3
     BF_CHECK(code == 0 && size == 3 * pixels, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
     BF_NEW(rgb, size);
     code = spng_decode_image(ctx, rgb, size, SPNG_FMT_RGB8, 0);
-    if (code == 0) code = spng_decode_chunks(ctx); /* up to the end mark, which a cut file does not have */
+    if (code == 0) code = spng_decode_chunks(ctx); /* the rest of the file */
     BF_CHECK(code == 0, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
     if (channels == 1) {
         BF_NEW(grey, pixels);
@@ -97,6 +108,7 @@ bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t
     spng_ctx *ctx = NULL;
     *out = (bf_image){0};
     BF_CHECK(kind == BF_KIND_PNG, BF_FILE, "%s: is %s, expected a PNG picture", name, bf_kind_text(kind));
+    BF_CHECK(has_end_mark(data, size), BF_FILE, "%s: damaged PNG: its end is missing", name);
     ctx = spng_ctx_new(0);
     BF_CHECK(ctx != NULL && spng_set_image_limits(ctx, BF_IMAGE_MAX_SIDE, BF_IMAGE_MAX_SIDE) == 0 &&
                  spng_set_chunk_limits(ctx, MAX_CHUNK, MAX_CHUNK) == 0 && spng_set_png_buffer(ctx, data, size) == 0,

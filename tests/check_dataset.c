@@ -1,0 +1,395 @@
+/* Data sets: transforms, split, order, binarisation, loader, marginal model. */
+#include <math.h>
+
+#include "base/philox.h"
+#include "base/size.h"
+#include "files.h"
+#include "io/dataset.h"
+#include "io/loader.h"
+#include "io/npy.h"
+
+enum { N = 250, H = 3, W = 5, D = H * W };
+
+/* Example i, element e. */
+static uint8_t pixel(uint64_t i, uint64_t e)
+{
+    return (uint8_t)(i * 7 + e * 31 + i * e);
+}
+
+static const char *save_u8(const char *name)
+{
+    static uint8_t p[N * D];
+    const bf_array a = {.dtype = BF_U8, .ndim = 3, .dims = {N, H, W}, .count = N * D, .data = p};
+    for (uint64_t i = 0; i < N * D; i++) p[i] = pixel(i / D, i % D);
+    const char *path = test_path(name);
+    OK(bf_npy_write(path, &a, err));
+    return path;
+}
+
+static bf_dataset *open_u8(bf_dataset_options o)
+{
+    bf_dataset *ds = NULL;
+    OK(bf_dataset_open(save_u8("u8.npy"), &o, &ds, err));
+    return ds;
+}
+
+static const char *save_f32(const char *name, const float *x, uint64_t n, uint64_t d)
+{
+    const bf_array a = {.dtype = BF_F32, .ndim = 2, .dims = {n, d}, .count = n * d, .data = (void *)x};
+    const char *path = test_path(name);
+    OK(bf_npy_write(path, &a, err));
+    return path;
+}
+
+START_TEST(transforms_of_pixels)
+{
+    static uint8_t all[256];
+    const bf_array a = {.dtype = BF_U8, .ndim = 2, .dims = {1, 256}, .count = 256, .data = all};
+    static float v[256];
+    static int32_t k[256];
+    bf_dataset *ds;
+    for (int p = 0; p < 256; p++) all[p] = (uint8_t)p;
+    OK(bf_npy_write(test_path("all.npy"), &a, err));
+    bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS};
+    OK(bf_dataset_open(test_path("all.npy"), &o, &ds, err));
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.values = v}, err));
+    for (int p = 0; p < 256; p++) ck_assert(v[p] == (float)(2.0 * p / 255 - 1));
+    ck_assert(v[0] == -1 && v[255] == 1);
+    FAILS(BF_USAGE, "no classes", bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.classes = k}, err));
+    bf_dataset_free(ds);
+    static const uint32_t bins[] = {2, 3, 16, 255, 256};
+    for (size_t b = 0; b < BF_COUNT(bins); b++) {
+        o = (bf_dataset_options){.transform = BF_TRANSFORM_BINS, .bins = bins[b]};
+        OK(bf_dataset_open(test_path("all.npy"), &o, &ds, err));
+        ck_assert_uint_eq(bf_dataset_get_info(ds).classes, bins[b]);
+        OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.values = v, .classes = k}, err));
+        for (int p = 0; p < 256; p++) {
+            int expected = (int)floor((double)p * bins[b] / 255 + 1e-9); /* edges are exact fractions */
+            if (expected >= (int)bins[b]) expected = (int)bins[b] - 1;
+            ck_assert_int_eq(k[p], expected);
+            ck_assert_float_eq_tol(v[p], (float)(2 * (expected + 0.5) / bins[b] - 1), 1e-7f);
+        }
+        bf_dataset_free(ds);
+    }
+}
+END_TEST
+
+START_TEST(transforms_of_floats)
+{
+    static const float x[] = {-1, -0.51f, -0.49f, 0, 0.49f, 0.5f, 0.99f, 1};
+    static const int32_t expected[] = {0, 0, 1, 2, 2, 3, 3, 3};
+    float v[8];
+    int32_t k[8];
+    bf_dataset *ds;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_BINS, .bins = 4};
+    OK(bf_dataset_open(save_f32("f.npy", x, 2, 4), &o, &ds, err));
+    bf_dataset_info info = bf_dataset_get_info(ds);
+    ck_assert(info.count == 2 && info.height == 1 && info.width == 4 && info.channels == 1 && info.dims == 4);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 2, 0, &(bf_rows){.values = v, .classes = k}, err));
+    ck_assert_mem_eq(k, expected, sizeof k);
+    for (int i = 0; i < 8; i++) ck_assert(v[i] == (float)((expected[i] + 0.5) / 2 - 1));
+    bf_dataset_free(ds);
+    o.transform = BF_TRANSFORM_CONTINUOUS;
+    OK(bf_dataset_open(test_path("f.npy"), &o, &ds, err));
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 2, 0, &(bf_rows){.values = v}, err));
+    ck_assert_mem_eq(v, x, sizeof x);
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(refusals)
+{
+    static const float nan_at_5[] = {0, 0, 0, 0, 0, NAN}, big[] = {0, 0, 0, 1.5f, 0, 0};
+    static const uint8_t none[1];
+    bf_dataset *ds;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS};
+    FAILS(BF_FILE, "example 1, element 2", bf_dataset_open(save_f32("f.npy", nan_at_5, 2, 3), &o, &ds, err));
+    o = (bf_dataset_options){.transform = BF_TRANSFORM_BINS, .bins = 4};
+    FAILS(BF_FILE, "example 1, element 0", bf_dataset_open(save_f32("f.npy", big, 2, 3), &o, &ds, err));
+    o.transform = BF_TRANSFORM_CONTINUOUS; /* only a warning there */
+    OK(bf_dataset_open(test_path("f.npy"), &o, &ds, err));
+    bf_dataset_free(ds);
+    const bf_array empty = {.dtype = BF_U8, .ndim = 3, .dims = {0, 2, 2}, .data = (void *)none};
+    OK(bf_npy_write(test_path("e.npy"), &empty, err));
+    FAILS(BF_FILE, "no examples", bf_dataset_open(test_path("e.npy"), &o, &ds, err));
+    const bf_array flat = {.dtype = BF_U8, .ndim = 1, .dims = {1}, .count = 1, .data = (void *)none};
+    OK(bf_npy_write(test_path("e.npy"), &flat, err));
+    FAILS(BF_FILE, "1 dimensions", bf_dataset_open(test_path("e.npy"), &o, &ds, err));
+    const bf_array wrong = {.dtype = BF_F64, .ndim = 2, .dims = {3, 1}, .count = 3, .data = (double[]){1, 2, 3}};
+    OK(bf_npy_write(test_path("e.npy"), &wrong, err));
+    FAILS(BF_FILE, "F64", bf_dataset_open(test_path("e.npy"), &o, &ds, err));
+    FAILS(BF_FILE, "PyTorch", bf_dataset_open("tests/golden/bad/truncated.pt", &o, &ds, err));
+    FAILS(BF_FILE, "/nowhere", bf_dataset_open("/nowhere", &o, &ds, err));
+    save_u8("u8.npy");
+    o.transform = BF_TRANSFORM_BINS;
+    o.bins = 1;
+    FAILS(BF_USAGE, "bins", bf_dataset_open(test_path("u8.npy"), &o, &ds, err));
+    o = (bf_dataset_options){.validation = 1};
+    FAILS(BF_USAGE, "validation", bf_dataset_open(test_path("u8.npy"), &o, &ds, err));
+    o = (bf_dataset_options){.validation = 0.5, .limit = 1};
+    FAILS(BF_USAGE, "none for training", bf_dataset_open(test_path("u8.npy"), &o, &ds, err));
+}
+END_TEST
+
+START_TEST(split_is_fixed)
+{
+    bf_dataset_options o;
+    static uint32_t a[N], b[N];
+    bf_dataset_defaults(&o);
+    o.validation = 0.1;
+    o.seed = 1;
+    bf_dataset *ds = open_u8(o);
+    bf_dataset_info info = bf_dataset_get_info(ds);
+    ck_assert(info.validation == 25 && info.train == 225 && info.count == N);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_VALIDATION, 0, 25, 0, &(bf_rows){.index = a}, err));
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_TRAIN, 0, 225, 0, &(bf_rows){.index = a + 25}, err));
+    FAILS(BF_USAGE, "has 25", bf_dataset_eval_rows(ds, BF_SPLIT_VALIDATION, 20, 6, 0, &(bf_rows){.index = b}, err));
+    bf_dataset_free(ds);
+    bool seen[N] = {false};
+    for (int i = 0; i < N; i++) {
+        ck_assert(!seen[a[i]]);
+        seen[a[i]] = true;
+        if (i != 0 && i != 25) ck_assert_uint_gt(a[i], a[i - 1]);
+    }
+    o.seed = 2; /* another run holds out the same examples */
+    ds = open_u8(o);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_VALIDATION, 0, 25, 0, &(bf_rows){.index = b}, err));
+    ck_assert_mem_eq(a, b, 25 * sizeof *a);
+    bf_dataset_free(ds);
+    o.limit = 10;
+    o.validation = 0.01; /* at least one */
+    ds = open_u8(o);
+    info = bf_dataset_get_info(ds);
+    ck_assert(info.count == 10 && info.validation == 1 && info.train == 9);
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(order_depends_on_position_alone)
+{
+    enum { EPOCHS = 3, TRAIN = 225 };
+    static uint32_t whole[EPOCHS * TRAIN], part[EPOCHS * TRAIN];
+    static float values[EPOCHS * TRAIN * D], piece[40 * D];
+    bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS, .validation = 0.1, .seed = 5};
+    bf_dataset *ds = open_u8(o);
+    OK(bf_dataset_train_rows(ds, 0, EPOCHS * TRAIN, &(bf_rows){.index = whole, .values = values}, err));
+    for (int e = 0; e < EPOCHS; e++) { /* every epoch is a permutation, and another one */
+        int count[N] = {0}, same = 0;
+        for (int i = 0; i < TRAIN; i++) {
+            ck_assert_int_eq(++count[whole[e * TRAIN + i]], 1);
+            same += whole[i] == whole[(e > 0 ? e : 1) * TRAIN + i];
+        }
+        ck_assert_int_lt(same, 20);
+    }
+    for (uint64_t at = 0; at + 40 <= EPOCHS * TRAIN; at += 37) { /* any piece, also across epochs and backwards */
+        uint64_t from = EPOCHS * TRAIN - 40 - at;
+        OK(bf_dataset_train_rows(ds, from, 40, &(bf_rows){.index = part, .values = piece}, err));
+        ck_assert_mem_eq(part, whole + from, 40 * sizeof *part);
+        ck_assert_mem_eq(piece, values + from * D, sizeof piece);
+    }
+    for (int i = 0; i < 100; i++) {
+        for (int e = 0; e < D; e++) {
+            ck_assert(values[i * D + e] == (float)(2.0 * pixel(whole[i], (uint64_t)e) / 255 - 1));
+        }
+    }
+    FAILS(BF_USAGE, "epochs", bf_dataset_train_rows(ds, UINT64_MAX, 1, &(bf_rows){.index = part}, err));
+    FAILS(BF_USAGE, "epochs", bf_dataset_train_rows(ds, UINT64_MAX / 2, 1, &(bf_rows){.index = part}, err));
+    bf_dataset_free(ds);
+    o.seed = 6;
+    ds = open_u8(o);
+    OK(bf_dataset_train_rows(ds, 0, TRAIN, &(bf_rows){.index = part}, err));
+    ck_assert_mem_ne(part, whole, TRAIN * sizeof *part);
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(binarisation)
+{
+    enum { DRAWS = 400 };
+    static int32_t k[N * D], again[N * D], row[D], sum[D];
+    static uint32_t index[N];
+    bf_dataset_options o = {.transform = BF_TRANSFORM_BINARISE, .seed = 9};
+    bf_dataset *ds = open_u8(o);
+    ck_assert_uint_eq(bf_dataset_get_info(ds).classes, 2);
+    /* The draw of each element is the one that the keys say, whatever the batch. */
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, N, 3, &(bf_rows){.classes = k}, err));
+    for (uint32_t i = 0; i < N; i += 7) {
+        OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, i, 1, 3, &(bf_rows){.classes = row}, err));
+        for (uint32_t e = 0; e < D; e++) {
+            ck_assert_int_eq(row[e], k[i * D + e]);
+            ck_assert_int_eq(row[e], bf_philox_uniform(9, e, i, 3, BF_STREAM_BINARISE) < (float)pixel(i, e) / 255.0f);
+        }
+    }
+    /* Training: the step of the key is the epoch. */
+    OK(bf_dataset_train_rows(ds, 3 * N, N, &(bf_rows){.classes = again, .index = index}, err));
+    for (int i = 0; i < N; i++) ck_assert_mem_eq(again + i * D, k + index[i] * D, D * sizeof *k);
+    /* Fresh draws, with the pixel's level as their mean: 4 standard deviations. */
+    for (uint32_t draw = 0; draw < DRAWS; draw++) {
+        OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 17, 1, draw, &(bf_rows){.classes = row}, err));
+        for (int e = 0; e < D; e++) sum[e] += row[e];
+    }
+    for (uint64_t e = 0; e < D; e++) {
+        double p = pixel(17, e) / 255.0, sd = sqrt(p * (1 - p) / DRAWS);
+        ck_assert_double_eq_tol((double)sum[e] / DRAWS, p, 4 * sd + 1e-12);
+    }
+    float v;
+    FAILS(BF_USAGE, "no values", bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.values = &v}, err));
+    bf_dataset_free(ds);
+    static const float ends[] = {0, 1, 0, 1};
+    OK(bf_dataset_open(save_f32("f.npy", ends, 2, 2), &o, &ds, err));
+    for (uint32_t draw = 0; draw < 50; draw++) {
+        OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 2, draw, &(bf_rows){.classes = k}, err));
+        for (int i = 0; i < 4; i++) ck_assert_int_eq(k[i], i % 2);
+    }
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(flips)
+{
+    static float v[2 * N * D];
+    static uint32_t index[2 * N];
+    int mirrored = 0, changed = 0, first[N];
+    bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS, .seed = 1, .flip = true};
+    bf_dataset *ds = open_u8(o);
+    OK(bf_dataset_train_rows(ds, 0, 2 * N, &(bf_rows){.values = v, .index = index}, err));
+    for (uint32_t i = 0; i < 2 * N; i++) {
+        int flip = bf_philox_uniform(1, 0, index[i], i / N, BF_STREAM_AUGMENT) < 0.5f;
+        for (uint32_t y = 0; y < H; y++) {
+            for (uint32_t x = 0; x < W; x++) {
+                uint8_t p = pixel(index[i], y * W + (flip ? W - 1 - x : x));
+                ck_assert(v[i * D + y * W + x] == (float)(2.0 * p / 255 - 1));
+            }
+        }
+        mirrored += flip;
+        if (i < N) first[index[i]] = flip;
+        if (i >= N) changed += flip != first[index[i]];
+    }
+    ck_assert(mirrored > 200 && mirrored < 300); /* 250 expected, deviation 11 */
+    ck_assert(changed > 85 && changed < 165);    /* another choice in the next epoch */
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, N, 0, &(bf_rows){.values = v}, err));
+    for (uint64_t i = 0; i < N * D; i++) ck_assert(v[i] == (float)(2.0 * pixel(i / D, i % D) / 255 - 1));
+    bf_dataset_free(ds);
+}
+END_TEST
+
+/* RGB pixels stay together when mirrored. */
+START_TEST(flip_of_colours)
+{
+    static uint8_t p[64 * 2 * 3];
+    float v[6];
+    uint32_t index;
+    bf_dataset *ds;
+    for (size_t i = 0; i < sizeof p; i++) p[i] = (uint8_t)(i % 6);
+    const bf_array a = {.dtype = BF_U8, .ndim = 4, .dims = {64, 1, 2, 3}, .count = sizeof p, .data = p};
+    OK(bf_npy_write(test_path("rgb.npy"), &a, err));
+    bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS, .flip = true};
+    OK(bf_dataset_open(test_path("rgb.npy"), &o, &ds, err));
+    for (uint64_t i = 0; i < 64; i++) {
+        OK(bf_dataset_train_rows(ds, i, 1, &(bf_rows){.values = v, .index = &index}, err));
+        int flip = bf_philox_uniform(0, 0, index, 0, BF_STREAM_AUGMENT) < 0.5f;
+        for (int e = 0; e < 6; e++) ck_assert(v[e] == (float)(2.0 * (flip ? (e + 3) % 6 : e) / 255 - 1));
+    }
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(checksum)
+{
+    bf_dataset_options o;
+    bf_dataset_defaults(&o);
+    bf_dataset *a = open_u8(o);
+    o.seed = 77;
+    o.transform = BF_TRANSFORM_BINARISE;
+    bf_dataset *b = open_u8(o);
+    ck_assert_uint_eq(bf_dataset_get_info(a).crc, bf_dataset_get_info(b).crc); /* of the data, not of the options */
+    o.limit = N - 1;
+    bf_dataset *c = open_u8(o);
+    ck_assert_uint_ne(bf_dataset_get_info(a).crc, bf_dataset_get_info(c).crc);
+    bf_dataset_free(a);
+    bf_dataset_free(b);
+    bf_dataset_free(c);
+}
+END_TEST
+
+START_TEST(loader_is_the_data_set)
+{
+    enum { ROWS = 32 };
+    static float v[ROWS * D];
+    static int32_t k[ROWS * D];
+    static uint32_t index[ROWS];
+    bf_rows direct = {v, k, index}, batch;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_BINS, .bins = 16, .seed = 3, .validation = 0.1, .flip = true};
+    bf_dataset *ds = open_u8(o);
+    bf_loader *l;
+    uint64_t position;
+    OK(bf_loader_start(ds, 1000, ROWS, &l, err));
+    for (uint64_t i = 0; i < 50; i++) {
+        OK(bf_loader_next(l, &batch, &position, err));
+        ck_assert_uint_eq(position, 1000 + i * ROWS);
+        OK(bf_dataset_train_rows(ds, position, ROWS, &direct, err)); /* also from this thread, meanwhile */
+        ck_assert_mem_eq(batch.values, v, sizeof v);
+        ck_assert_mem_eq(batch.classes, k, sizeof k);
+        ck_assert_mem_eq(batch.index, index, sizeof index);
+    }
+    bf_loader_stop(l);
+    for (int i = 0; i < 50; i++) { /* stopped at any moment */
+        OK(bf_loader_start(ds, 0, ROWS, &l, err));
+        if (i % 3 > 0) OK(bf_loader_next(l, &batch, NULL, err));
+        bf_loader_stop(l);
+    }
+    /* Its last batch, then the failure of the one behind, for ever. */
+    uint64_t end = UINT64_C(4294967295) * bf_dataset_get_info(ds).train;
+    OK(bf_loader_start(ds, end - ROWS - 1, ROWS, &l, err));
+    OK(bf_loader_next(l, &batch, &position, err));
+    for (int i = 0; i < 3; i++) FAILS(BF_USAGE, "epochs", bf_loader_next(l, &batch, NULL, err));
+    bf_loader_stop(l);
+    FAILS(BF_USAGE, "row", bf_loader_start(ds, 0, 0, &l, err));
+    bf_loader_stop(NULL);
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(marginal_model)
+{
+    /* Two places, 2 bins: place 0 is always dark, place 1 bright in 3 of 4. Tested on two examples. */
+    static const float train[] = {-1, 1, -1, 1, -1, 1, -1, -1}, test[] = {-1, 1, 1, -1};
+    bf_dataset_options o = {.transform = BF_TRANSFORM_BINS, .bins = 2};
+    bf_dataset *a, *b, *c;
+    double bits, error;
+    OK(bf_dataset_open(save_f32("a.npy", train, 4, 2), &o, &a, err));
+    OK(bf_dataset_open(save_f32("b.npy", test, 2, 2), &o, &b, err));
+    OK(bf_marginal_score(a, b, &bits, &error, err));
+    /* (count + 1) / 6: 5/6 and 4/6 for the first example, 1/6 and 2/6 for the second. */
+    double first = -(log2(5.0 / 6) + log2(4.0 / 6)) / 2, second = -(log2(1.0 / 6) + log2(2.0 / 6)) / 2;
+    ck_assert_double_eq_tol(bits, (first + second) / 2, 1e-12);
+    ck_assert_double_eq_tol(error, fabs(second - first) / 2, 1e-12);
+    o.transform = BF_TRANSFORM_CONTINUOUS;
+    OK(bf_dataset_open(test_path("b.npy"), &o, &c, err));
+    FAILS(BF_USAGE, "marginal", bf_marginal_score(a, c, &bits, &error, err));
+    FAILS(BF_USAGE, "marginal", bf_marginal_score(c, c, &bits, &error, err));
+    bf_dataset_free(a);
+    bf_dataset_free(b);
+    bf_dataset_free(c);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("dataset");
+    TCase *c = tcase_create("dataset");
+    tcase_add_test(c, transforms_of_pixels);
+    tcase_add_test(c, transforms_of_floats);
+    tcase_add_test(c, refusals);
+    tcase_add_test(c, split_is_fixed);
+    tcase_add_test(c, order_depends_on_position_alone);
+    tcase_add_test(c, binarisation);
+    tcase_add_test(c, flips);
+    tcase_add_test(c, flip_of_colours);
+    tcase_add_test(c, checksum);
+    tcase_add_test(c, loader_is_the_data_set);
+    tcase_add_test(c, marginal_model);
+    tcase_set_timeout(c, 30);
+    suite_add_tcase(s, c);
+    return test_main(s);
+}

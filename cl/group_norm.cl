@@ -32,8 +32,8 @@ __kernel void group_norm_stats(ARG(part), ARG_CONST(x), const int points, const 
     const int p0 = (int)(id % (ulong)chunks) * chunk, count = min(chunk, points - p0);
     __global const float *p = x + (id / (ulong)chunks * (ulong)points + (ulong)p0) * (ulong)ch + col;
 
-    vf mean[COLV], dist[COLV];
-    for (int v = 0; v < COLV; v++) mean[v] = dist[v] = (vf)(0.0f);
+    vf mean[COLV], dist[COLV], rest[COLV];
+    for (int v = 0; v < COLV; v++) mean[v] = dist[v] = rest[v] = (vf)(0.0f);
     for (int r = row; r < count; r += step)
 #pragma unroll
         for (int v = 0; v < COLV; v++)
@@ -45,12 +45,15 @@ __kernel void group_norm_stats(ARG(part), ARG_CONST(x), const int points, const 
             if (v * VW < left) {
                 const vf d = ldv(p + (ulong)r * (ulong)ch + v * VW, left - v * VW) - mean[v];
                 dist[v] += d * d;
+                rest[v] += d;
             }
     for (int v = 0; v < COLV; v++) {
-        const vf sum = col_sum(dist[v], lanes, scratch);
+        /* the mean's own rounding error, taken out of both */
+        const vf off = col_sum(rest[v], lanes, scratch) / (float)count;
+        const vf sum = col_sum(dist[v], lanes, scratch) - (float)count * off * off;
         if (row == 0 && v * VW < left) {
             __global float *to = part + id * 2 * (ulong)ch + col + v * VW;
-            stv(mean[v], to, left - v * VW);
+            stv(mean[v] + off, to, left - v * VW);
             stv(sum, to + ch, left - v * VW);
         }
     }

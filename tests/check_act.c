@@ -34,10 +34,7 @@ START_TEST(backward_matches_finite_differences)
             bf_cmds *c = op_cmds(ctx);
             OK(bf_act_backward(c, (bf_act)act, dx.mem, acc, dy.mem, x.mem, n, err));
             test_run(c);
-            for (size_t i = 0; i < n; i++) {
-                const double h = 1e-5, v = x.d[i];
-                x.d[i] = dy.d[i] * (ref_act(act, v + h) - ref_act(act, v - h)) / (2 * h);
-            }
+            for (size_t i = 0; i < n; i++) x.d[i] = dy.d[i] * ref_act_slope(act, x.d[i]);
             op_expect(ctx, "dx", &dx, acc, x.d, 1e-6);
             op_free(&x);
             op_free(&dy);

@@ -1,4 +1,4 @@
-#include "act.h"
+#include "ref/act.h"
 
 #include <math.h>
 
@@ -10,4 +10,10 @@ double ref_act(int act, double x)
     case 3: return x > 0 ? x : 0;
     default: return x;
     }
+}
+
+double ref_act_slope(int act, double x)
+{
+    const double h = 1e-5;
+    return (ref_act(act, x + h) - ref_act(act, x - h)) / (2 * h);
 }

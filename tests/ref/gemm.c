@@ -1,24 +1,5 @@
 #include "ref/gemm.h"
 
-#include <math.h>
-
-double ref_act(bf_act act, double x)
-{
-    switch (act) {
-    case BF_ACT_NONE: return x;
-    case BF_ACT_SILU: return x / (1.0 + exp(-x));
-    case BF_ACT_GELU: return 0.5 * x * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
-    case BF_ACT_RELU: return x > 0.0 ? x : 0.0;
-    }
-    return NAN;
-}
-
-double ref_act_slope(bf_act act, double x)
-{
-    const double h = 1e-5;
-    return (ref_act(act, x + h) - ref_act(act, x - h)) / (2.0 * h);
-}
-
 void ref_gemm(const bf_gemm *g, float *c, const float *a, const float *b, const float *bias, const float *residual,
               float *pre)
 {

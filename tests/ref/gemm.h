@@ -2,10 +2,7 @@
 #define BF_TESTS_REF_GEMM_H
 
 #include "device/gemm.h"
-
-/* Activation and its derivative, in double. */
-double ref_act(bf_act act, double x);
-double ref_act_slope(bf_act act, double x);
+#include "ref/act.h"
 
 /* The product of struct bf_gemm by definition, sums in double. c, residual and pre have pitch ldc and stride_c; those
  * not used are NULL. */

@@ -404,11 +404,10 @@ START_TEST(memory_runs_out)
 END_TEST
 #endif
 
-int main(int argc, char **argv)
+static Suite *select_suite(void)
 {
     Suite *s = suite_create("select");
     TCase *grammar = tcase_create("grammar"), *forms = tcase_create("forms"), *real = tcase_create("real");
-    if (argc > 1) return strcmp(argv[1], "open") == 0 ? child_open() : child_memory();
     tcase_add_test(grammar, by_number_and_platform);
     tcase_add_test(grammar, by_kind);
     tcase_add_test(grammar, by_text);
@@ -428,5 +427,11 @@ int main(int argc, char **argv)
     suite_add_tcase(s, grammar);
     suite_add_tcase(s, forms);
     suite_add_tcase(s, real);
-    return test_main(s);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) return strcmp(argv[1], "open") == 0 ? child_open() : child_memory();
+    return test_main(select_suite());
 }

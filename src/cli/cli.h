@@ -122,10 +122,17 @@ typedef struct cli_exit_code {
 } cli_exit_code;
 extern const cli_exit_code cli_exit_codes[];
 
+/* Environment variables with their meaning; name NULL ends the table. */
+typedef struct cli_variable {
+    const char *name, *text;
+} cli_variable;
+extern const cli_variable cli_variables[];
+
 /* ---- parsed command line (parse.c) --------------------------------------------------------------------------------
  */
 
-/* What was given for one option. Texts point into argv. */
+/* What was given for one option. Texts point into argv. With train, options that stand for a configuration key also
+ * appear in the list of OPT_SET, in the order of the command line. */
 typedef struct cli_value {
     size_t count;      /* times given; 0: not at all */
     const char *text;  /* last value */
@@ -140,11 +147,18 @@ struct cli_args {
     size_t n_operands;
     int64_t *loss_steps; /* OPT_LOSS_STEPS, 0 = continuous time */
     size_t n_loss_steps;
+    char *storage; /* of texts in value[OPT_SET].list that are not in argv */
 };
 
 /* Parses argv[1..]. Returns 0, or exit code 2 after it has said what is wrong. Free with cli_args_free either way. */
 int cli_parse(int argc, char **argv, cli_args *a);
 void cli_args_free(cli_args *a);
+
+/* Is this `--device list`? It goes before whatever the command would do. */
+bool cli_wants_device_list(const cli_args *a);
+
+/* The name(i) nearest to `word`, i < count (NULL names are left out), or NULL when none is near. */
+const char *cli_nearest(const char *word, const char *(*name)(size_t i), size_t count);
 
 static inline bool cli_given(const cli_args *a, cli_option_id id)
 {

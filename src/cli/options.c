@@ -159,11 +159,13 @@ const cli_option cli_options[OPT_COUNT] = {
     [OPT_SHAPE] = {.name = "shape",
                    .type = CLI_TEXT,
                    .repeats = true,
-                   .argument = "MxNxK",
+                   .argument = "SHAPE",
                    .commands = CLI_BENCH,
                    .def = "shapes that training uses",
                    .group = GROUP_BENCH,
-                   .help = "matrix product to measure; may be repeated"},
+                   .help = "matrix product to measure, such as 2048x768x768; may be repeated",
+                   .text = "MxNxK, optionally with the number of products before it and the transposition of both "
+                           "factors after it: 64*256x256x64:nt."},
     [OPT_DEVICE] = {.name = "device",
                     .letter = 'd',
                     .type = CLI_TEXT,
@@ -182,7 +184,7 @@ const cli_option cli_options[OPT_COUNT] = {
                   .type = CLI_CHOICE,
                   .argument = "NAME",
                   .choices = "auto|clblast|packed",
-                  .commands = CLI_COMPUTE & ~(unsigned)CLI_BENCH,
+                  .commands = CLI_COMPUTE,
                   .def = "auto",
                   .group = GROUP_DEVICE,
                   .help = "provider of matrix products: auto, clblast or packed"},
@@ -213,7 +215,7 @@ const cli_option cli_options[OPT_COUNT] = {
                    .type = CLI_FLAG,
                    .commands = CLI_ALL,
                    .group = GROUP_OUTPUT,
-                   .help = "no messages but errors"},
+                   .help = "warnings and errors only"},
     [OPT_VERBOSE] = {.name = "verbose",
                      .letter = 'v',
                      .type = CLI_FLAG,
@@ -243,4 +245,79 @@ const cli_option cli_options[OPT_COUNT] = {
                         .commands = CLI_HELP,
                         .group = GROUP_OUTPUT,
                         .help = "completions for bash, zsh or fish"},
+};
+
+const cli_command cli_commands[] = {
+    {.name = "train",
+     .bit = CLI_TRAIN,
+     .operands = "CONFIG",
+     .max_operands = 1,
+     .help = "train a model",
+     .text = "Trains the model that CONFIG describes and writes a run folder. Ctrl-C (SIGINT) or SIGTERM saves and "
+             "stops; --resume goes on to the numbers that an uninterrupted run gives.",
+     .examples = {"bfncl train configs/tiny.yaml --out tiny", "bfncl train --out tiny --resume --steps 40",
+                  "bfncl train configs/fashion16.yaml --dry-run"},
+     .run = cli_train},
+    {.name = "eval",
+     .bit = CLI_EVAL,
+     .operands = "MODEL",
+     .min_operands = 1,
+     .max_operands = 1,
+     .help = "score data: nats and bits per dimension",
+     .text = "MODEL is a model file or a run folder (then its best model). Every number comes with its standard "
+             "error over the examples, the receiver it was computed with and the number of draws. With --json: one "
+             "object per line and entry of --loss-steps.",
+     .examples = {"bfncl eval tiny --limit 64", "bfncl eval tiny --loss-steps inf,10 --limit 64 --json"},
+     .run = cli_eval},
+    {.name = "sample",
+     .bit = CLI_SAMPLE,
+     .operands = "MODEL",
+     .min_operands = 1,
+     .max_operands = 1,
+     .help = "draw samples",
+     .text = "Draws samples by Bayesian updates from t = 0 to 1 and prints the path of the file. MODEL is a model "
+             "file or a run folder (then its best model).",
+     .examples = {"bfncl sample tiny -n 16 --steps 50 --seed 1 -o samples.png"},
+     .run = cli_sample},
+    {.name = "info",
+     .bit = CLI_INFO,
+     .operands = "FILE",
+     .min_operands = 1,
+     .max_operands = 1,
+     .help = "what is in a model, checkpoint, data file or configuration",
+     .text = "Prints kind, number of parameters, tensors and configuration, and checks every checksum in the file. "
+             "Needs no device.",
+     .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json"},
+     .run = cli_info},
+    {.name = "help",
+     .bit = CLI_HELP,
+     .operands = "[COMMAND | config]",
+     .max_operands = 1,
+     .help = "help on a command, or on the keys of a configuration",
+     .text = "help config lists every configuration key with its type, default and meaning.",
+     .examples = {"bfncl help train", "bfncl help config", "bfncl help --man | man -l -"},
+     .run = cli_help},
+};
+
+const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+
+const cli_exit_code cli_exit_codes[] = {
+    {0, "success"},
+    {1, "failure at run time: input or output, memory, an OpenCL call"},
+    {2, "wrong usage or wrong configuration"},
+    {3, "no such device, none usable, or the selector fits several"},
+    {4, "input file missing, damaged or of the wrong kind"},
+    {5, "loss not finite after all retries, or a verification failed"},
+    {130, "stopped by SIGINT after saving"},
+    {143, "stopped by SIGTERM after saving"},
+    {0, NULL},
+};
+
+const cli_variable cli_variables[] = {
+    {"BFNCL_DEVICE", "device selector; --device comes before it, the configuration after it"},
+    {"NO_COLOR", "when set and not empty, no colours"},
+    {"POCL_CACHE_DIR",
+     "where POCL keeps compiled kernels; set by bfncl below the user's cache folder when it is not set"},
+    {"OCL_ICD_VENDORS", "OpenCL drivers to load (read by the loader library)"},
+    {NULL, NULL},
 };

@@ -1,0 +1,37 @@
+/* bfncl sample */
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "cli/term.h"
+
+int cli_sample(const cli_args *a)
+{
+    bfncl_sample_options o;
+    bfncl_sample_result r;
+    bfncl_error err;
+    bfncl_sample_defaults(&o);
+    o.model = a->operands[0];
+    o.set = a->value[OPT_SET].list;
+    o.n_set = a->value[OPT_SET].count;
+    if (cli_given(a, OPT_N)) o.n = a->value[OPT_N].number;
+    if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
+    if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
+    o.weights = a->value[OPT_WEIGHTS].text;
+    o.out = a->value[OPT_OUTPUT].text;
+    o.animation = a->value[OPT_TRAJECTORY].text;
+    o.progress = cli_progress;
+    cli_device_options(a, &o.device);
+    cli_signals_stop();
+    if (bfncl_sample(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    cli_progress_end();
+    cli_note("%llu samples, %llu steps, %.1f s on %s", (unsigned long long)r.samples, (unsigned long long)r.steps,
+             r.seconds, r.device);
+    if (!cli_given(a, OPT_JSON)) {
+        puts(r.out);
+        if (o.animation) puts(o.animation);
+        return 0;
+    }
+    return cli_print_json(json_pack("{s:s, s:s?, s:I, s:I, s:o, s:s}", "out", r.out, "trajectory", o.animation,
+                                    "samples", (json_int_t)r.samples, "steps", (json_int_t)r.steps, "seconds",
+                                    cli_json_number(r.seconds), "device", r.device),
+                          0);
+}

@@ -1,0 +1,100 @@
+/* bfncl train */
+#include <math.h>
+
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "cli/help.h"
+#include "cli/term.h"
+
+static int print_config(const cli_args *a, const char *config)
+{
+    const cli_value *set = &a->value[OPT_SET];
+    char *text = NULL;
+    bfncl_error err;
+    if (bfncl_config_text(config, set->list, set->count, true, &text, &err) != BFNCL_OK) return cli_fail(&err);
+    fputs(text, stdout);
+    bfncl_free(text);
+    return 0;
+}
+
+static json_t *plan_json(const bfncl_train_result *r)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "device", r->device, "params", (json_int_t)r->params,
+                     "param_bytes", (json_int_t)r->param_bytes, "activation_bytes", (json_int_t)r->activation_bytes,
+                     "io_bytes", (json_int_t)r->io_bytes, "peak_bytes", (json_int_t)r->peak_bytes, "budget_bytes",
+                     (json_int_t)r->budget_bytes, "gflop_per_step", cli_json_number(r->gflop_per_step));
+}
+
+static json_t *result_json(const bfncl_train_result *r)
+{
+    json_t *plan = plan_json(r);
+    json_t *run = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "out", r->out, "steps", (json_int_t)r->steps,
+                            "first_step", (json_int_t)r->first_step, "loss_nats_per_dim", cli_json_number(r->loss),
+                            "best_bits_per_dim", cli_json_number(r->best), "best_step",
+                            isfinite(r->best) ? json_integer((json_int_t)r->best_step) : json_null(), "seconds",
+                            cli_json_number(r->seconds), "ms_per_step", cli_json_number(r->ms_per_step));
+    if (plan && run) json_object_update(run, plan);
+    json_decref(plan);
+    return run;
+}
+
+static void print_plan(const bfncl_train_result *r)
+{
+    const struct {
+        const char *label;
+        uint64_t bytes;
+    } rows[] = {{"parameters and optimiser", r->param_bytes},
+                {"activations", r->activation_bytes},
+                {"input and output", r->io_bytes},
+                {"peak", r->peak_bytes},
+                {"the device can give", r->budget_bytes}};
+    printf("%-26s %s\n%-26s %llu\n", "device", r->device, "parameters", (unsigned long long)r->params);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char size[32];
+        cli_bytes((double)rows[i].bytes, size);
+        printf("%-26s %s\n", rows[i].label, size);
+    }
+    printf("%-26s %.3g GFLOP\n", "arithmetic per step", r->gflop_per_step);
+}
+
+static void print_result(const bfncl_train_result *r)
+{
+    printf("run folder  %s\n", r->out);
+    printf("steps       %llu", (unsigned long long)r->steps);
+    if (isfinite(r->ms_per_step)) printf(" (%.1f ms per step, %.0f s in all)", r->ms_per_step, r->seconds);
+    putchar('\n');
+    if (isfinite(r->best))
+        printf("best        %.4f bits/dim on the validation examples, at step %llu\n", r->best,
+               (unsigned long long)r->best_step);
+}
+
+int cli_train(const cli_args *a)
+{
+    bfncl_train_options o;
+    bfncl_train_result r;
+    bfncl_error err;
+    bfncl_train_defaults(&o);
+    o.config = a->n_operands ? a->operands[0] : NULL;
+    o.set = a->value[OPT_SET].list;
+    o.n_set = a->value[OPT_SET].count;
+    o.out = a->value[OPT_OUT].text;
+    o.resume = cli_given(a, OPT_RESUME);
+    o.dry_run = cli_given(a, OPT_DRY_RUN);
+    o.progress = cli_progress;
+    cli_device_options(a, &o.device);
+    if (cli_given(a, OPT_PRINT_CONFIG)) return print_config(a, o.config);
+    if (!o.config && !(o.resume && o.out)) {
+        cli_error(o.resume ? "train --resume needs CONFIG or --out DIR" : "train needs CONFIG");
+        cli_print_usage(stderr, a->command);
+        return BFNCL_ERR_USAGE;
+    }
+    cli_signals_stop();
+    if (bfncl_train(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    cli_progress_end();
+    if (cli_given(a, OPT_JSON)) return cli_print_json(o.dry_run ? plan_json(&r) : result_json(&r), 0);
+    if (o.dry_run)
+        print_plan(&r);
+    else
+        print_result(&r);
+    return 0;
+}

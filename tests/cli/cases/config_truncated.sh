@@ -1,0 +1,13 @@
+# A configuration cut off anywhere is refused with exit 2 and one sentence; the closing line is what tells.
+tiny=$REPO/configs/tiny.yaml
+bytes=$(wc -c <"$tiny")
+n=0
+while [ "$n" -lt $((bytes - 1)) ]; do
+    head -c "$n" "$tiny" >cut.yaml
+    code=0
+    "$BFNCL" train cut.yaml --print-config >out 2>err || code=$?
+    [ "$code" = 2 ] || fail "cut after $n of $bytes bytes: exit code $code"
+    [ ! -s out ] || fail "cut after $n of $bytes bytes: output"
+    [ "$(grep -c '^bfncl: error: .*cut\.yaml' err)" = 1 ] || fail "cut after $n of $bytes bytes: no error line with the file"
+    n=$((n + 1))
+done

@@ -51,6 +51,8 @@ static void find_dead(bf_graph *g)
         if (n->def->flops) g->plan.flops += n->def->flops(g, n);
         for (int i = 0; i < BF_NODE_IN; i++)
             if (n->in[i] >= 0) bf_graph_root(g, n->in[i])->needed = true;
+        for (int i = 0; i < BF_NODE_OUT; i++) /* adding reads what is there */
+            if (n->out[i] >= 0 && n->acc[i]) bf_graph_root(g, n->out[i])->needed = true;
     }
 }
 

@@ -80,7 +80,9 @@ static inline vf ldv_or(__global const float *p, int left, float fill)
 #else
     if (left >= VW) return vload16(0, p);
     float t[VW];
-    for (int i = 0; i < VW; i++) t[i] = i < left ? p[i] : fill;
+    vstore16((vf)(fill), 0, t);
+#pragma unroll 1 /* the rare path: keep it small, it is compiled into every loop of every kernel */
+    for (int i = 0; i < left; i++) t[i] = p[i];
     return vload16(0, t);
 #endif
 }
@@ -101,6 +103,7 @@ static inline void stv(vf v, __global float *p, int left)
     } else {
         float t[VW];
         vstore16(v, 0, t);
+#pragma unroll 1
         for (int i = 0; i < left; i++) p[i] = t[i];
     }
 #endif

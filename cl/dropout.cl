@@ -14,13 +14,19 @@ __kernel void dropout(ARG(y), const int acc, ARG_CONST(x), ARG_U32_CONST(record)
     const uint end = min(first + BLOCK, per_sample);
     const ulong base = (ulong)row * per_sample;
     for (uint i = first + 4u * (uint)get_local_id(0); i < end; i += 4u * WG) {
-        const float4 u = uniform4(philox_row(record, stream, row, i / 4u));
-        float factor[4];
-        vstore4(select((float4)(0.0f), (float4)(scale), u >= p), 0, factor);
-        for (uint k = 0; k < min(4u, end - i); k++) {
-            const ulong at = base + i + k;
-            const float v = factor[k] != 0.0f ? factor[k] * x[at] : 0.0f; /* what is dropped may be inf */
-            y[at] = acc ? y[at] + v : v;
+        const int4 drop = uniform4(philox_row(record, stream, row, i / 4u)) < (float4)(p);
+        __global const float *from = x + base + i;
+        __global float *to = y + base + i;
+        if (end - i >= 4u) {
+            const float4 v = select(scale * vload4(0, from), (float4)(0.0f), drop);
+            vstore4(acc ? v + vload4(0, to) : v, 0, to);
+        } else {
+            int dropped[4];
+            vstore4(drop, 0, dropped);
+            for (uint k = 0; k < end - i; k++) {
+                const float v = dropped[k] ? 0.0f : scale * from[k];
+                to[k] = acc ? to[k] + v : v;
+            }
         }
     }
 }

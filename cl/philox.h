@@ -10,18 +10,21 @@
 #define PHILOX_UNIT 5.9604644775390625e-8f /* 2^-24 */
 #define PHILOX_TWO_PI 6.2831853071795865f
 
+/* Scalars and a 64-bit product: compilers keep them in registers, where uint4 and mul_hi become shuffles and calls. */
 static inline uint4 philox(uint seed_lo, uint seed_hi, const uint block, const uint sample, const uint step,
-                    const uint stream)
+                           const uint stream)
 {
-    uint4 c = (uint4)(block, sample, step, stream);
+    uint c0 = block, c1 = sample, c2 = step, c3 = stream;
     for (int round = 0; round < 10; round++) {
-        const uint hi0 = mul_hi(0xD2511F53u, c.x), lo0 = 0xD2511F53u * c.x;
-        const uint hi1 = mul_hi(0xCD9E8D57u, c.z), lo1 = 0xCD9E8D57u * c.z;
-        c = (uint4)(hi1 ^ c.y ^ seed_lo, lo1, hi0 ^ c.w ^ seed_hi, lo0);
+        const ulong p0 = (ulong)0xD2511F53u * c0, p1 = (ulong)0xCD9E8D57u * c2;
+        c0 = (uint)(p1 >> 32) ^ c1 ^ seed_lo;
+        c1 = (uint)p1;
+        c2 = (uint)(p0 >> 32) ^ c3 ^ seed_hi;
+        c3 = (uint)p0;
         seed_lo += 0x9E3779B9u;
         seed_hi += 0xBB67AE85u;
     }
-    return c;
+    return (uint4)(c0, c1, c2, c3);
 }
 
 /* Words of elements 4 block .. 4 block + 3 of row `row` of the batch; `record` is the step record. */

@@ -22,9 +22,11 @@ static char decimal_point(void)
 /* Shortest notation that reads back to the same double. */
 static void print_number(double x, char out[40])
 {
+    char text[40];
+    out[0] = 0;
     for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 40, "%.*g", digits, x);
-        if (strtod(out, NULL) == x) break;
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x && (!out[0] || strlen(text) < strlen(out))) memcpy(out, text, sizeof text);
     }
     for (char *p = out; *p; p++)
         if (*p == decimal_point()) *p = '.';

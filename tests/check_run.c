@@ -1,0 +1,476 @@
+/*
+ * The run layer from outside, on a network of toy size: training in one piece and in pieces gives the same bits,
+ * stopping saves, damaged checkpoints are survived, model files refuse damage, scores and samples do not depend on the
+ * batch.
+ */
+#include <bfncl.h>
+#include <glob.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "files.h"
+#include "io/npy.h"
+#include "io/safetensors.h"
+#include "run/model.h"
+
+#define SIDE 8
+#define DIMS (SIDE * SIDE)
+#define EXAMPLES 40
+
+/* ---- a toy experiment
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Bright squares at places that differ from picture to picture. */
+static void write_pictures(const char *path, uint64_t n, uint64_t side)
+{
+    bf_array a = {.dtype = BF_U8, .ndim = 3, .dims = {n, side, side}, .count = n * side * side};
+    uint8_t *p = calloc(a.count, 1);
+    ck_assert_ptr_nonnull(p);
+    for (uint64_t i = 0; i < n; i++)
+        for (uint64_t y = 0; y < side / 2; y++)
+            for (uint64_t x = 0; x < side / 2; x++)
+                p[(i * side + y + i % (side / 2)) * side + x + i / 4 % (side / 2)] = (uint8_t)(255 - 5 * i % 100);
+    a.data = p;
+    OK(bf_npy_write(path, &a, err));
+    free(p);
+}
+
+/* Overrides that make configs/tiny.yaml toy-sized, plus the ones of a test. */
+typedef struct setting {
+    char text[24][200];
+    const char *v[24];
+    size_t n;
+} setting;
+
+static void add(setting *s, const char *key, const char *value)
+{
+    ck_assert_uint_lt(s->n, BF_COUNT(s->text));
+    snprintf(s->text[s->n], sizeof s->text[0], "%s=%s", key, value);
+    s->v[s->n] = s->text[s->n];
+    s->n++;
+}
+
+static setting toy(void)
+{
+    setting s = {.n = 0};
+    const char *data = test_path("data.npy");
+    FILE *f = fopen(data, "rb");
+    if (f)
+        fclose(f);
+    else
+        write_pictures(data, EXAMPLES, SIDE);
+    add(&s, "data.train", data);
+    add(&s, "data.test", data);
+    add(&s, "net.width", "4");
+    add(&s, "train.batch", "5");
+    add(&s, "train.save_every", "7");
+    add(&s, "eval.examples", "4");
+    add(&s, "sample.batch", "3");
+    return s;
+}
+
+static bfncl_device_options device(void)
+{
+    const char *name = getenv("BFNCL_TEST_DEVICE");
+    return (bfncl_device_options){.selector = name ? name : "pocl:0", .selector_from = "the test"};
+}
+
+typedef struct run_options {
+    const char *config, *out, *steps;
+    bool resume;
+    bfncl_progress_fn progress;
+    void *user;
+} run_options;
+
+static bfncl_status run(const setting *base, run_options r, bfncl_train_result *result, bfncl_error *err)
+{
+    bfncl_train_options o;
+    setting s = *base;
+    for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
+    if (r.steps) add(&s, "train.steps", r.steps);
+    bfncl_train_defaults(&o);
+    o.config = r.config ? r.config : "configs/tiny.yaml";
+    o.set = s.v;
+    o.n_set = s.n;
+    o.out = r.out;
+    o.resume = r.resume;
+    o.device = device();
+    o.progress = r.progress;
+    o.user = r.user;
+    return bfncl_train(&o, result, err);
+}
+
+/* The folder of a run of 20 steps, made once. */
+static const char *reference(void)
+{
+    static char path[128];
+    if (!path[0]) {
+        setting s = toy();
+        snprintf(path, sizeof path, "%s", test_path("reference"));
+        OK(run(&s, (run_options){.out = path}, NULL, err));
+    }
+    return path;
+}
+
+static const char *in(const char *folder, const char *name)
+{
+    static char path[4][256];
+    static int next;
+    char *p = path[next++ % 4];
+    snprintf(p, sizeof path[0], "%s/%s", folder, name);
+    return p;
+}
+
+/* Every tensor of two files: same names, shapes and bits. */
+static void same_tensors(const char *a, const char *b)
+{
+    bf_st *f = NULL, *g = NULL;
+    OK(bf_st_open(a, &f, err));
+    OK(bf_st_open(b, &g, err));
+    ck_assert_uint_eq(bf_st_count(f), bf_st_count(g));
+    for (size_t i = 0; i < bf_st_count(f); i++) {
+        const bf_st_tensor *t = bf_st_at(f, i), *u = bf_st_find(g, t->name);
+        ck_assert_ptr_nonnull(u);
+        ck_assert_uint_eq(t->bytes, u->bytes);
+        void *x = malloc(t->bytes), *y = malloc(t->bytes);
+        OK(bf_st_read_raw(f, t, x, err));
+        OK(bf_st_read_raw(g, u, y, err));
+        ck_assert_msg(memcmp(x, y, t->bytes) == 0, "%s differs", t->name);
+        free(x);
+        free(y);
+    }
+    bf_st_close(f);
+    bf_st_close(g);
+}
+
+/* ---- training
+ * -------------------------------------------------------------------------------------------------------- */
+
+START_TEST(two_halves_equal_one_run)
+{
+    const setting s = toy();
+    bfncl_train_result r;
+    char out[128];
+    snprintf(out, sizeof out, "%s", test_path("halves"));
+    OK(run(&s, (run_options){.out = out, .steps = "10"}, &r, err));
+    ck_assert_uint_eq(r.steps, 10);
+    OK(run(&s, (run_options){.out = out, .resume = true}, &r, err));
+    ck_assert_uint_eq(r.first_step, 10);
+    ck_assert_uint_eq(r.steps, 20);
+    ck_assert(isfinite(r.best) && r.best > 0);
+    same_tensors(in(out, "last.safetensors"), in(reference(), "last.safetensors"));
+}
+END_TEST
+
+typedef struct stopper {
+    uint64_t at;
+} stopper;
+
+static bool stop_at(void *user, const bfncl_progress *p)
+{
+    return strcmp(p->phase, "training") != 0 || p->done < ((stopper *)user)->at;
+}
+
+START_TEST(a_stopped_run_saves_and_continues)
+{
+    const setting s = toy();
+    stopper stop = {13};
+    bfncl_train_result r;
+    char out[128];
+    snprintf(out, sizeof out, "%s", test_path("stopped"));
+    FAILS(BF_STOPPED, "step 13", run(&s, (run_options){.out = out, .progress = stop_at, .user = &stop}, NULL, err));
+    /* the newest checkpoint is damaged: renamed, and the one of step 7 takes over */
+    FILE *f = fopen(in(out, "last.safetensors"), "r+b");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, -5, SEEK_END);
+    fputc('x', f);
+    fclose(f);
+    OK(run(&s, (run_options){.out = out, .resume = true}, &r, err));
+    ck_assert_uint_eq(r.first_step, 7);
+    f = fopen(in(out, "last.safetensors.bad"), "rb");
+    ck_assert_ptr_nonnull(f);
+    fclose(f);
+    same_tensors(in(out, "last.safetensors"), in(reference(), "last.safetensors"));
+}
+END_TEST
+
+START_TEST(another_network_cannot_resume)
+{
+    setting s = toy();
+    add(&s, "net.width", "8");
+    FAILS(BF_FILE, "another data shape, flow or network",
+          run(&s, (run_options){.out = reference(), .resume = true}, NULL, err));
+}
+END_TEST
+
+/* Weights that are not a number: every step is bad, the run goes back once and then gives up. */
+START_TEST(not_finite_ends_with_its_own_status)
+{
+    const setting s = toy();
+    bf_model_file f;
+    bf_model *m = NULL;
+    char out[128];
+    static const bf_model_part parts[] = {
+        {"net.", BF_SET_VALUE}, {"ema.", BF_SET_EMA}, {"adam_m.", BF_SET_M}, {"adam_v.", BF_SET_V}};
+    const bfncl_device_options d = device();
+    snprintf(out, sizeof out, "%s", test_path("nan"));
+    OK(run(&s, (run_options){.out = out, .steps = "1"}, NULL, err));
+    OK(bf_model_file_open(in(out, "last.safetensors"), &f, err));
+    OK(bf_model_new(&f.config, f.shape, &d, &m, err));
+    OK(bf_model_register(m, err));
+    OK(bf_params_alloc(m->params, (1u << BF_SET_COUNT) - 1, err));
+    OK(bf_model_load(m, &f, parts, BF_COUNT(parts), err));
+    m->state = f.state;
+    bf_model_file_close(&f);
+    const int k = bf_params_find(m->params, "out.0.bias");
+    ck_assert_int_ge(k, 0);
+    float nan[64];
+    for (size_t i = 0; i < BF_COUNT(nan); i++) nan[i] = NAN;
+    ck_assert_uint_le(bf_params_spec(m->params, k)->dims[0], BF_COUNT(nan));
+    OK(bf_params_set(m->params, BF_SET_VALUE, k, nan, err));
+    OK(bf_model_save(m, in(out, "last.safetensors"), true, err));
+    bf_model_free(m);
+    setting bad = s;
+    add(&bad, "train.bad_steps", "3");
+    add(&bad, "train.save_every", "0");
+    FAILS(BF_NUMERIC, "again after going back", run(&bad, (run_options){.out = out, .resume = true}, NULL, err));
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_refused)
+{
+    setting s = toy();
+    bfncl_train_result r;
+    bfncl_train_options o;
+    bfncl_train_defaults(&o);
+    o.config = "configs/tiny.yaml";
+    o.out = "/nonexistent/never/made";
+    o.set = s.v;
+    o.n_set = s.n;
+    for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
+    o.dry_run = true;
+    o.device = device();
+    OK(bfncl_train(&o, &r, err));
+    ck_assert(r.params > 100 && r.peak_bytes > r.param_bytes && r.peak_bytes < r.budget_bytes && r.gflop_per_step > 0);
+    o.device.memory_limit = r.peak_bytes / 2;
+    FAILS(BF_RUNTIME, "MiB", bfncl_train(&o, &r, err));
+}
+END_TEST
+
+/* Every configuration of the repository: planned and run for one step at a small batch. */
+START_TEST(every_config_runs)
+{
+    glob_t g;
+    char data[128];
+    snprintf(data, sizeof data, "%s", test_path("pictures.npy"));
+    write_pictures(data, 8, 28);
+    ck_assert_int_eq(glob("configs/*.yaml", 0, NULL, &g), 0);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        setting s = {.n = 0};
+        bfncl_train_result r;
+        add(&s, "data.train", data);
+        add(&s, "data.validation", "0.2");
+        add(&s, "train.batch", "1");
+        add(&s, "eval.examples", "1");
+        if (strstr(g.gl_pathv[i], "mnist.yaml")) add(&s, "net.width", "32"); /* 25 million parameters otherwise */
+        OK(run(&s, (run_options){.config = g.gl_pathv[i], .out = test_path("config"), .steps = "1"}, &r, err));
+        ck_assert_uint_eq(r.steps, 1);
+        ck_assert(isfinite(r.loss) && isfinite(r.best));
+    }
+    globfree(&g);
+}
+END_TEST
+
+/* ---- scoring, sampling
+ * ----------------------------------------------------------------------------------------------- */
+
+static bfncl_eval_result evaluate(const char *model, const char *set, const int64_t *steps, size_t n, bool baselines)
+{
+    bfncl_eval_options o;
+    bfncl_eval_result r;
+    bfncl_eval_defaults(&o);
+    o.model = model;
+    o.set = &set;
+    o.n_set = 1;
+    o.loss_steps = steps;
+    o.n_loss_steps = n;
+    o.baselines = baselines;
+    o.device = device();
+    OK(bfncl_eval(&o, &r, err));
+    return r;
+}
+
+START_TEST(scores)
+{
+    static const int64_t steps[] = {0, 10};
+    bfncl_eval_result a = evaluate(reference(), "eval.batch=7", steps, 2, true);
+    bfncl_eval_result b = evaluate(in(reference(), "best.safetensors"), "eval.batch=16", steps, 2, false);
+    ck_assert_uint_eq(a.n_rows, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const bfncl_eval_row *r = &a.rows[i];
+        ck_assert_int_eq(r->loss_steps, steps[i]);
+        ck_assert(r->samples == EXAMPLES && r->dims == DIMS && isfinite(r->total_bits_per_dim));
+        ck_assert(r->stderr_bits_per_dim > 0 && r->stderr_bits_per_dim < r->bits_per_dim);
+        ck_assert_double_eq_tol(r->total_bits_per_dim, r->bits_per_dim + r->recon_bits_per_dim, 1e-12);
+        ck_assert_double_eq_tol(r->bits_per_dim, b.rows[i].bits_per_dim, 1e-5);
+    }
+    ck_assert(a.marginal_bits_per_dim > 0 && a.untrained_bits_per_dim > a.rows[1].bits_per_dim);
+    ck_assert(isnan(b.marginal_bits_per_dim));
+    bfncl_eval_result_free(&a);
+    bfncl_eval_result_free(&b);
+}
+END_TEST
+
+static void draw(const char *out, const char *set, int64_t n, bfncl_sample_result *r)
+{
+    bfncl_sample_options o;
+    bfncl_sample_defaults(&o);
+    o.model = reference();
+    o.set = &set;
+    o.n_set = 1;
+    o.n = n;
+    o.out = out;
+    o.animation = strstr(out, ".png") ? test_path("steps.gif") : NULL;
+    o.device = device();
+    OK(bfncl_sample(&o, r, err));
+}
+
+START_TEST(samples_do_not_depend_on_the_batch)
+{
+    bfncl_sample_result r;
+    bf_array a = {0}, b = {0};
+    char one[128], other[128], picture[128];
+    snprintf(one, sizeof one, "%s", test_path("one.npy"));
+    snprintf(other, sizeof other, "%s", test_path("other.npy"));
+    snprintf(picture, sizeof picture, "%s", test_path("grid.png"));
+    draw(one, "sample.batch=3", 7, &r);
+    ck_assert(r.samples == 7 && r.steps == 5);
+    draw(other, "sample.batch=5", 5, &r);
+    draw(picture, "sample.batch=5", 5, &r);
+    OK(bf_npy_read(one, &a, err));
+    OK(bf_npy_read(other, &b, err));
+    ck_assert(a.ndim == 4 && a.dims[0] == 7 && a.dims[1] == SIDE && b.dims[0] == 5);
+    ck_assert(memcmp(a.data, b.data, 5 * DIMS * sizeof(float)) == 0);
+    for (size_t i = 0; i < 7 * DIMS; i++) {
+        const float x = ((const float *)a.data)[i];
+        ck_assert(x >= -1 && x <= 1);
+    }
+    bf_array_free(&a);
+    bf_array_free(&b);
+}
+END_TEST
+
+START_TEST(embedded_model)
+{
+    bfncl_model *m = NULL;
+    const bfncl_device_options d = device();
+    uint32_t shape[3];
+    float x[4 * DIMS], y[DIMS];
+    double nats[4];
+    OK(bfncl_model_open(reference(), &d, &m, err));
+    bfncl_model_shape(m, shape);
+    ck_assert(shape[0] == SIDE && shape[1] == SIDE && shape[2] == 1 && bfncl_model_dims(m) == DIMS);
+    ck_assert_uint_eq(bfncl_model_classes(m), 0);
+    OK(bfncl_model_sample(m, 0, 4, 3, 9, x, err));
+    OK(bfncl_model_sample(m, 2, 1, 3, 9, y, err));
+    ck_assert(memcmp(x + 2 * DIMS, y, sizeof y) == 0);
+    OK(bfncl_model_score(m, x, 4, 2, 1, nats, err));
+    for (int i = 0; i < 4; i++) ck_assert(isfinite(nats[i]) && nats[i] > 0);
+    bfncl_model_close(m);
+}
+END_TEST
+
+/* ---- files
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static bf_status open_file(const void *data, size_t size, bf_err *err)
+{
+    bf_model_file f = {0};
+    const char *path = test_path("x.file");
+    test_spill(path, data, size);
+    bf_status st = bf_model_file_open(path, &f, err);
+    if (st == BF_OK) st = bf_st_verify(f.st, err);
+    bf_model_file_close(&f);
+    return st;
+}
+
+START_TEST(a_cut_model_is_refused)
+{
+    size_t n;
+    unsigned char *data = test_slurp(in(reference(), "best.safetensors"), &n);
+    for (size_t i = 0; i < n; i += i < 6000 ? 37 : 997) {
+        bf_err err = {0};
+        ck_assert_int_eq(open_file(data, i, &err), BF_FILE);
+        ck_assert(strstr(err.message, "x.file"));
+    }
+    for (size_t i = 0; i < n; i += i < 6000 ? 61 : 1997) {
+        bf_err err = {0};
+        data[i] ^= 0x11;
+        ck_assert_int_eq(open_file(data, n, &err), BF_FILE); /* the checksums see every byte */
+        data[i] ^= 0x11;
+    }
+    free(data);
+}
+END_TEST
+
+START_TEST(another_version_is_refused)
+{
+    const float zero = 0;
+    const bf_st_item item = {.name = "net.x", .dtype = BF_F32, .ndim = 1, .dims = {1}, .data = &zero};
+    bf_st_meta meta[] = {{"bfncl.format", "model"}, {"bfncl.format_version", "99"}};
+    bf_model_file f = {0};
+    char path[128];
+    snprintf(path, sizeof path, "%s", test_path("future.safetensors"));
+    OK(bf_st_write(path, &item, 1, meta, 2, err));
+    FAILS(BF_FILE, "format version 99", bf_model_file_open(path, &f, err));
+    OK(bf_st_write(path, &item, 1, NULL, 0, err));
+    FAILS(BF_FILE, "not a bfncl model", bf_model_file_open(path, &f, err));
+}
+END_TEST
+
+START_TEST(descriptions)
+{
+    char *text = NULL;
+    json_t *j;
+    OK(bfncl_info(in(reference(), "last.safetensors"), &text, err));
+    j = json_loads(text, 0, NULL);
+    ck_assert_str_eq(json_string_value(json_object_get(j, "kind")), "checkpoint");
+    ck_assert_int_gt(json_integer_value(json_object_get(j, "params")), 100);
+    ck_assert(json_array_size(json_object_get(j, "tensors")) > 10);
+    ck_assert(json_is_object(json_object_get(json_object_get(j, "config"), "net")));
+    json_decref(j);
+    bfncl_free(text);
+    OK(bfncl_info("configs/tiny.yaml", &text, err));
+    ck_assert(strstr(text, "\"config\""));
+    bfncl_free(text);
+    (void)toy();
+    OK(bfncl_info(test_path("data.npy"), &text, err));
+    ck_assert(strstr(text, "\"examples\": 40"));
+    bfncl_free(text);
+    FAILS(BF_FILE, "absent", bfncl_info("absent", &text, err));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("run");
+    TCase *t = tcase_create("run");
+    tcase_set_timeout(t, 300);
+    tcase_add_test(t, two_halves_equal_one_run);
+    tcase_add_test(t, a_stopped_run_saves_and_continues);
+    tcase_add_test(t, another_network_cannot_resume);
+    tcase_add_test(t, not_finite_ends_with_its_own_status);
+    tcase_add_test(t, what_does_not_fit_is_refused);
+    tcase_add_test(t, every_config_runs);
+    tcase_add_test(t, scores);
+    tcase_add_test(t, samples_do_not_depend_on_the_batch);
+    tcase_add_test(t, embedded_model);
+    tcase_add_test(t, a_cut_model_is_refused);
+    tcase_add_test(t, another_version_is_refused);
+    tcase_add_test(t, descriptions);
+    suite_add_tcase(s, t);
+    return test_main(s);
+}

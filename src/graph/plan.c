@@ -262,7 +262,7 @@ static bf_status place_all(bf_graph *g, bf_err *err)
     for (bf_tid i = 0; i < g->tensors; i++) {
         bf_tensor *t = bf_graph_at(g, i);
         if (t->root != i || in_store(t)) continue;
-        BF_CHECK(t->bytes <= p.limit, BF_DEVICE,
+        BF_CHECK(t->bytes <= p.limit, BF_RUNTIME,
                  "one tensor of the plan%s%s needs %.1f MiB, but the device allows %.1f MiB in one piece",
                  t->name ? ": " : "", t->name ? t->name : "", (double)t->bytes / 1048576.0,
                  (double)p.limit / 1048576.0);
@@ -277,7 +277,7 @@ static bf_status place_all(bf_graph *g, bf_err *err)
     for (int i = 0; i < n; i++) BF_TRY(place_shared(g, &p, list[i].id, err));
     g->plan.tensors = (size_t)n;
 out:
-    if (st == BF_DEVICE) bf_hint(err, "lower the batch size or the width of the network");
+    if (st == BF_RUNTIME) bf_hint(err, "lower the batch size or the width of the network");
     free(list);
     free(p.placed);
     free(p.beside);
@@ -333,7 +333,7 @@ static bf_status add_up(bf_graph *g, bf_err *err)
     const uint64_t used = bf_ctx_used(g->ctx), left = p->budget_bytes > used ? p->budget_bytes - used : 0;
     if (more > left) {
         st =
-            bf_fail(err, BF_DEVICE,
+            bf_fail(err, BF_RUNTIME,
                     "this does not fit: weights and optimiser state %.1f MiB, activations %.1f MiB, inputs and results "
                     "%.1f MiB; %.1f MiB more than the %.1f MiB that %s may still use",
                     mib(p->params_bytes), mib(p->activation_bytes), mib(p->io_bytes), mib(more - left), mib(left),

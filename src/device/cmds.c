@@ -6,6 +6,8 @@
 #include "base/size.h"
 #include "device/cl.h"
 
+#define FILL_WORDS 16 /* a fill by 64 bytes runs three times as fast as by 4 (POCL 3.1) */
+
 typedef enum cmd_kind { CMD_KERNEL, CMD_COPY, CMD_FILL, CMD_HOST } cmd_kind;
 
 typedef struct cmd {
@@ -22,7 +24,8 @@ typedef struct cmd {
         struct {
             bf_mem dst, src;
             uint64_t bytes;
-            cl_uint word;
+            cl_uint pattern[FILL_WORDS];
+            size_t pattern_bytes;
         } m;
         struct {
             const char *name;
@@ -225,8 +228,9 @@ bf_status bf_cmds_fill(bf_cmds *cmds, bf_mem dst, uint32_t word, uint64_t bytes,
     BF_TRY(bf_range_check(cmds->ctx, dst, bytes, "fill", err));
     BF_CHECK(bytes % 4 == 0, BF_RUNTIME, "fill of %llu bytes, not a multiple of 4", (unsigned long long)bytes);
     c.u.m.dst = dst;
-    c.u.m.word = word;
     c.u.m.bytes = bytes;
+    for (int i = 0; i < FILL_WORDS; i++) c.u.m.pattern[i] = word;
+    c.u.m.pattern_bytes = (dst.off | bytes) % sizeof c.u.m.pattern == 0 ? sizeof c.u.m.pattern : sizeof word;
     return append(cmds, &c, "", "fill", "", err);
 out:
     return st;
@@ -260,7 +264,7 @@ static bf_status enqueue(bf_ctx *ctx, const cmd *c, cl_event *event, bf_err *err
               "copying %llu bytes on %s", (unsigned long long)c->u.m.bytes, ctx->name);
         break;
     case CMD_FILL:
-        BF_CL(clEnqueueFillBuffer(ctx->queue, c->u.m.dst.buf->mem, &c->u.m.word, sizeof c->u.m.word,
+        BF_CL(clEnqueueFillBuffer(ctx->queue, c->u.m.dst.buf->mem, c->u.m.pattern, c->u.m.pattern_bytes,
                                   (size_t)c->u.m.dst.off, (size_t)c->u.m.bytes, 0, NULL, event),
               "filling %llu bytes on %s", (unsigned long long)c->u.m.bytes, ctx->name);
         break;

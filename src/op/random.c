@@ -6,7 +6,8 @@ static bf_status launch(bf_cmds *c, const char *kernel, const bf_arg *args, size
 {
     bf_status st = BF_OK;
     bf_call call = {.file = "random.cl", .kernel = kernel, .args = args, .n_args = n_args};
-    BF_CHECK(samples <= UINT32_MAX && per_sample <= UINT32_MAX, BF_USAGE,
+    /* the kernels count elements and samples in 32 bits */
+    BF_CHECK(samples <= UINT32_MAX && per_sample <= UINT32_MAX - BF_FLAT_BLOCK, BF_USAGE,
              "%s: %llu samples of %llu numbers, both must be below 2^32", kernel, (unsigned long long)samples,
              (unsigned long long)per_sample);
     if (samples == 0 || per_sample == 0) return BF_OK;

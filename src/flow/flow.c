@@ -194,8 +194,8 @@ static bool describe(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, flow_
 static bool has_size(bf_graph *g, const char *what, bf_tid t, uint64_t numel)
 {
     if (t < 0 || bf_graph_numel(g, t) == numel) return true;
-    bf_graph_fail(g, BF_USAGE, "flow: %s has %llu elements, needs %llu", what,
-                   (unsigned long long)bf_graph_numel(g, t), (unsigned long long)numel);
+    bf_graph_fail(g, BF_USAGE, "flow: %s has %llu elements, needs %llu", what, (unsigned long long)bf_graph_numel(g, t),
+                  (unsigned long long)numel);
     return false;
 }
 

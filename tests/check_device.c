@@ -400,6 +400,22 @@ START_TEST(limits)
 }
 END_TEST
 
+START_TEST(group_size)
+{
+    bf_ctx_options o = test_options();
+    bf_ctx *ctx = NULL;
+    o.cls = BF_CLASS_WIDE;
+    setenv("BFNCL_GROUP", "32", 1);
+    OK(bf_ctx_open(&o, &ctx, err));
+    ck_assert_uint_eq(bf_ctx_group(ctx), 32);
+    bf_ctx_close(ctx);
+    setenv("BFNCL_GROUP", "100", 1);
+    FAILS(bf_ctx_open(&o, &ctx, err), BF_USAGE, "BFNCL_GROUP is '100'");
+    ck_assert_ptr_null(ctx);
+    unsetenv("BFNCL_GROUP");
+}
+END_TEST
+
 /* ---- profile --------------------------------------------------------------------------------------------------- */
 
 static void profile_counts(bool sync)
@@ -470,6 +486,7 @@ int main(void)
     tcase_add_test(programs, programs_are_kept);
     tcase_add_test(memory, budget);
     tcase_add_test(memory, limits);
+    tcase_add_test(memory, group_size);
     suite_add_tcase(s, commands);
     suite_add_tcase(s, programs);
     suite_add_tcase(s, memory);

@@ -77,9 +77,14 @@ static void choose_cache_dir(void)
 
 static void prepare(void)
 {
+    const char *set = getenv("POCL_CACHE_DIR");
     char pocl[600];
     choose_cache_dir();
-    if (getenv("POCL_CACHE_DIR") == NULL && cache_dir[0] != '\0') {
+    if (set != NULL) {
+        if (!can_write(set)) {
+            bf_log(BFNCL_LOG_WARN, "POCL_CACHE_DIR=%s cannot be written or its disk is full: POCL may not work", set);
+        }
+    } else if (cache_dir[0] != '\0') {
         snprintf(pocl, sizeof pocl, "%s/pocl", cache_dir);
         if (can_write(pocl)) setenv("POCL_CACHE_DIR", pocl, 0);
     }
@@ -122,20 +127,37 @@ static uint64_t left(uint64_t limit, uint64_t used)
     return limit > used ? limit - used : 0;
 }
 
-static uint64_t group_available(void)
+/* What a control group still allows; UINT64_MAX when `dir` is none or sets no limit. Cached file pages count as free.
+ */
+static uint64_t group_left(const char *dir, const char *limit_file, const char *used_file, const char *cached_key)
 {
     uint64_t limit, used, cached = 0;
-    if (read_number("/sys/fs/cgroup/memory.max", "", &limit) &&
-        read_number("/sys/fs/cgroup/memory.current", "", &used)) {
-        read_number("/sys/fs/cgroup/memory.stat", "inactive_file ", &cached);
-        return left(limit, left(used, cached));
+    char path[1200];
+    snprintf(path, sizeof path, "%s/%s", dir, limit_file);
+    if (!read_number(path, "", &limit)) return UINT64_MAX; /* also for the word "max" */
+    snprintf(path, sizeof path, "%s/%s", dir, used_file);
+    if (!read_number(path, "", &used)) return UINT64_MAX;
+    snprintf(path, sizeof path, "%s/memory.stat", dir);
+    read_number(path, cached_key, &cached);
+    return left(limit, left(used, cached));
+}
+
+static uint64_t group_available(void)
+{
+    uint64_t least = BF_MIN(
+        group_left("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "),
+        group_left("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "));
+    char line[900], dir[1000];
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    if (f == NULL) return least;
+    while (fgets(line, sizeof line, f) != NULL) { /* "0::/user.slice/..." is the group of version 2 */
+        if (strncmp(line, "0::/", 4) != 0) continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(dir, sizeof dir, "/sys/fs/cgroup%s", line + 3);
+        least = BF_MIN(least, group_left(dir, "memory.max", "memory.current", "inactive_file "));
     }
-    if (read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "", &limit) &&
-        read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes", "", &used)) {
-        read_number("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file ", &cached);
-        return left(limit, left(used, cached));
-    }
-    return UINT64_MAX;
+    fclose(f);
+    return least;
 }
 
 uint64_t bf_host_available(void)

@@ -39,20 +39,24 @@ DEFINE_TILE(tile_8_1, const float *, A_PACKED, 8, 1)
 DEFINE_TILE(tile_4_2, const float *, A_PACKED, 4, 2)
 DEFINE_TILE(tile_4_1, const float *, A_PACKED, 4, 1)
 
-/* Packs rows x kn of op(A), rows <= TILE_M, as [k][TILE_M]; missing rows are zero. */
-inline void pack_a(float *strip, __global const float *a, const int lda, const int trans, const int rows, const int kn)
+/* Strips of a transposed A that are packed together, so that whole cache lines of it are used at once. */
+#define PACK_STRIPS 4
+
+/* Packs rows x kn of op(A) as strips of [kn][TILE_M], KC * TILE_M floats from one to the next; rows missing in the last
+ * strip are zero. */
+inline void pack_a(float *strips, __global const float *a, const int lda, const int trans, const int rows, const int kn)
 {
+    const int sr = trans ? 1 : lda, sk = trans ? lda : 1;
     for (int k = 0; k < kn; k++) {
-        if (trans) {
-            __global const float *p = a + (long)k * lda;
-            if (rows == TILE_M) {
-                vstore8(vload8(0, p), 0, strip + k * TILE_M);
-                vstore4(vload4(2, p), 2, strip + k * TILE_M);
+        __global const float *p = a + (long)k * sk;
+        float *to = strips + k * TILE_M;
+        for (int r = 0; r < rows; r += TILE_M, p += (long)TILE_M * sr, to += KC * TILE_M) {
+            if (trans && rows - r >= TILE_M) {
+                vstore8(vload8(0, p), 0, to);
+                vstore4(vload4(2, p), 2, to);
             } else {
-                for (int r = 0; r < TILE_M; r++) strip[k * TILE_M + r] = r < rows ? p[r] : 0.0f;
+                for (int q = 0; q < TILE_M; q++) to[q] = r + q < rows ? p[(long)q * sr] : 0.0f;
             }
-        } else {
-            for (int r = 0; r < TILE_M; r++) strip[k * TILE_M + r] = r < rows ? a[(long)r * lda + k] : 0.0f;
         }
     }
 }
@@ -63,6 +67,13 @@ inline void store_tile(const float *t, __global float *c, __global const float *
                        const float beta, const int epi, const int first, const int last)
 {
     const float keep = first ? beta : 1.0f;
+    if (keep == 0.0f && cols == TILE_N && (!last || (ACT == 0 && epi == 0))) {
+        for (int r = 0; r < rows; r++) {
+            vstore16(alpha * vload16(0, t + r * TILE_N), 0, c + (long)r * ldc);
+            vstore16(alpha * vload16(1, t + r * TILE_N), 1, c + (long)r * ldc);
+        }
+        return;
+    }
     for (int r = 0; r < rows; r++) {
         for (int v = 0; v < cols; v += VW) {
             const int left = cols - v;
@@ -127,7 +138,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
     const int n0 = (int)get_group_id(1) * block_n, n1 = min(n, n0 + block_n);
 #if !WIDE
     (void)trans_b;
-    float strip[KC * TILE_M], t[TILE_M * TILE_N];
+    float strips[PACK_STRIPS * KC * TILE_M], t[TILE_M * TILE_N];
     const int runs = max(1, (k_end - k_begin + KC - 1) / KC);
     const int run = (k_end - k_begin + runs - 1) / runs;
     for (int k0 = k_begin, first = 1; first || k0 < k_end; k0 += run, first = 0) {
@@ -135,7 +146,9 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
         for (int i = m0; i < m1; i += TILE_M) {
             const int rows = min(TILE_M, m1 - i), in_place = !trans_a && rows == TILE_M;
             __global const float *p = trans_a ? az + (long)k0 * lda + i : az + (long)i * lda + k0;
-            if (!in_place) pack_a(strip, p, lda, trans_a, rows, kn);
+            const int slot = trans_a ? (i - m0) / TILE_M % PACK_STRIPS : 0;
+            const float *strip = strips + slot * KC * TILE_M;
+            if (!in_place && slot == 0) pack_a(strips, p, lda, trans_a, min(PACK_STRIPS * TILE_M, m1 - i), kn);
             for (int j = n0; j < n1; j += TILE_N) {
                 const int cols = min(TILE_N, n1 - j);
                 __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;

@@ -277,6 +277,38 @@ BFNCL_API bfncl_status bfncl_model_sample(bfncl_model *m, uint64_t first, uint64
 BFNCL_API bfncl_status bfncl_model_score(bfncl_model *m, const float *data, uint64_t n, uint64_t repeats, uint64_t seed,
                                          double *nats, bfncl_error *err);
 
+/* ---- measuring -----------------------------------------------------------------------------------------------------
+ */
+
+/* `batch` independent products C[m,n] = op(A)[m,k] op(B)[k,n], dense; trans "nn", "nt" (B stored [n,k]), "tn", "tt". */
+typedef struct bfncl_gemm_shape {
+    int m, n, k, batch;
+    char trans[3];
+} bfncl_gemm_shape;
+
+typedef struct bfncl_bench_gemm_options {
+    const bfncl_gemm_shape *shapes; /* NULL: 12 shapes of transformers, convolutions and attention */
+    size_t n_shapes;
+    double seconds; /* per row, after warming up; 0: 0.3 */
+    /* device.gemm: "packed" or "clblast" measures one provider, NULL or "auto" both */
+    bfncl_device_options device;
+    bfncl_progress_fn progress; /* a row is a step */
+    void *user;
+} bfncl_bench_gemm_options;
+
+typedef struct bfncl_bench_gemm_row {
+    bfncl_gemm_shape shape;
+    char provider[8];                     /* "packed", "clblast" */
+    double gflops, gflops_min, gflops_max; /* median, least and largest of the timed runs */
+    double first_ms;                      /* first run, compilation included */
+    unsigned runs;
+} bfncl_bench_gemm_row;
+
+BFNCL_API void bfncl_bench_gemm_defaults(bfncl_bench_gemm_options *o);
+/* Each shape with each provider; *rows is freed by bfncl_free, `device` (may be NULL) receives the device's name. */
+BFNCL_API bfncl_status bfncl_bench_gemm(const bfncl_bench_gemm_options *o, bfncl_bench_gemm_row **rows, size_t *n_rows,
+                                        char device[256], bfncl_error *err);
+
 /* ---- small helpers for programs -------------------------------------------------------------------------------------
  */
 

@@ -34,7 +34,7 @@ static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units)
     uint64_t per_item = BF_MAX(tiles / ((uint64_t)units * ITEMS_PER_UNIT), (uint64_t)(MIN_ITEM_FLOPS / tile_flops));
     per_item = BF_MAX(per_item, (uint64_t)1);
     const uint64_t columns = bf_ceil_div(panels, bf_ceil_div(panels, BF_MIN(per_item, (uint64_t)MAX_PANELS)));
-    const uint64_t rows = BF_MIN(BF_MAX(per_item / columns, (uint64_t)1), strips);
+    const uint64_t rows = BF_MIN(BF_MIN(BF_MAX(per_item / columns, (uint64_t)1), strips), (uint64_t)MAX_STRIPS);
     p->block_n = (int)columns * TILE_N;
     p->block_m = (int)bf_ceil_div(strips, bf_ceil_div(strips, rows)) * TILE_M;
 }

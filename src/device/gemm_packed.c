@@ -10,6 +10,7 @@ enum {
     WIDE_TILE = 64,  /* TS in cl/gemm.cl */
     PACK_K = 128,    /* cl/gemm.cl */
     MAX_PANELS = 16, /* columns of a block, in panels: 16 panels times KC stay in a second-level cache */
+    MAX_STRIPS = 16, /* rows of a block, in strips: its piece of C fits there too */
     ITEMS_PER_UNIT = 16,
     SPLIT_K_FROM = 1024 /* a sum shorter than this is not cut */
 };

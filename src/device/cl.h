@@ -39,6 +39,9 @@ uint64_t bf_host_available(void);
 /* Appends what to install, what the OpenCL loader searched and what each driver file gave (several lines). */
 void bf_explain_drivers(char *text, size_t size);
 
+/* Appends where the loader looks for drivers and the .icd files there, on one line. */
+void bf_driver_files(char *text, size_t size);
+
 /* Appends printf text to a 0-terminated string of `size` bytes; what does not fit is cut. */
 void bf_append(char *text, size_t size, const char *fmt, ...) BF_PRINTF(3, 4);
 

@@ -13,6 +13,7 @@
 #include "base/size.h"
 #include "device/cl.h"
 
+#define STANDARD_VENDORS "/etc/OpenCL/vendors"
 #define MIN_CACHE_BYTES (UINT64_C(64) << 20) /* POCL ends the process when its cache meets a full disk */
 
 /* ---- folders --------------------------------------------------------------------------------------------------- */
@@ -214,60 +215,77 @@ static void try_icd(const char *path, char *text, size_t size)
     }
 }
 
-/* Tries every .icd file of a folder; the number of them. */
-static size_t try_folder(const char *dir, char *text, size_t size)
+static bool is_icd(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 4 && strcmp(name + n - 4, ".icd") == 0;
+}
+
+static void try_folder(const char *dir, char *text, size_t size)
 {
     DIR *d = opendir(dir);
-    struct dirent *e;
+    const struct dirent *e;
+    char path[1024];
     size_t n = 0;
     if (d == NULL) {
         bf_append(text, size, "  %s: no such folder\n", dir);
-        return 0;
+        return;
     }
     while ((e = readdir(d)) != NULL) {
-        const size_t len = strlen(e->d_name);
-        char path[1024];
-        if (len < 5 || strcmp(e->d_name + len - 4, ".icd") != 0) continue;
+        if (!is_icd(e->d_name)) continue;
         snprintf(path, sizeof path, "%.600s/%.300s", dir, e->d_name);
         try_icd(path, text, size);
         n++;
     }
     closedir(d);
     if (n == 0) bf_append(text, size, "  %s: no .icd file in this folder\n", dir);
-    return n;
+}
+
+/* Where the loader (ocl-icd) looks: a folder, an .icd file with or without folder, or a library. *from: the variable
+ * that says so, NULL for the standard folder. */
+static const char *vendors(const char **from)
+{
+    static const char *const variables[] = {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"};
+    for (size_t i = 0; i < BF_COUNT(variables); i++) {
+        const char *value = getenv(variables[i]);
+        *from = variables[i];
+        if (value != NULL && value[0] != '\0') return value;
+    }
+    *from = NULL;
+    return STANDARD_VENDORS;
+}
+
+void bf_driver_files(char *text, size_t size)
+{
+    const char *from, *dir = vendors(&from);
+    DIR *d = opendir(dir);
+    const struct dirent *e;
+    bf_append(text, size, "%s%s", dir, d != NULL ? ":" : "");
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (is_icd(e->d_name)) bf_append(text, size, " %s", e->d_name);
+    }
+    if (d != NULL) closedir(d);
 }
 
 void bf_explain_drivers(char *text, size_t size)
 {
-    static const char standard[] = "/etc/OpenCL/vendors";
-    const char *vendors = getenv("OCL_ICD_VENDORS"), *vendor_path = getenv("OPENCL_VENDOR_PATH");
-    const char *from = "OCL_ICD_VENDORS", *dir = vendors;
+    const char *from, *place = vendors(&from);
     char path[700];
     struct stat s;
-    if (dir == NULL || dir[0] == '\0') {
-        from = "OPENCL_VENDOR_PATH";
-        dir = vendor_path;
-    }
-    if (dir == NULL || dir[0] == '\0') {
-        from = NULL;
-        dir = standard;
-    }
     bf_append(text, size,
               "install: a driver for your GPU from its maker, or for the processor: apt-get install pocl-opencl-icd "
               "(Fedora: pocl, Arch: pocl)\n"
               "in a container both the .icd file and the device nodes (/dev/dri, /dev/kfd, /dev/nvidia*) must be "
               "visible inside\n");
-    bf_append(text, size, "searched: %s%s%s\n", from ? from : "", from ? "=" : "", dir);
-    if (strchr(dir, '/') == NULL && strlen(dir) > 4 && strcmp(dir + strlen(dir) - 4, ".icd") == 0) {
-        snprintf(path, sizeof path, "%s/%.500s", standard, dir);
+    bf_append(text, size, "searched: %s%s%s\n", from ? from : "", from ? "=" : "", place);
+    if (is_icd(place) && strchr(place, '/') == NULL) {
+        snprintf(path, sizeof path, "%s/%.500s", STANDARD_VENDORS, place);
         try_icd(path, text, size);
-    } else if (stat(dir, &s) == 0 && S_ISREG(s.st_mode)) {
-        if (strlen(dir) > 4 && strcmp(dir + strlen(dir) - 4, ".icd") == 0) {
-            try_icd(dir, text, size);
-        } else {
-            try_library("driver", dir, text, size);
-        }
+    } else if (is_icd(place)) {
+        try_icd(place, text, size);
+    } else if (stat(place, &s) == 0 && S_ISREG(s.st_mode)) {
+        try_library("driver", place, text, size);
     } else {
-        try_folder(dir, text, size);
+        try_folder(place, text, size);
     }
 }

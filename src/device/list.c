@@ -11,6 +11,7 @@
 #define MAX_PLATFORMS 32
 #define MAX_DEVICES 64 /* per platform */
 #define MAX_PROPERTIES 32
+#define OPENCL_C_ALL_VERSIONS 0x1066 /* CL_DEVICE_OPENCL_C_ALL_VERSIONS, absent from the headers of 1.2 */
 
 /* ---- strings owned by the list --------------------------------------------------------------------------------- */
 
@@ -177,6 +178,21 @@ static const char *unusable(bfncl_device_list *list, const bf_device *d, const c
     return code == CL_SUCCESS ? "" : text(list, "no context: %s (%d)", bf_cl_name(code), (int)code);
 }
 
+/* All versions of the kernel language; drivers before OpenCL 3.0 name one. */
+static void language_versions(cl_device_id id, char *out, size_t size)
+{
+    struct {
+        cl_uint version; /* major << 22 | minor << 12 | patch */
+        char name[64];
+    } v[16]; /* cl_name_version */
+    size_t bytes = 0;
+    device_text(id, CL_DEVICE_OPENCL_C_VERSION, out, size);
+    if (clGetDeviceInfo(id, OPENCL_C_ALL_VERSIONS, sizeof v, v, &bytes) != CL_SUCCESS) return;
+    for (size_t i = 0; i < bytes / sizeof v[0]; i++) {
+        bf_append(out, size, "%s%u.%u", i == 0 ? "; takes " : ", ", v[i].version >> 22, v[i].version >> 12 & 1023u);
+    }
+}
+
 typedef struct properties {
     bfncl_device_list *list;
     bfncl_property *rows;
@@ -218,7 +234,7 @@ static void describe(bfncl_device_list *list, bfncl_device_info *info, const bf_
     property(&p, "device version", text(list, "%s", value));
     platform_text(d->platform, CL_PLATFORM_VERSION, value, sizeof value);
     property(&p, "platform version", text(list, "%s", value));
-    device_text(d->id, CL_DEVICE_OPENCL_C_VERSION, value, sizeof value);
+    language_versions(d->id, value, sizeof value);
     property(&p, "kernel language", text(list, "%s", value));
     property(&p, "clock", text(list, "%u MHz", device_uint(d->id, CL_DEVICE_MAX_CLOCK_FREQUENCY)));
     property(&p, "largest work-group", text(list, "%zu", device_size(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE)));
@@ -238,6 +254,9 @@ static void describe(bfncl_device_list *list, bfncl_device_info *info, const bf_
     property(&p, "timer resolution", text(list, "%zu ns", device_size(d->id, CL_DEVICE_PROFILING_TIMER_RESOLUTION)));
     property(&p, "quirks", quirk_text[0] ? text(list, "%s", quirk_text) : "none");
     property(&p, "cache folder", bf_cache_dir() ? bf_cache_dir() : "none: no folder can be written");
+    value[0] = '\0';
+    bf_driver_files(value, sizeof value);
+    property(&p, "driver files", text(list, "%s", value));
     environment(&p);
     info->properties = p.rows;
     info->n_properties = p.n;

@@ -72,6 +72,9 @@ lib: $(STATIC) $(SHARED) $(B)/bfncl.pc ## static and shared library
 cli: $(PROG) ## the program: build/bfncl
 tests: $(TESTS) ## build the test programs without running them
 
+# Where `bfncl verify` finds the installed vectors.
+$(O)/src/run/verify.o: ALL_CPPFLAGS += -DBF_DATADIR='"$(DATADIR)"'
+
 $(O)/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -71,6 +71,7 @@ inline void stg(const vf v, __global float *p, const int stride, const int left)
 #define FLOW_LOG_FLOOR 1e-10f
 #define FLOW_EPS 1.1920929e-7f /* 2^-23: clamp of the receiver's weights */
 
+#define FLOW_FAR 1e3f /* standard deviations; stands for infinity: tail 0, density 0 */
 #define SQRT_1_2PI 0.3989422804f /* 1 / sqrt(2 pi) */
 #define LN_SQRT_2PI 0.9189385332f
 
@@ -94,11 +95,31 @@ inline vf upper_tail(const vf a, vf *e)
     return *e * (r * t);
 }
 
-/* Phi(hi) - Phi(lo) from the tails q = 1 - Phi(|z|), taken on the side where nothing cancels. */
-inline vf tail_difference(const vf lo, const vf q_lo, const vf hi, const vf q_hi)
+/* One end of an interval in standard deviations: z, its tail 1 - Phi(|z|) and e = exp(-z^2 / 2). */
+typedef struct edge {
+    vf z, q, e;
+} edge;
+
+inline edge edge_at(const vf z)
 {
-    const vf one_side = fabs(q_lo - q_hi);
-    return select(one_side, 1.0f - q_lo - q_hi, (lo < 0.0f) & (hi > 0.0f));
+    edge a;
+    a.z = z;
+    a.q = upper_tail(fabs(z), &a.e);
+    return a;
+}
+
+/* Phi(hi) - Phi(lo), to full relative precision: from the tails, on the side where nothing cancels; for an interval
+ * narrower than 1/4 by the Euler-Maclaurin sum over its two ends, error below 1e-7. width = hi - lo, from the caller,
+ * who knows it without rounding. */
+inline vf interval_mass(const edge lo, const edge hi, const vf width)
+{
+    const vf one_side = fabs(lo.q - hi.q);
+    const vf wide = select(one_side, 1.0f - lo.q - hi.q, (lo.z < 0.0f) & (hi.z > 0.0f));
+    const vf w2 = width * width;
+    const vf first = hi.z * hi.e - lo.z * lo.e;
+    const vf third = hi.z * hi.e * (3.0f - hi.z * hi.z) - lo.z * lo.e * (3.0f - lo.z * lo.z);
+    const vf sum = 0.5f * width * (lo.e + hi.e) + w2 * (first / 12.0f + w2 * third / 720.0f);
+    return select(wide, SQRT_1_2PI * sum, (width < 0.25f) & (hi.z - lo.z < 0.5f));
 }
 
 /* Index of the bin that v falls into, as a float (spec 2.1). */
@@ -125,33 +146,51 @@ typedef struct head {
     int out, predict, n; /* n: components, 1 unless MIXTURE */
     int width;           /* numbers per variable */
     float lo, hi;        /* clamp of the deviation */
-    float a, b;          /* noise to data: mean = a mu - b eps, sd = b exp(log sd) */
+    float gamma, b;      /* noise to data: mean = mu / gamma - b eps, sd = b exp(log sd) */
     int early;           /* t below FLOW_MIN_T: mean 0, sd 1, whatever the network says */
 } head;
 
-/* v = sigma_1^2. v^t is computed first and gamma as one minus it: the other way round loses all digits near t = 1. */
-inline head head_at(const int out, const int predict, const int n, const float lo, const float hi, const float v,
-                    const float t)
+/* post = v^t, correctly rounded but for rare cases, and gamma = 1 - post. Near t = 0 gamma is a difference of nearly equal
+ * numbers, and everything divided by it shows the rounding of post, here as in the reference: so both round alike.
+ * ln v comes as the sum of two floats. */
+typedef struct schedule {
+    float post, gamma;
+} schedule;
+
+inline schedule schedule_at(const float ln_v, const float ln_v_low, const float t)
+{
+    schedule s;
+    const float x = t * ln_v;
+    const float rest = fma(t, ln_v, -x) + t * ln_v_low;
+    const float power = exp(x);
+    s.post = x > -0.5f ? 1.0f + fma(power, rest, expm1(x)) : fma(power, rest, power);
+    s.gamma = 1.0f - s.post;
+    return s;
+}
+
+/* v = sigma_1^2 */
+inline head head_at(const int out, const int predict, const int n, const float lo, const float hi, const float ln_v,
+                    const float ln_v_low, const float t)
 {
     head h;
-    const float post = pow(v, fmax(t, FLOW_MIN_T));
-    const float gamma = 1.0f - post;
+    const schedule s = schedule_at(ln_v, ln_v_low, fmax(t, FLOW_MIN_T));
     h.out = out;
     h.predict = predict;
     h.n = n;
     h.width = out == OUT_DELTA ? 1 : out == OUT_NORMAL ? 2 : 3 * n;
     h.lo = lo;
     h.hi = hi;
-    h.a = 1.0f / gamma;
-    h.b = sqrt(post / gamma);
+    h.gamma = s.gamma;
+    h.b = sqrt(s.post / s.gamma);
     h.early = predict == PREDICT_NOISE && t < FLOW_MIN_T;
     return h;
 }
 
 /* The arguments every kernel with a head has, and the head of this group's sample. */
 #define HEAD_ARGS                                                                                                      \
-    const int out, const int predict, const int mixture, const float min_sd, const float max_sd, const float v
-#define HEAD(t) head_at(out, predict, mixture, min_sd, max_sd, v, (t))
+    const int out, const int predict, const int mixture, const float min_sd, const float max_sd, const float ln_v,      \
+        const float ln_v_low
+#define HEAD(t) head_at(out, predict, mixture, min_sd, max_sd, ln_v, ln_v_low, (t))
 
 typedef struct component {
     vf m, s;   /* mean and (clamped) deviation */
@@ -165,7 +204,7 @@ inline component head_component(const head *h, const vf mu, __global const float
     component c;
     const int at = h->out == OUT_MIXTURE ? h->n + i : 0;
     const vf first = ldg(net + at, h->width, left);
-    c.m = h->predict == PREDICT_NOISE ? h->a * mu - h->b * first : first;
+    c.m = h->predict == PREDICT_NOISE ? mu / h->gamma - h->b * first : first;
     c.dm = (vf)(h->predict == PREDICT_NOISE ? -h->b : 1.0f);
     c.raw = (vf)(1.0f);
     c.ds = (vf)(0.0f);
@@ -192,13 +231,13 @@ inline component head_component(const head *h, const vf mu, __global const float
 }
 
 /* Softmax of the mixture logits: weight i = exp(logit_i - max) * scale; 1 without a mixture. */
-typedef struct mix {
+typedef struct weights {
     vf max, scale;
-} mix;
+} weights;
 
-inline mix head_mix(const head *h, __global const float *net, const int left)
+inline weights head_mix(const head *h, __global const float *net, const int left)
 {
-    mix x;
+    weights x;
     x.max = (vf)(-FLT_MAX);
     x.scale = (vf)(1.0f);
     if (h->out == OUT_MIXTURE) {
@@ -210,7 +249,7 @@ inline mix head_mix(const head *h, __global const float *net, const int left)
     return x;
 }
 
-inline vf head_weight(const head *h, const mix *x, __global const float *net, const int left, const int i)
+inline vf head_weight(const head *h, const weights *x, __global const float *net, const int left, const int i)
 {
     if (h->out != OUT_MIXTURE) return (vf)(1.0f);
     return exp(ldg(net + i, h->width, left) - x->max) * x->scale;
@@ -234,7 +273,7 @@ inline vf log_normal(const vf x, const vf m, const vf s)
 }
 
 /* ln of the mixture's density at x. */
-inline vf head_log_density(const head *h, const mix *w, const vf mu, __global const float *net, const int left,
+inline vf head_log_density(const head *h, const weights *w, const vf mu, __global const float *net, const int left,
                            const vf x)
 {
     vf top = (vf)(-FLT_MAX), sum = (vf)(0.0f);

@@ -6,8 +6,6 @@
  */
 #include "flow.h"
 
-#define FAR 1e3f /* standard deviations; stands for infinity: tail 0, density 0 */
-
 inline float boundary(const int j, const float nb)
 {
     return 2.0f * (float)j / nb - 1.0f;
@@ -16,8 +14,8 @@ inline float boundary(const int j, const float nb)
 /* Boundary j of a component in standard deviations from its mean. */
 inline vf boundary_z(const component *c, const vf inv_s, const int j, const int bins, const int truncated)
 {
-    if (!truncated && j == 0) return (vf)(-FAR);
-    if (!truncated && j == bins) return (vf)(FAR);
+    if (!truncated && j == 0) return (vf)(-FLOW_FAR);
+    if (!truncated && j == bins) return (vf)(FLOW_FAR);
     return (boundary(j, (float)bins) - c->m) * inv_s;
 }
 
@@ -39,12 +37,10 @@ inline bin_sums sum_clipped(const component *c, const int bins)
     s.e = (vf)(0.0f);
     s.ze = (vf)(0.0f);
     for (int j = 1; j < bins; j++) {
-        vf e;
-        const vf z = (boundary(j, nb) - c->m) * inv_s;
-        const vf q = upper_tail(fabs(z), &e);
-        erf_sum += copysign(1.0f - 2.0f * q, z);
-        s.e += e;
-        s.ze += z * e;
+        const edge b = edge_at((boundary(j, nb) - c->m) * inv_s);
+        erf_sum += copysign(1.0f - 2.0f * b.q, b.z);
+        s.e += b.e;
+        s.ze += b.z * b.e;
     }
     s.mean = -erf_sum / nb;
     s.mass = (vf)(1.0f);
@@ -59,28 +55,28 @@ inline bin_sums sum_truncated(const component *c, const int bins)
 {
     const vf inv_s = 1.0f / c->s;
     const float nb = (float)bins;
+    const vf width = 2.0f / nb * inv_s;
     bin_sums s;
-    vf e, z = boundary_z(c, inv_s, 0, bins, 1), q = upper_tail(fabs(z), &e);
+    edge right = edge_at(boundary_z(c, inv_s, 0, bins, 1));
     s.mean = (vf)(0.0f);
     s.mass = (vf)(0.0f);
     s.e = (vf)(0.0f);
     s.ze = (vf)(0.0f);
-    s.e_lo = e;
-    s.ze_lo = z * e;
+    s.e_lo = right.e;
+    s.ze_lo = right.z * right.e;
     for (int j = 1; j <= bins; j++) {
-        const vf z_left = z, q_left = q;
-        z = boundary_z(c, inv_s, j, bins, 1);
-        q = upper_tail(fabs(z), &e);
-        const vf p = tail_difference(z_left, q_left, z, q);
+        const edge left = right;
+        right = edge_at(boundary_z(c, inv_s, j, bins, 1));
+        const vf p = interval_mass(left, right, width);
         s.mass += p;
         s.mean += p * (boundary(j, nb) - 1.0f / nb);
         if (j < bins) {
-            s.e += e;
-            s.ze += z * e;
+            s.e += right.e;
+            s.ze += right.z * right.e;
         }
     }
-    s.e_hi = e;
-    s.ze_hi = z * e;
+    s.e_hi = right.e;
+    s.ze_hi = right.z * right.e;
     return s;
 }
 
@@ -91,7 +87,7 @@ inline bin_sums sum_bins(const component *c, const int bins, const int truncated
 
 /* Expected bin centre; *range = R, 1 when clipped, 0 where the mass in [-1, 1] is too small to divide by. *last: sums
  * of the last component, for distributions that have only one. */
-inline vf bins_mean(const head *h, const mix *w, const vf mu, __global const float *net, const int left,
+inline vf bins_mean(const head *h, const weights *w, const vf mu, __global const float *net, const int left,
                     const int bins, const int truncated, vf *range, bin_sums *last)
 {
     vf mean = (vf)(0.0f), mass = (vf)(0.0f);
@@ -126,7 +122,7 @@ __kernel void bins_expect(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), c
     {
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
-        const mix w = head_mix(&h, lane, left);
+        const weights w = head_mix(&h, lane, left);
         vf range;
         bin_sums s;
         stv(bins_mean(&h, &w, ldv(mu + row + d, left), lane, left, bins, truncated, &range, &s), y + row + d, left);
@@ -147,7 +143,7 @@ __kernel void bins_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_C
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const float time = t[get_group_id(1)];
     const head h = HEAD(time);
-    const float weight = factor / fmax(pow(v, time), floor_v);
+    const float weight = factor / fmax(schedule_at(ln_v, ln_v_low, time).post, floor_v);
     const float nb = (float)bins;
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
@@ -155,7 +151,7 @@ __kernel void bins_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_C
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
         const vf state = ldv(mu + row + d, left);
-        const mix w = head_mix(&h, net + at, left);
+        const weights w = head_mix(&h, net + at, left);
         vf range;
         bin_sums s;
         const vf mean = bins_mean(&h, &w, state, net + at, left, bins, truncated, &range, &s);
@@ -177,22 +173,23 @@ __kernel void bins_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_C
     }
 }
 
-/* Tails of a component at the two ends of one bin per lane. */
+/* A component at the two ends of one bin per lane, and the bin's mass. */
 typedef struct bin_edges {
-    vf z_lo, z_hi, e_lo, e_hi, p;
+    edge lo, hi;
+    vf p;
 } bin_edges;
 
 inline bin_edges edges_at(const component *c, const vf index, const float nb, const int truncated)
 {
     bin_edges b;
-    b.z_lo = (2.0f * index / nb - 1.0f - c->m) / c->s;
-    b.z_hi = (2.0f * (index + 1.0f) / nb - 1.0f - c->m) / c->s;
+    vf lo = (2.0f * index / nb - 1.0f - c->m) / c->s, hi = (2.0f * (index + 1.0f) / nb - 1.0f - c->m) / c->s;
     if (!truncated) {
-        b.z_lo = select(b.z_lo, (vf)(-FAR), index <= 0.0f);
-        b.z_hi = select(b.z_hi, (vf)(FAR), index >= nb - 1.0f);
+        lo = select(lo, (vf)(-FLOW_FAR), index <= 0.0f);
+        hi = select(hi, (vf)(FLOW_FAR), index >= nb - 1.0f);
     }
-    const vf q_lo = upper_tail(fabs(b.z_lo), &b.e_lo), q_hi = upper_tail(fabs(b.z_hi), &b.e_hi);
-    b.p = tail_difference(b.z_lo, q_lo, b.z_hi, q_hi);
+    b.lo = edge_at(lo);
+    b.hi = edge_at(hi);
+    b.p = interval_mass(b.lo, b.hi, 2.0f / (nb * c->s));
     return b;
 }
 
@@ -222,7 +219,7 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
         const vf state = ldv(mu + row + d, left);
-        const mix w = head_mix(&h, net + at, left);
+        const weights w = head_mix(&h, net + at, left);
         const vf index = bin_index(ldv(x + row + d, left), nb);
         const vf centre = bin_centre(index, nb);
         const vf density = head_log_density(&h, &w, state, net + at, left, centre);
@@ -244,14 +241,14 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
             const bin_edges b = edges_at(&c, index, nb, truncated);
             /* -ln(mass / range): by mass -1 / mass, by range 1 / range */
             const vf k = weight * SQRT_1_2PI / (c.s * mass);
-            vf g_w = -weight * b.p / mass, g_m = k * (b.e_hi - b.e_lo);
-            vf g_s = k * (b.z_hi * b.e_hi - b.z_lo * b.e_lo);
+            vf g_w = -weight * b.p / mass, g_m = k * (b.hi.e - b.lo.e);
+            vf g_s = k * (b.hi.z * b.hi.e - b.lo.z * b.lo.e);
             if (truncated) {
                 const bin_edges all = range_at(&c);
                 const vf kr = weight * SQRT_1_2PI / (c.s * range);
                 g_w += weight * all.p / range;
-                g_m -= kr * (all.e_hi - all.e_lo);
-                g_s -= kr * (all.z_hi * all.e_hi - all.z_lo * all.e_lo);
+                g_m -= kr * (all.hi.e - all.lo.e);
+                g_s -= kr * (all.hi.z * all.hi.e - all.lo.z * all.lo.e);
             } else {
                 g_w += weight;
             }
@@ -270,21 +267,20 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
 }
 
 /* P of every bin, bin k of lane d at p[k * plane + d * pitch]. Returns R (0: too small, all bins equal). */
-inline vf bins_fill(const head *h, const mix *w, const vf mu, __global const float *net, __global float *p,
+inline vf bins_fill(const head *h, const weights *w, const vf mu, __global const float *net, __global float *p,
                     const int pitch, const int plane, const int left, const int bins, const int truncated)
 {
     vf range = (vf)(0.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
         const vf weight = head_weight(h, w, net, left, i);
-        const vf inv_s = 1.0f / c.s;
-        vf e, z = boundary_z(&c, inv_s, 0, bins, truncated), q = upper_tail(fabs(z), &e);
+        const vf inv_s = 1.0f / c.s, width = 2.0f / (float)bins * inv_s;
+        edge right_end = edge_at(boundary_z(&c, inv_s, 0, bins, truncated));
         for (int k = 0; k < bins; k++) {
             __global float *at = p + (size_t)k * (size_t)plane;
-            const vf z_left = z, q_left = q;
-            z = boundary_z(&c, inv_s, k + 1, bins, truncated);
-            q = upper_tail(fabs(z), &e);
-            const vf share = weight * tail_difference(z_left, q_left, z, q);
+            const edge left_end = right_end;
+            right_end = edge_at(boundary_z(&c, inv_s, k + 1, bins, truncated));
+            const vf share = weight * interval_mass(left_end, right_end, width);
             stg(i == 0 ? share : ldg(at, pitch, left) + share, at, pitch, left);
             range += share;
         }
@@ -313,7 +309,7 @@ __kernel void bins_probs(ARG(p), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), co
     {
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
-        const mix w = head_mix(&h, lane, left);
+        const weights w = head_mix(&h, lane, left);
         bins_fill(&h, &w, ldv(mu + row + d, left), lane, p + (row + (ulong)d) * (ulong)bins, bins, 1, left, bins,
                   truncated);
     }
@@ -344,7 +340,7 @@ __kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise)
             const component c = head_component(&h, state, lane, left, 0);
             index = bin_index(c.m + c.s * ldv(noise + row + d, left), nb);
         } else {
-            const mix w = head_mix(&h, lane, left);
+            const weights w = head_mix(&h, lane, left);
             __global float *p = ws + row * (ulong)bins + d;
             const vf u = what == 1 ? ldv(noise + row + d, left) : (vf)(0.0f);
             vf sum = (vf)(0.0f), top = (vf)(-1.0f);
@@ -397,7 +393,7 @@ inline void receiver_grad(__global const float *lnw, __global float *share, cons
 }
 
 /* From dL/dP in the planes of `dp` to the network's numbers. */
-inline void bins_backward(const head *h, const mix *w, const vf mu, __global const float *net, __global float *grad,
+inline void bins_backward(const head *h, const weights *w, const vf mu, __global const float *net, __global float *grad,
                           __global const float *dp, const int plane, const int left, const int bins,
                           const int truncated, const vf range, const float scale)
 {
@@ -409,14 +405,12 @@ inline void bins_backward(const head *h, const mix *w, const vf mu, __global con
         const vf inv_s = 1.0f / c.s;
         vf g_w = (vf)(0.0f), g_e = (vf)(0.0f), g_ze = (vf)(0.0f), before = (vf)(0.0f);
         for (int j = 0; j <= bins; j++) {
-            vf e;
             const vf after = j < bins ? ldv(dp + (size_t)j * (size_t)plane, left) : (vf)(0.0f);
-            const vf z = boundary_z(&c, inv_s, j, bins, truncated);
-            const vf q = upper_tail(fabs(z), &e);
+            const edge b = edge_at(boundary_z(&c, inv_s, j, bins, truncated));
             const vf by_cdf = before - after;
-            g_w += by_cdf * select(1.0f - q, q, z < 0.0f);
-            g_e += by_cdf * e;
-            g_ze += by_cdf * select((vf)(0.0f), z * e, e > 0.0f);
+            g_w += by_cdf * select(1.0f - b.q, b.q, b.z < 0.0f);
+            g_e += by_cdf * b.e;
+            g_ze += by_cdf * b.z * b.e;
             before = after;
         }
         const vf k = -weight * SQRT_1_2PI * inv_s * inv_range * scale;
@@ -433,7 +427,7 @@ inline void bins_backward(const head *h, const mix *w, const vf mu, __global con
 
 /* n-step loss: y = x + noise / sqrt(alpha), draws of it;
  *   loss = n mean over draws [ln N(y; x, 1/alpha) - ln sum_k w_k N(y; centre_k, 1/alpha)]
- * with w the probabilities normalised, clamped to [eps, 1 - eps] and normalised again. factor = 1 - v^(1/n). Draw s of
+ * with w the probabilities normalised, clamped to [eps, 1 - eps] and normalised again; alpha = factor / v^t, factor = v^(-1/n) - 1. Draw s of
  * sample b starts at noise + s * draw_pitch + b * sample_pitch. ws: [B, bins, dims], twice when has_grad. */
 __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
                           ARG_CONST(noise), ARG(ws), const int dims, HEAD_ARGS, const int bins, const int truncated,
@@ -452,7 +446,7 @@ __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG
     const float time = t[get_group_id(1)];
     const head h = HEAD(time);
     const float n = (float)n_steps, nb = (float)bins;
-    const float alpha = factor * pow(v, -(time * n + 1.0f) / n);
+    const float alpha = factor / schedule_at(ln_v, ln_v_low, time).post;
     const float sd = 1.0f / sqrt(alpha);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
@@ -462,7 +456,7 @@ __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG
         __global float *lnw = ws + row * (ulong)bins + d;
         __global float *share = lnw + (ulong)get_num_groups(1) * (ulong)dims * (ulong)bins;
         const vf state = ldv(mu + row + d, left), value = ldv(x + row + d, left);
-        const mix w = head_mix(&h, net + at, left);
+        const weights w = head_mix(&h, net + at, left);
         const vf range = bins_fill(&h, &w, state, net + at, lnw, 1, dims, left, bins, truncated);
         vf total, sum = (vf)(0.0f);
         const vf ln_total = receiver_weights(lnw, dims, left, bins, &total);

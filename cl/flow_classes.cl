@@ -171,14 +171,13 @@ __kernel void class_send(ARG(y), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(step)
     }
 }
 
-/* z += y: theta' = theta exp(y) / sum. */
-__kernel void class_update(ARG(z), ARG_CONST(y), const int dims, const int classes)
+/* z += y, all K x variables per sample: theta' = theta exp(y) / sum. */
+__kernel void class_update(ARG(z), ARG_CONST(y), const int dims)
 {
     PTR(z);
     PTR_CONST(y);
-    const int all = dims * classes;
-    const ulong row = (ulong)get_group_id(1) * (ulong)all;
-    const int end = LANE_END(all);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
         const int left = end - d;
@@ -322,8 +321,9 @@ inline vf draw_official(const receiver *r, __global const float *noise, const in
 }
 
 /* n-step loss: y = alpha (K e_x - 1) + sqrt(K alpha) noise, loss = n mean over draws of the divergence per draw;
- * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1. joint: which receiver. Weights: probabilities clamped to [eps, 1 - eps]
- * and normalised. Noise as in bins_n_step with K numbers per variable. ws: [B, K, dims], twice when has_grad. */
+ * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1. joint: which receiver. Its weights are the probabilities, those of the
+ * released form clamped to [eps, 1 - eps] and normalised. Noise as in bins_n_step with K numbers per variable.
+ * ws: [B, K, dims], twice when has_grad. */
 __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG_CONST(t), ARG_CONST(noise), ARG(ws),
                            const int dims, const int classes, const int discretize, const float max_sqrt_beta,
                            const int joint, const int n_steps, const int draws, const ulong draw_pitch,
@@ -361,16 +361,19 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
         r.total = (vf)(0.0f);
         r.most = (vf)(0.0f);
         r.most_rest = (vf)(0.0f);
+        const vf ln_sum = log(s.sum);
         for (int k = 0; k < classes; k++) {
-            const vf p = class_prob(&s, net + at, classes, left, k);
-            const vf c = clamp(p, (vf)(FLOW_EPS), (vf)(1.0f - FLOW_EPS));
+            const vf ln_p = class_logit(net + at, classes, left, k) - s.max - ln_sum;
+            const vf p = exp(ln_p);
+            const vf c = joint ? p : clamp(p, (vf)(FLOW_EPS), (vf)(1.0f - FLOW_EPS));
             const vi more = c > top;
             r.most_rest += select(c, top, more);
             r.most = select(r.most, (vf)((float)k), more);
             top = fmax(top, c);
             r.total += c;
-            stv(log(c), r.lnw + (size_t)k * (size_t)dims, left);
+            stv(joint ? ln_p : log(c), r.lnw + (size_t)k * (size_t)dims, left);
         }
+        if (joint) r.total = (vf)(1.0f);
         r.most_rest /= r.total;
         r.ln_total = log(r.total);
         for (int i = 0; i < draws; i++) {
@@ -386,7 +389,7 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
             __global float *plane = r.by_w + (size_t)k * (size_t)dims;
             const vf ln_c = ldv(r.lnw + (size_t)k * (size_t)dims, left);
             const vf by_ln = ldv(plane, left) - mean * exp(ln_c) / r.total;
-            const vf open = select((vf)(0.0f), by_ln, (ln_c > ln_lo) & (ln_c < ln_hi));
+            const vf open = joint ? by_ln : select((vf)(0.0f), by_ln, (ln_c > ln_lo) & (ln_c < ln_hi));
             inner += open;
             stv(open, plane, left);
         }

@@ -5,21 +5,21 @@
 #include "flow.h"
 
 /* mu = gamma x + sqrt(gamma (1 - gamma)) noise, gamma = 1 - v^t (paper eq. 77-80). */
-__kernel void real_sample(ARG(mu), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t), const int dims, const float v)
+__kernel void real_sample(ARG(mu), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t), const int dims,
+                          const float ln_v, const float ln_v_low)
 {
     PTR(mu);
     PTR_CONST(x);
     PTR_CONST(noise);
     PTR_CONST(t);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
-    const float post = pow(v, t[get_group_id(1)]);
-    const float gamma = 1.0f - post;
-    const float sd = sqrt(gamma * post);
+    const schedule s = schedule_at(ln_v, ln_v_low, t[get_group_id(1)]);
+    const float sd = sqrt(s.gamma * s.post);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
         const ulong at = row + (ulong)d;
-        stv(gamma * ldv(x + at, end - d) + sd * ldv(noise + at, end - d), mu + at, end - d);
+        stv(s.gamma * ldv(x + at, end - d) + sd * ldv(noise + at, end - d), mu + at, end - d);
     }
 }
 
@@ -85,7 +85,7 @@ __kernel void real_params(ARG(params), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
 }
 
 /* Expected value of the distribution; a delta is clipped, and `pass` is 0 where that stops the gradient. */
-inline vf head_mean(const head *h, const mix *w, const vf mu, __global const float *net, const int left, vf *pass)
+inline vf head_mean(const head *h, const weights *w, const vf mu, __global const float *net, const int left, vf *pass)
 {
     vf mean = (vf)(0.0f);
     *pass = (vf)(1.0f);
@@ -102,7 +102,7 @@ inline vf head_mean(const head *h, const mix *w, const vf mu, __global const flo
 }
 
 /* Hands the gradient g by the mean on to the network's numbers. */
-inline void head_mean_grad(const head *h, const mix *w, const vf mu, __global const float *net, __global float *grad,
+inline void head_mean_grad(const head *h, const weights *w, const vf mu, __global const float *net, __global float *grad,
                            const int left, const vf mean, const vf g)
 {
     for (int i = 0; i < h->n; i++) {
@@ -132,7 +132,7 @@ __kernel void continuous_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
         const vf state = ldv(mu + row + d, left);
-        const mix w = head_mix(&h, lane, left);
+        const weights w = head_mix(&h, lane, left);
         vf pass, value;
         if (what == 0 || out == OUT_DELTA || (what == 2 && out == OUT_NORMAL)) {
             value = head_mean(&h, &w, state, lane, left, &pass);
@@ -171,14 +171,14 @@ __kernel void continuous_log_density(ARG(y), ARG_CONST(x), ARG_CONST(mu), ARG_CO
     {
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
-        const mix w = head_mix(&h, lane, left);
+        const weights w = head_mix(&h, lane, left);
         const vf state = ldv(mu + row + d, left);
         stv(head_log_density(&h, &w, state, lane, left, ldv(x + row + d, left)), y + row + d, left);
     }
 }
 
 /* Squared error weighted by time (spec 2.2). n_steps 0: factor (x - mean)^2 / max(v^t, floor_v), factor = -ln sigma_1.
- * n_steps > 0: n alpha_i (x - mean)^2 / 2 with alpha_i = factor v^(-i/n), factor = 1 - v^(1/n), i = t n + 1.
+ * n_steps > 0: n alpha_i (x - mean)^2 / 2 with alpha_i = v^(-i/n) (1 - v^(1/n)) = factor / v^t, factor = v^(-1/n) - 1.
  * scale multiplies the gradient; has_grad 0: grad is not touched. */
 __kernel void continuous_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
                               const int dims, HEAD_ARGS, const int n_steps, const float factor, const float floor_v,
@@ -193,16 +193,15 @@ __kernel void continuous_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu),
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const float time = t[get_group_id(1)];
     const head h = HEAD(time);
-    const float n = (float)n_steps;
-    const float weight = n_steps > 0 ? 0.5f * n * factor * pow(v, -(time * n + 1.0f) / n)
-                                     : factor / fmax(pow(v, time), floor_v);
+    const float post = schedule_at(ln_v, ln_v_low, time).post;
+    const float weight = n_steps > 0 ? 0.5f * (float)n_steps * factor / post : factor / fmax(post, floor_v);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
         const vf state = ldv(mu + row + d, left);
-        const mix w = head_mix(&h, net + at, left);
+        const weights w = head_mix(&h, net + at, left);
         vf pass;
         const vf mean = head_mean(&h, &w, state, net + at, left, &pass);
         const vf miss = mean - ldv(x + row + d, left);
@@ -234,21 +233,21 @@ __kernel void continuous_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu)
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
         const vf state = ldv(mu + row + d, left);
-        const mix w = head_mix(&h, net + at, left);
-        vf pass, e_lo, e_hi;
+        const weights w = head_mix(&h, net + at, left);
+        vf pass;
         const vf mean = head_mean(&h, &w, state, net + at, left, &pass);
         const vf index = bin_index(ldv(x + row + d, left), nb);
-        const vf lo = select((2.0f * index / nb - 1.0f - mean) / sd, (vf)(-1e3f), index <= 0.0f);
-        const vf hi = select((2.0f * (index + 1.0f) / nb - 1.0f - mean) / sd, (vf)(1e3f), index >= nb - 1.0f);
-        const vf q_lo = upper_tail(fabs(lo), &e_lo), q_hi = upper_tail(fabs(hi), &e_hi);
-        const vf p = tail_difference(lo, q_lo, hi, q_hi);
+        const vf left_z = (2.0f * index / nb - 1.0f - mean) / sd, right_z = (2.0f * (index + 1.0f) / nb - 1.0f - mean) / sd;
+        const edge lo = edge_at(select(left_z, (vf)(-FLOW_FAR), index <= 0.0f));
+        const edge hi = edge_at(select(right_z, (vf)(FLOW_FAR), index >= nb - 1.0f));
+        const vf p = interval_mass(lo, hi, (vf)(2.0f / (nb * sd)));
         const vf centre = bin_centre(index, nb);
         const vi thin = p < FLOW_MIN_PROB;
         const vf dense = log_normal(centre, mean, (vf)(sd)) + log(2.0f / nb);
         stv(-select(log(fmax(p, (vf)(FLOW_LOG_FLOOR))), dense, thin), loss + row + d, left);
         if (has_grad) {
             const vf by_density = (mean - centre) / (sd * sd);
-            const vf by_mass = SQRT_1_2PI * (e_hi - e_lo) / (sd * fmax(p, (vf)(FLOW_LOG_FLOOR)));
+            const vf by_mass = SQRT_1_2PI * (hi.e - lo.e) / (sd * fmax(p, (vf)(FLOW_LOG_FLOOR)));
             const vf g = scale * pass * select(by_mass, by_density, thin);
             head_mean_grad(&h, &w, state, net + at, grad + at, left, mean, g);
         }

@@ -6,7 +6,7 @@
 #define CL_FILE "flow_continuous.cl"
 #define CL_BINS "flow_bins.cl"
 #define CHUNK 256 /* FLOW_CHUNK in cl/flow.h */
-#define HEAD_ARGS 6
+#define HEAD_ARGS 7
 #define DEFAULT_DRAWS 10
 
 bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, bf_flow_shape shape, uint64_t per_variable,
@@ -51,6 +51,14 @@ uint64_t bf_flow_loss_workspace(const bf_flow *f, const bf_flow_loss_spec *spec,
     return shape.batch * shape.dims * planes * (want_grad ? 2 : 1) * sizeof(float);
 }
 
+/* ln sigma_1^2 as the sum of two floats; sigma_1^2 itself is rounded to one, as in the reference. */
+static void log_variance(const bf_flow *f, bf_arg out[2])
+{
+    const double x = log((double)(float)f->min_variance);
+    out[0] = bf_arg_f32((float)x);
+    out[1] = bf_arg_f32((float)(x - (float)x));
+}
+
 /* The arguments HEAD_ARGS of cl/flow.h. */
 static void head_args(const bf_flow *f, bf_arg out[HEAD_ARGS])
 {
@@ -60,7 +68,7 @@ static void head_args(const bf_flow *f, bf_arg out[HEAD_ARGS])
     out[2] = bf_arg_i32(f->output == BF_OUT_MIXTURE ? f->mixture : 1);
     out[3] = bf_arg_f32((float)min_sd);
     out[4] = bf_arg_f32((float)f->max_sd);
-    out[5] = bf_arg_f32((float)f->min_variance);
+    log_variance(f, out + 5);
 }
 
 /* Launch of a kernel whose arguments are: buffers, dims, head, more. */
@@ -81,13 +89,10 @@ static bf_status head_launch(bf_cmds *c, const bf_flow *f, const char *file, con
 bf_status bf_flow_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem state, bf_mem x, bf_mem noise,
                             bf_mem t, bf_err *err)
 {
-    const bf_arg args[] = {bf_arg_mem(state),
-                           bf_arg_mem(x),
-                           bf_arg_mem(noise),
-                           bf_arg_mem(t),
-                           bf_arg_i32((int32_t)shape.dims),
-                           bf_arg_f32((float)f->min_variance)};
+    bf_arg args[7] = {bf_arg_mem(state), bf_arg_mem(x), bf_arg_mem(noise), bf_arg_mem(t),
+                      bf_arg_i32((int32_t)shape.dims)};
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_sample(c, f, shape, state, x, noise, t, err);
+    log_variance(f, args + 5);
     return bf_flow_launch(c, CL_FILE, "real_sample", shape, 1, args, BF_COUNT(args), err);
 }
 
@@ -172,7 +177,7 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
                           const bf_flow_loss_args *a, bf_err *err)
 {
     const bool binned = f->kind == BF_FLOW_DISCRETISED, steps = spec->kind == BF_LOSS_N_STEP;
-    const double per_step = steps ? 1.0 - pow(f->min_variance, 1.0 / spec->steps) : 0.0;
+    const double per_step = steps ? pow(f->min_variance, -1.0 / spec->steps) - 1.0 : 0.0;
     const bf_arg factor = bf_arg_f32((float)(steps ? per_step : -0.5 * log(f->min_variance)));
     const bf_arg floor_v = bf_arg_f32((float)f->min_loss_variance), n_steps = bf_arg_i32(steps ? spec->steps : 0);
     const bf_arg bins = bf_arg_i32(f->bins), truncated = bf_arg_i32(f->truncated);

@@ -35,6 +35,9 @@ void bf_verify_within(bf_verify *v, const char *name, const float *mine, uint64_
 /* The same with one tolerance per element and expected values that need not be a stored tensor. */
 void bf_verify_array(bf_verify *v, const char *name, const float *mine, const float *expected, const double *tolerance,
                      uint64_t n);
+/* The tolerances of a rule for the values of tensor `name`, one per element. */
+void bf_verify_tolerances(const bf_verify *v, const char *name, const float *expected, uint64_t n, bf_verify_rule rule,
+                          double *out);
 /* Something in the file that is not replayed, and why; shown by name and counted. */
 void bf_verify_skip(bf_verify *v, const char *what, const char *why);
 

@@ -162,7 +162,11 @@ static bf_status begin(trainer *t, bf_err *err)
     else
         BF_TRY(bf_run_folder_start(&t->folder, err));
     BF_TRY(bf_config_text(&t->config, false, &text, err));
-    BF_TRY(bf_file_write(t->folder.config, text, strlen(text), err));
+    st = bf_file_write(t->folder.config, text, strlen(text), err);
+    if (st != BF_OK && found)
+        bf_log(BFNCL_LOG_WARN, "%s; the run goes on", err->message);
+    else
+        BF_TRY(st);
     BF_TRY(bf_trainlog_open(t->folder.log, &t->log, err));
     bf_trainlog_add(t->log, found ? "resume" : "start", t->m->state.step, header(t));
     BF_TRY(restart_loader(t, err));

@@ -13,7 +13,7 @@ fail() { echo "disk: $*" >&2; cat "$dir/log" >&2; exit 1; }
 
 train() { # FOLDER STEPS
     "$bfncl" train configs/tiny.yaml --out "$1" --resume --set "train.steps=$2" --set train.save_every=2 \
-        --set train.eval_every=0 --set eval.examples=2 --set net.width=4 2>"$dir/log"
+        --set train.eval_every=0 --set eval.examples=2 --set net.width=16 >/dev/null 2>"$dir/log"
 }
 
 check() { # FOLDER EXIT_CODE: after a run that could not save
@@ -24,17 +24,17 @@ check() { # FOLDER EXIT_CODE: after a run that could not save
 }
 
 # a limit on the size of files stands for the full disk where nothing may be mounted
-train "$dir/run" 4
+train "$dir/run" 4 || fail "the first run failed"
 cp "$dir/run/last.safetensors" "$dir/kept"
 code=0
-(trap '' XFSZ; ulimit -f 200; train "$dir/run" 10) || code=$?
+(trap '' XFSZ; ulimit -f 2000; train "$dir/run" 10) || code=$?
 check "$dir/run" "$code"
 train "$dir/run" 10 || fail "the run did not continue once there was room"
 echo "disk: file size limit: the old checkpoint survived, the run went on"
 
 mkdir "$dir/small"
-if mount -t tmpfs -o size=4m tmpfs "$dir/small" 2>/dev/null; then
-    train "$dir/small/run" 4
+if mount -t tmpfs -o size=24m tmpfs "$dir/small" 2>/dev/null; then
+    train "$dir/small/run" 4 || fail "the first run failed"
     cp "$dir/small/run/last.safetensors" "$dir/kept"
     dd if=/dev/zero of="$dir/small/filler" bs=64k 2>/dev/null || true
     code=0

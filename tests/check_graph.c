@@ -1,0 +1,613 @@
+/* The graph: placement by liveness, dead nodes, derived gradients, views, refusals. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/internal.h"
+#include "support.h"
+
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
+
+typedef struct fixture {
+    bf_ctx *ctx;
+    bf_params *params;
+    bf_graph *g;
+    bf_cmds *cmds;
+} fixture;
+
+static fixture fixture_new(bf_ctx *ctx, bool training)
+{
+    const bf_graph_options o = {.training = training, .weights = BF_SET_VALUE};
+    fixture f = {.ctx = ctx};
+
+    OK(bf_params_new(ctx, &f.params, err));
+    OK(bf_graph_new(ctx, f.params, &o, &f.g, err));
+    OK(bf_cmds_new(ctx, &f.cmds, err));
+    return f;
+}
+
+static void fixture_free(fixture *f)
+{
+    bf_cmds_free(f->cmds);
+    bf_graph_free(f->g);
+    bf_params_free(f->params);
+}
+
+static void ready(fixture *f)
+{
+    OK(bf_graph_status(f->g, err));
+    OK(bf_params_alloc(f->params, 1u << BF_SET_VALUE | 1u << BF_SET_GRAD, err));
+    OK(bf_params_init(f->params, 7, err));
+    OK(bf_graph_plan(f->g, true, NULL, err));
+    OK(bf_graph_emit(f->g, f->cmds, err));
+}
+
+static void put(const fixture *f, bf_tid t, const float *x)
+{
+    OK(bf_write(f->ctx, bf_graph_mem(f->g, t), x, bf_graph_numel(f->g, t) * sizeof *x, err));
+}
+
+static void get(const fixture *f, bf_tid t, float *x)
+{
+    OK(bf_read(f->ctx, x, bf_graph_mem(f->g, t), bf_graph_numel(f->g, t) * sizeof *x, err));
+}
+
+static void run(const fixture *f)
+{
+    OK(bf_cmds_run(f->cmds, err));
+    OK(bf_finish(f->ctx, err));
+}
+
+static float *random_floats(size_t n, uint32_t seed)
+{
+    float *x = malloc(n * sizeof *x);
+
+    ck_assert_ptr_nonnull(x);
+    test_fill(x, n, seed);
+    return x;
+}
+
+static void put_random(const fixture *f, bf_tid t, uint32_t seed)
+{
+    float *x = random_floats(bf_graph_numel(f->g, t), seed);
+
+    put(f, t, x);
+    free(x);
+}
+
+static bf_tid input(const fixture *f, const char *name, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    const uint64_t dims[4] = {a, b, c, d};
+
+    return bf_graph_input(f->g, name, d ? 4 : c ? 3 : b ? 2 : 1, dims);
+}
+
+static bf_tid param(const fixture *f, const char *name, bf_layout layout, uint64_t a, uint64_t b, uint64_t c,
+                    uint64_t d)
+{
+    const bf_param_spec s = {.name = name,
+                             .ndim = d   ? 4
+                                     : c ? 3
+                                     : b ? 2
+                                         : 1,
+                             .dims = {a, b, c, d},
+                             .layout = layout,
+                             .decay = true,
+                             .init = BF_INIT_UNIFORM,
+                             .init_scale = 0.7f};
+
+    return bf_graph_param(f->g, &s);
+}
+
+/* ---- placement: random graphs against a simulation of memory -------------------------------------------------------
+ */
+
+static uint32_t rng_state;
+
+static uint32_t rng(uint32_t below)
+{
+    rng_state = rng_state * 1664525u + 1013904223u;
+    return (rng_state >> 8) % below;
+}
+
+static uint64_t sim_workspace(const bf_graph *g, const bf_node *n)
+{
+    (void)g;
+    return *(const uint64_t *)n->attr;
+}
+
+static const bf_node_def sim_def = {.name = "sim", .attr_size = sizeof(uint64_t), .workspace = sim_workspace};
+static const bf_node_def sim_inplace_def = {
+    .name = "sim_inplace", .attr_size = sizeof(uint64_t), .workspace = sim_workspace, .inplace = 1};
+
+/* A graph of `count` nodes: outputs of random size, views, additions to what exists, kept tensors. */
+static void random_graph(bf_graph *g, int count)
+{
+    bf_tid have[256];
+    int n = 0;
+
+    for (int i = 0; i < 3; i++) have[n++] = bf_graph_input(g, "in", 1, &(uint64_t){1 + rng(5000)});
+    for (int k = 0; k < count; k++) {
+        const uint64_t ws = rng(3) ? 0 : 4 * (uint64_t)rng(4000), size = rng(4) ? 1 + rng(20000) : 64;
+        bf_tid in[3], out[2];
+        bool acc[2] = {false, false};
+        const int ins = 1 + (int)rng(3), outs = 1 + (int)rng(2);
+        const bool inplace = rng(3) == 0;
+        for (int i = 0; i < ins; i++) in[i] = have[rng((uint32_t)n)];
+        for (int i = 0; i < outs; i++) out[i] = bf_graph_temp(g, 1, &size);
+        if (inplace) out[0] = bf_graph_temp(g, 1, &(uint64_t){bf_graph_numel(g, in[0])});
+        if (rng(5) == 0 && n > 3) {
+            out[0] = have[3 + rng((uint32_t)n - 3)];
+            acc[0] = true;
+        }
+        bf_graph_node(g, inplace ? &sim_inplace_def : &sim_def, &ws, ins, in, outs, out, acc);
+        for (int i = 0; i < outs && n < 250; i++) have[n++] = out[i];
+        if (rng(6) == 0 && n < 250) have[n++] = bf_graph_reshape(g, out[0], 1, &(uint64_t){bf_graph_numel(g, out[0])});
+        if (rng(8) == 0) bf_graph_keep(g, out[0]);
+    }
+    bf_graph_keep(g, have[n - 1]);
+}
+
+typedef struct simulation {
+    const bf_graph *g;
+    const bf_tid *root; /* as they were before the plan merged any */
+    uint32_t **word;    /* per arena, one per 4 bytes */
+    uint32_t *tag;      /* what a tensor's words must hold now, by root */
+    uint32_t next;
+    bool broken; /* something was overwritten while it was needed */
+} simulation;
+
+static uint32_t *words_of(const simulation *s, bf_tid t, uint64_t *n)
+{
+    const bf_tensor *r = bf_graph_root(s->g, t);
+
+    ck_assert_int_ne(r->arena, BF_NO_PLACE);
+    ck_assert_uint_eq(r->off % bf_ctx_align(s->g->ctx), 0);
+    ck_assert(r->off + r->bytes <= s->g->arena[r->arena].bytes);
+    *n = bf_graph_numel(s->g, t);
+    return s->word[r->arena] + r->off / 4;
+}
+
+static void expect_tag(simulation *s, bf_tid t)
+{
+    uint64_t n;
+    const uint32_t *w = words_of(s, t, &n), tag = s->tag[s->root[t]];
+
+    for (uint64_t i = 0; i < n; i++) s->broken |= w[i] != tag;
+}
+
+static void write_tag(simulation *s, bf_tid t)
+{
+    uint64_t n;
+    uint32_t *w = words_of(s, t, &n);
+
+    if (t < s->g->tensors && s->g->tensor[t].kind != BF_T_WORKSPACE) s->tag[s->root[t]] = s->next;
+    for (uint64_t i = 0; i < n; i++) w[i] = s->next;
+    s->next++;
+}
+
+/* Runs the plan on tags; true when every tensor held its tag whenever it was read. */
+static bool simulate(const bf_graph *g, const bf_tid *root)
+{
+    simulation s = {.g = g, .root = root, .next = 1};
+
+    s.word = calloc((size_t)(unsigned)g->arenas, sizeof *s.word);
+    s.tag = calloc((size_t)(unsigned)g->tensors, sizeof *s.tag);
+    for (int a = 0; a < g->arenas; a++) s.word[a] = calloc(g->arena[a].bytes / 4, 4);
+    for (bf_tid t = 0; t < g->tensors; t++)
+        if (g->tensor[t].kind == BF_T_INPUT) write_tag(&s, t);
+    for (int k = 0; k < g->nodes; k++) {
+        const bf_node *n = &g->node[k];
+        if (!g->live[k]) continue;
+        if (n->workspace >= 0) write_tag(&s, n->workspace);
+        for (int i = 0; i < BF_NODE_IN; i++)
+            if (n->in[i] >= 0) expect_tag(&s, n->in[i]);
+        for (int i = 0; i < BF_NODE_OUT; i++)
+            if (n->out[i] >= 0 && n->acc[i]) expect_tag(&s, n->out[i]);
+        if (strcmp(n->def->name, "view") == 0) continue;
+        for (int i = 0; i < BF_NODE_OUT; i++)
+            if (n->out[i] >= 0) write_tag(&s, n->out[i]);
+    }
+    for (bf_tid t = 0; t < g->tensors; t++)
+        if (g->tensor[t].keep && root[t] == t) expect_tag(&s, t);
+    for (int a = 0; a < g->arenas; a++) free(s.word[a]);
+    free(s.word);
+    free(s.tag);
+    return !s.broken;
+}
+
+/* Room for the workspaces that the plan adds. */
+static bf_tid *roots(const bf_graph *g)
+{
+    const size_t n = (size_t)(g->tensors + g->nodes);
+    bf_tid *root = malloc(n * sizeof *root);
+
+    ck_assert_ptr_nonnull(root);
+    for (size_t t = 0; t < n; t++) root[t] = t < (size_t)g->tensors ? g->tensor[t].root : (bf_tid)t;
+    return root;
+}
+
+START_TEST(no_live_tensors_overlap)
+{
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    uint64_t shared = 0, unshared = 0;
+    int merged = 0;
+
+    for (uint32_t seed = 1; seed <= 60; seed++) {
+        fixture f = fixture_new(ctx, false);
+        bf_plan plan;
+        rng_state = seed;
+        random_graph(f.g, 10 + (int)rng(60));
+        OK(bf_graph_status(f.g, err));
+        const int tensors = f.g->tensors;
+        bf_tid *root = roots(f.g);
+        OK(bf_graph_plan(f.g, false, &plan, err));
+        for (int t = 0; t < tensors; t++) merged += f.g->tensor[t].root != root[t];
+        ck_assert_msg(simulate(f.g, root), "random graph %u: a tensor was overwritten while it was needed", seed);
+        shared += plan.activation_bytes;
+        unshared += plan.unshared_bytes;
+        free(root);
+        fixture_free(&f);
+    }
+    ck_assert_msg(shared * 2 < unshared, "sharing saves too little: %llu of %llu bytes", (unsigned long long)shared,
+                  (unsigned long long)unshared);
+    ck_assert_int_gt(merged, 0);
+}
+END_TEST
+
+/* The check above must be able to fail. */
+START_TEST(simulation_notices_overlap)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), false);
+    bf_tid x = input(&f, "x", 64, 0, 0, 0), a = bf_graph_act(f.g, x, BF_ACT_SILU),
+           b = bf_graph_act(f.g, x, BF_ACT_RELU);
+    bf_tid y = bf_graph_add_mid(f.g, a, b);
+
+    bf_graph_keep(f.g, y);
+    bf_tid *root = roots(f.g);
+    OK(bf_graph_plan(f.g, false, NULL, err));
+    ck_assert(simulate(f.g, root));
+    bf_graph_root(f.g, a)->off = bf_graph_root(f.g, b)->off;
+    ck_assert(!simulate(f.g, root));
+    free(root);
+    fixture_free(&f);
+}
+END_TEST
+
+START_TEST(dead_nodes_go)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), false);
+    bf_plan plan;
+    bf_tid x = input(&f, "x", 64, 0, 0, 0), used = bf_graph_act(f.g, x, BF_ACT_SILU);
+    bf_tid dead = bf_graph_act(f.g, used, BF_ACT_RELU);
+
+    bf_graph_act(f.g, dead, BF_ACT_GELU);
+    bf_graph_keep(f.g, used);
+    OK(bf_graph_plan(f.g, true, &plan, err));
+    ck_assert_uint_eq(plan.nodes, 1);
+    ck_assert_uint_eq(plan.dead, 2);
+    ck_assert(bf_mem_is_none(bf_graph_mem(f.g, dead)));
+    ck_assert(!bf_mem_is_none(bf_graph_mem(f.g, used)));
+    fixture_free(&f);
+}
+END_TEST
+
+/* An elementwise node writes over an input that dies there, and only then. */
+START_TEST(in_place_only_where_safe)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), false);
+    bf_tid x = input(&f, "x", 5000, 0, 0, 0), a = bf_graph_act(f.g, x, BF_ACT_SILU);
+    bf_tid b = bf_graph_act(f.g, a, BF_ACT_GELU), c = bf_graph_act(f.g, b, BF_ACT_RELU), y = bf_graph_add(f.g, b, c);
+
+    bf_graph_keep(f.g, y);
+    OK(bf_graph_plan(f.g, true, NULL, err));
+    ck_assert(bf_graph_root(f.g, a) == bf_graph_root(f.g, b)); /* a dies in b */
+    ck_assert(bf_graph_root(f.g, b) != bf_graph_root(f.g, c)); /* b is read again */
+    ck_assert(bf_graph_root(f.g, x) != bf_graph_root(f.g, a)); /* inputs belong to the host */
+    fixture_free(&f);
+}
+END_TEST
+
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+/* Central difference of the loss along a random direction of one tensor against the dot product with its gradient. */
+static void check_direction(const fixture *f, const char *what, bf_mem at, bf_mem grad, size_t n, bf_tid loss,
+                            double tolerance)
+{
+    float *x = malloc(n * sizeof *x), *g = malloc(n * sizeof *g), *d = random_floats(n, 99), up, down;
+    float *moved = malloc(n * sizeof *moved);
+    const double h = 2e-2 / sqrt((double)n);
+    double want, got = 0;
+
+    OK(bf_read(f->ctx, x, at, n * sizeof *x, err));
+    OK(bf_read(f->ctx, g, grad, n * sizeof *g, err));
+    for (size_t i = 0; i < n; i++) moved[i] = x[i] + (float)h * d[i];
+    OK(bf_write(f->ctx, at, moved, n * sizeof *x, err));
+    run(f);
+    get(f, loss, &up);
+    for (size_t i = 0; i < n; i++) moved[i] = x[i] - (float)h * d[i];
+    OK(bf_write(f->ctx, at, moved, n * sizeof *x, err));
+    run(f);
+    get(f, loss, &down);
+    OK(bf_write(f->ctx, at, x, n * sizeof *x, err));
+    want = ((double)up - (double)down) / (2 * h);
+    double scale = 0;
+    for (size_t i = 0; i < n; i++) {
+        got += (double)g[i] * (double)d[i];
+        scale += (double)g[i] * (double)g[i] / 3.0;
+    }
+    ck_assert_msg(scale > 0, "%s: the gradient is zero", what);
+    ck_assert_msg(fabs(want - got) <= tolerance * (sqrt(scale) + fabs(want)), "%s: %g along a direction, expected %g",
+                  what, got, want);
+    free(x), free(g), free(d), free(moved);
+}
+
+/* Every parameter and every input that wants a gradient. */
+static void check_gradients(fixture *f, bf_tid loss)
+{
+    bf_tid by[32];
+    int n = 0;
+
+    bf_graph_keep(f->g, loss);
+    OK(bf_graph_status(f->g, err));
+    for (bf_tid t = 0; t < f->g->tensors; t++)
+        if (f->g->tensor[t].want_grad) by[n++] = t;
+    OK(bf_graph_backward(f->g, loss, BF_NONE, err));
+    ready(f);
+    for (bf_tid t = 0; t < f->g->tensors; t++)
+        if (f->g->tensor[t].kind == BF_T_INPUT && t != f->g->step) put_random(f, t, 10 + (uint32_t)t);
+    run(f);
+    for (int i = 0; i < n; i++) {
+        run(f);
+        check_direction(f, f->g->tensor[by[i]].name, bf_graph_mem(f->g, by[i]),
+                        bf_graph_mem(f->g, bf_graph_grad_of(f->g, by[i])), bf_graph_numel(f->g, by[i]), loss, 4e-3);
+    }
+    for (int i = 0; i < bf_params_count(f->params); i++) {
+        const bf_param_spec *s = bf_params_spec(f->params, i);
+        if (s->buffer) continue;
+        run(f);
+        check_direction(f, s->name, bf_params_mem(f->params, BF_SET_VALUE, i), bf_params_mem(f->params, BF_SET_GRAD, i),
+                        bf_param_numel(s), loss, 4e-3);
+    }
+}
+
+static bf_tid dot_with_random(const fixture *f, bf_tid y)
+{
+    const uint64_t n = bf_graph_numel(f->g, y);
+    float *w = random_floats(n, 5);
+    bf_tid weight = bf_graph_const(f->g, "weight", 1, &n, w);
+
+    free(w);
+    return bf_graph_dot(f->g, y, weight);
+}
+
+/* One tensor read in several ways, gradients handed over by adds and views and added to afterwards. */
+START_TEST(gradients_of_shared_tensors)
+{
+    TEST_BOTH(ctx)
+    {
+        fixture f = fixture_new(ctx, true);
+        bf_tid x = input(&f, "x", 3, 5, 8, 0), w = param(&f, "w", BF_LAYOUT_PLAIN, 8, 8, 0, 0);
+        bf_tid b = param(&f, "b", BF_LAYOUT_PLAIN, 8, 0, 0, 0), t = param(&f, "t", BF_LAYOUT_PLAIN, 3, 8, 0, 0);
+        bf_graph_want_grad(f.g, x);
+        bf_tid h = bf_graph_linear(f.g, x, w, b, BF_ACT_GELU, x);
+        h = bf_graph_add(f.g, h, h);
+        bf_tid view = bf_graph_reshape(f.g, h, 2, (uint64_t[]){15, 8});
+        bf_tid s = bf_graph_softmax(f.g, view);
+        h = bf_graph_add(f.g, bf_graph_add(f.g, h, x), bf_graph_act(f.g, h, BF_ACT_SILU));
+        h = bf_graph_add_mid(f.g, h, t);
+        h = bf_graph_linear(f.g, h, w, BF_NONE, BF_ACT_NONE, h); /* w a second time */
+        h = bf_graph_concat(f.g, h, bf_graph_affine(f.g, bf_graph_reshape(f.g, s, 3, (uint64_t[]){3, 5, 8}), 3, -1));
+        check_gradients(&f, dot_with_random(&f, h));
+        fixture_free(&f);
+    }
+}
+END_TEST
+
+START_TEST(gradients_of_layers)
+{
+    TEST_BOTH(ctx)
+    {
+        fixture f = fixture_new(ctx, true);
+        bf_tid x = input(&f, "x", 2, 4, 4, 8), t = input(&f, "t", 2, 0, 0, 0), g = BF_NONE, b = BF_NONE;
+        bf_tid mask = input(&f, "mask", 2, 4, 4, 8);
+        bf_graph_want_grad(f.g, x);
+        bf_graph_want_grad(f.g, t);
+        g = param(&f, "gamma", BF_LAYOUT_PLAIN, 8, 0, 0, 0);
+        b = param(&f, "beta", BF_LAYOUT_PLAIN, 8, 0, 0, 0);
+        bf_tid ss = param(&f, "scale_shift", BF_LAYOUT_PLAIN, 2, 16, 0, 0);
+        bf_tid h = bf_graph_group_norm(f.g, x, g, b, 2, 1e-5f, BF_ACT_SILU, ss);
+        h = bf_graph_conv(f.g, h, param(&f, "k", BF_LAYOUT_CONV, 8, 8, 3, 3),
+                          param(&f, "kb", BF_LAYOUT_PLAIN, 8, 0, 0, 0), 1,
+                          param(&f, "time", BF_LAYOUT_PLAIN, 2, 8, 0, 0), x);
+        h = bf_graph_dropout(f.g, h, 0.25f, mask);
+        h = bf_graph_conv(f.g, h, param(&f, "k2", BF_LAYOUT_CONV, 8, 8, 3, 3), BF_NONE, 2, BF_NONE, BF_NONE);
+        h = bf_graph_upsample(f.g, h);
+        h = bf_graph_layer_norm(f.g, h, param(&f, "lg", BF_LAYOUT_PLAIN, 8, 0, 0, 0),
+                                param(&f, "lb", BF_LAYOUT_PLAIN, 8, 0, 0, 0), 1e-5f);
+        h = bf_graph_linear(f.g, h, param(&f, "qkv", BF_LAYOUT_PLAIN, 24, 8, 0, 0), BF_NONE, BF_ACT_NONE, BF_NONE);
+        h = bf_graph_attention(f.g, h, 2, BF_QKV_PER_HEAD, false);
+        h = bf_graph_features(f.g, h, t, param(&f, "pos", BF_LAYOUT_PLAIN, 16, 3, 0, 0));
+        check_gradients(&f, dot_with_random(&f, h));
+        fixture_free(&f);
+    }
+}
+END_TEST
+
+/* Backward from an inner tensor with a given gradient; the given gradient itself stays as it was. */
+START_TEST(gradient_from_a_seed)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), true);
+    bf_tid x = input(&f, "x", 70, 0, 0, 0), seed = input(&f, "seed", 70, 0, 0, 0);
+    float *s = random_floats(70, 3), got[70];
+
+    bf_graph_want_grad(f.g, x);
+    bf_tid y = bf_graph_add(f.g, bf_graph_add(f.g, x, x), x);
+    OK(bf_graph_backward(f.g, y, seed, err));
+    ready(&f);
+    put_random(&f, x, 1);
+    put(&f, seed, s);
+    for (int i = 0; i < 2; i++) run(&f); /* twice: a run leaves nothing behind */
+    get(&f, bf_graph_grad_of(f.g, x), got);
+    for (int i = 0; i < 70; i++) ck_assert_float_eq_tol(got[i], 3.0f * s[i], 1e-6f);
+    get(&f, seed, got);
+    for (int i = 0; i < 70; i++) ck_assert_float_eq(got[i], s[i]);
+    free(s);
+    fixture_free(&f);
+}
+END_TEST
+
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+
+START_TEST(the_first_error_sticks)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), true);
+    bf_err e = {0};
+    bf_tid x = input(&f, "x", 3, 7, 0, 0), w = param(&f, "first.weight", BF_LAYOUT_PLAIN, 4, 8, 0, 0);
+    bf_tid y = bf_graph_linear(f.g, x, w, BF_NONE, BF_ACT_NONE, BF_NONE);
+
+    ck_assert_int_eq(y, BF_NONE);
+    ck_assert_int_eq(bf_graph_concat(f.g, y, x), BF_NONE);
+    ck_assert_int_eq(bf_graph_plan(f.g, false, NULL, &e), BF_USAGE);
+    ck_assert_ptr_nonnull(strstr(e.message, "first.weight"));
+    fixture_free(&f);
+}
+END_TEST
+
+START_TEST(too_large_is_refused_with_numbers)
+{
+    const char *device = getenv("BFNCL_TEST_DEVICE");
+    const bf_ctx_options o = {
+        .selector = device ? device : "pocl:0", .cls = BF_CLASS_CPU, .memory_limit = UINT64_C(1) << 20};
+    bf_ctx *ctx = NULL;
+    bf_err e = {0};
+    bf_plan plan = {0};
+
+    OK(bf_ctx_open(&o, &ctx, err));
+    fixture f = fixture_new(ctx, false);
+    bf_tid x = input(&f, "x", 600, 512, 0, 0);
+    bf_graph_keep(f.g, bf_graph_act(f.g, x, BF_ACT_SILU));
+    ck_assert_int_eq(bf_graph_plan(f.g, true, &plan, &e), BF_DEVICE);
+    ck_assert_ptr_nonnull(strstr(e.message, "MiB"));
+    ck_assert_str_ne(e.hint, "");
+    fixture_free(&f);
+    ck_assert_uint_eq(bf_ctx_used(ctx), 0);
+    bf_ctx_close(ctx);
+}
+END_TEST
+
+static void count_line(void *user, const char *text)
+{
+    ck_assert_str_ne(text, "");
+    ++*(int *)user;
+}
+
+START_TEST(report_and_step_record)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), false);
+    uint32_t words[BF_STEP_WORDS] = {0}, seen[BF_STEP_WORDS];
+    int lines = 0;
+
+    bf_graph_keep(f.g, bf_graph_act(f.g, input(&f, "x", 8, 0, 0, 0), BF_ACT_SILU));
+    ready(&f);
+    bf_graph_report(f.g, count_line, &lines);
+    ck_assert_int_gt(lines, 6);
+    for (uint32_t i = 0; i < 3 * BF_STEP_RING; i++) {
+        words[BF_STEP_STEP] = i;
+        OK(bf_graph_set_step(f.g, words, err));
+    }
+    OK(bf_read(f.ctx, seen, bf_graph_step(f.g), sizeof seen, err));
+    ck_assert_mem_eq(seen, words, sizeof seen);
+    fixture_free(&f);
+}
+END_TEST
+
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
+
+static int add_param(bf_params *p, bf_param_spec s)
+{
+    int index = -1;
+
+    OK(bf_params_add(p, &s, &index, err));
+    return index;
+}
+
+START_TEST(parameters)
+{
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    bf_params *p = NULL;
+    const float table[3] = {1, 2, 3};
+    float x[2 * 3 * 9], y[2 * 3 * 9], device[2 * 3 * 9];
+    bf_err e = {0};
+    const bf_param_range *range;
+    int index;
+
+    OK(bf_params_new(ctx, &p, err));
+    const int buffer =
+        add_param(p, (bf_param_spec){.name = "table", .ndim = 1, .dims = {3}, .buffer = true, .data = table});
+    const bf_param_spec spec = {.name = "conv.weight",
+                                .ndim = 4,
+                                .dims = {2, 3, 3, 3},
+                                .layout = BF_LAYOUT_CONV,
+                                .decay = true,
+                                .init = BF_INIT_UNIFORM,
+                                .init_scale = 0.5f};
+    const int conv = add_param(p, spec);
+    const int plain = add_param(p, (bf_param_spec){.name = "bias", .ndim = 1, .dims = {5}, .init = BF_INIT_ONE});
+    ck_assert_int_eq(add_param(p, spec), conv);
+    bf_param_spec other = spec;
+    other.dims[0] = 4;
+    ck_assert_int_eq(bf_params_add(p, &other, &index, &e), BF_USAGE);
+    ck_assert_uint_eq(bf_params_numel(p), 59);
+    const uint64_t want = bf_params_bytes(p, 1u << BF_SET_VALUE | 1u << BF_SET_EMA), before = bf_ctx_used(ctx);
+    OK(bf_params_alloc(p, 1u << BF_SET_VALUE | 1u << BF_SET_EMA, err));
+    ck_assert_uint_eq(bf_ctx_used(ctx) - before, want);
+    ck_assert(bf_mem_is_none(bf_params_mem(p, BF_SET_M, conv)));
+    OK(bf_params_init(p, 1, err));
+    OK(bf_params_get(p, BF_SET_EMA, conv, y, err));
+    OK(bf_params_get(p, BF_SET_VALUE, conv, x, err));
+    ck_assert_mem_eq(x, y, sizeof x);
+    for (int i = 0; i < 54; i++) ck_assert(x[i] >= -0.5f && x[i] < 0.5f && (i == 0 || x[i] != x[i - 1]));
+    /* device: [taps][in][out] */
+    OK(bf_read(ctx, device, bf_params_mem(p, BF_SET_VALUE, conv), sizeof device, err));
+    for (int o = 0; o < 2; o++)
+        for (int i = 0; i < 3; i++)
+            for (int t = 0; t < 9; t++) ck_assert_float_eq(device[(t * 3 + i) * 2 + o], x[(o * 3 + i) * 9 + t]);
+    test_fill(x, 54, 4);
+    OK(bf_params_set(p, BF_SET_VALUE, conv, x, err));
+    OK(bf_params_get(p, BF_SET_VALUE, conv, y, err));
+    ck_assert_mem_eq(x, y, sizeof x);
+    OK(bf_params_get(p, BF_SET_EMA, buffer, y, err)); /* buffers exist once */
+    ck_assert_mem_eq(y, table, sizeof table);
+    OK(bf_params_get(p, BF_SET_VALUE, plain, y, err));
+    ck_assert_float_eq(y[4], 1.0f);
+    ck_assert_int_eq(bf_params_ranges(p, &range), 2);
+    ck_assert(range[0].decay && !range[1].decay);
+    ck_assert(range[0].count >= 54 && range[1].count >= 5);
+    ck_assert_int_eq(bf_params_add(p, &(bf_param_spec){.name = "new", .ndim = 1, .dims = {1}}, &index, &e), BF_USAGE);
+    bf_params_free(p);
+    ck_assert_uint_eq(bf_ctx_used(ctx), before);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("graph");
+    TCase *tc = tcase_create("graph");
+
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, no_live_tensors_overlap);
+    tcase_add_test(tc, simulation_notices_overlap);
+    tcase_add_test(tc, dead_nodes_go);
+    tcase_add_test(tc, in_place_only_where_safe);
+    tcase_add_test(tc, gradients_of_shared_tensors);
+    tcase_add_test(tc, gradients_of_layers);
+    tcase_add_test(tc, gradient_from_a_seed);
+    tcase_add_test(tc, the_first_error_sticks);
+    tcase_add_test(tc, too_large_is_refused_with_numbers);
+    tcase_add_test(tc, report_and_step_record);
+    tcase_add_test(tc, parameters);
+    suite_add_tcase(suite, tc);
+    return test_main(suite);
+}

@@ -77,8 +77,8 @@ START_TEST(official_parameter_list)
         compare_entry(json_array_get(list, (size_t)i), bf_params_spec(n.params, i));
     ck_assert_uint_eq(bf_params_numel(n.params), 24808961);
     bf_net_config own = bf_net_defaults(BF_NET_UNET);
-    own.out_features = own.width;
-    built d = build(test_ctx(BF_CLASS_CPU), &own, 0 + 1, false);
+    OK(bf_net_resolve(&own, err));
+    built d = build(test_ctx(BF_CLASS_CPU), &own, 1, false);
     ck_assert_uint_eq(bf_params_numel(d.params), 24808961); /* bf_net_defaults are the same network */
     built_free(&d);
     built_free(&n);

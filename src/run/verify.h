@@ -15,6 +15,9 @@
 /* One file being replayed. */
 typedef struct bf_verify bf_verify;
 
+/* bfncl_verify on a context that is there already (device options are not looked at). */
+bf_status bf_verify_run(bf_ctx *ctx, const bfncl_verify_options *o, bfncl_verify_result *result, bf_err *err);
+
 bf_ctx *bf_verify_ctx(const bf_verify *v);
 const bf_st *bf_verify_file(const bf_verify *v);
 const char *bf_verify_kind(const bf_verify *v);

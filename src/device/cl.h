@@ -99,6 +99,7 @@ typedef struct bf_profile bf_profile;
 struct bf_ctx {
     char name[256];
     char platform[128];
+    char driver[128];
     char selector[64];
     char reason[512];
     bf_device device;

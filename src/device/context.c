@@ -130,6 +130,7 @@ bf_status bf_ctx_open(const bf_ctx_options *options, bf_ctx **out, bf_err *err)
     BF_TRY(choose_device(ctx, options, list, &index, err));
     ctx->device = list->device[index];
     snprintf(ctx->name, sizeof ctx->name, "%s", list->info[index].name);
+    snprintf(ctx->driver, sizeof ctx->driver, "%s", list->info[index].driver);
     snprintf(ctx->platform, sizeof ctx->platform, "%s", list->info[index].platform);
     snprintf(ctx->selector, sizeof ctx->selector, "%s", list->info[index].selector);
     BF_TRY(read_limits(ctx, &list->info[index], options, err));
@@ -158,6 +159,11 @@ void bf_ctx_close(bf_ctx *ctx)
 const char *bf_ctx_name(const bf_ctx *ctx)
 {
     return ctx->name;
+}
+
+const char *bf_ctx_driver(const bf_ctx *ctx)
+{
+    return ctx->driver;
 }
 
 const char *bf_ctx_reason(const bf_ctx *ctx)

@@ -36,6 +36,7 @@ bf_status bf_ctx_open(const bf_ctx_options *options, bf_ctx **out, bf_err *err);
 void bf_ctx_close(bf_ctx *ctx);
 
 const char *bf_ctx_name(const bf_ctx *ctx);   /* device name as the driver gives it */
+const char *bf_ctx_driver(const bf_ctx *ctx); /* version of the driver */
 const char *bf_ctx_reason(const bf_ctx *ctx); /* one line: which device and why it was taken */
 bf_class bf_ctx_class(const bf_ctx *ctx);     /* never AUTO */
 bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx);

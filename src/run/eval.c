@@ -179,6 +179,8 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     const int64_t *steps = e->o->loss_steps;
     size_t n = e->o->n_loss_steps;
     const bf_open_options open = {e->o->model, e->o->set, e->o->n_set, e->o->weights, &e->o->device};
+    bf_report_phase(&e->report, "compiling kernels", 0);
+    (void)bf_report_done(&e->report, 0, 0);
     BF_TRY(bf_model_open(&open, r->model, &e->m, err));
     BF_TRY(resolve(e, err));
     const bf_int_list *list = &e->m->config.eval.loss_steps;

@@ -117,6 +117,7 @@ bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **ou
     m->state = f.state;
     BF_TRY(bf_model_register(m, err));
     BF_TRY(bf_model_file_check(m, &f, &part, 1, err)); /* a damaged file is found before memory is taken */
+    BF_TRY(bf_gemm_selftest(m->ctx, err));
     BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
     BF_TRY(bf_model_load(m, &f, &part, 1, err));
     *out = m;

@@ -48,7 +48,7 @@ bf_flow bf_setup_flow(const bf_config *c);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
 /* Data set options of a training or test set. */
 bf_dataset_options bf_setup_data(const bf_config *c);
-/* Opens the device that option, environment or configuration choose, and checks its matrix products. */
+/* Opens the device that option, environment or configuration choose. */
 bf_status bf_setup_ctx(const bf_config *c, const bfncl_device_options *d, bf_ctx **out, bf_err *err);
 /* Overrides in order, then the checks across keys. */
 bf_status bf_setup_overrides(bf_config *c, const char *const *set, size_t n_set, bf_err *err);

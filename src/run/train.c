@@ -102,6 +102,7 @@ static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
     const uint64_t batch = BF_MIN((uint64_t)(t->config.eval.batch ? t->config.eval.batch : t->config.train.batch),
                                   BF_MAX(t->examples, (uint64_t)1));
     const bool allocate = !t->o->dry_run;
+    if (allocate) BF_TRY(bf_gemm_selftest(t->m->ctx, err));
     BF_TRY(bf_stepper_new(t->m, allocate, &t->stepper, &step, err));
     if (t->examples)
         BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, !allocate, &t->scorer, &check, err));
@@ -129,9 +130,9 @@ static json_t *header(const trainer *t)
     struct tm utc;
     snprintf(hash, sizeof hash, "%016" PRIx64, bf_config_hash(&t->config));
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    return json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "version", BFNCL_VERSION, "device", bf_ctx_reason(t->m->ctx),
-                     "config_hash", hash, "seed", (json_int_t)t->config.train.seed, "params",
-                     (json_int_t)bf_params_numel(t->m->params), "time", when);
+    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:s}", "version", BFNCL_VERSION, "device", bf_ctx_name(t->m->ctx),
+                     "driver", bf_ctx_driver(t->m->ctx), "config_hash", hash, "seed", (json_int_t)t->config.train.seed,
+                     "params", (json_int_t)bf_params_numel(t->m->params), "time", when);
 }
 
 static bf_status restart_loader(trainer *t, bf_err *err)

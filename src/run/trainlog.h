@@ -1,6 +1,6 @@
 /*
  * train.jsonl, one JSON object per line, only ever appended to:
- *   {"event":"start","version","device","config_hash","seed","params","time"}   first line of a run
+ *   {"event":"start","version","device","driver","config_hash","seed","params","time"}   first line of a run
  *   {"event":"resume","step", the same}
  *   {"event":"step","step","loss","lr","grad_norm","ms"}      loss: nats per dimension, mean since the line before
  *   {"event":"eval","step","loss","best"}                     averaged weights on the fixed validation examples

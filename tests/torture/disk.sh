@@ -36,6 +36,7 @@ mkdir "$dir/small"
 if mount -t tmpfs -o size=24m tmpfs "$dir/small" 2>/dev/null; then
     train "$dir/small/run" 4 || fail "the first run failed"
     cp "$dir/small/run/last.safetensors" "$dir/kept"
+    rm -f "$dir/small/run/previous.safetensors" # its room would be used first
     dd if=/dev/zero of="$dir/small/filler" bs=64k 2>/dev/null || true
     code=0
     train "$dir/small/run" 10 || code=$?

@@ -10,7 +10,8 @@ static uint64_t chunk_size(uint64_t outer, uint64_t mid, uint64_t inner)
 {
     const uint64_t tiles = bf_ceil_div(inner, 64);
     if (mid <= SMALL_MID && (outer * tiles >= 16 || mid * inner <= PART_SIZE)) return BF_MAX(mid, 1);
-    const uint64_t chunk = BF_MAX(bf_ceil_div(PART_SIZE, BF_MIN(inner, 64)), bf_ceil_div(mid, MAX_PARTS));
+    const uint64_t width = BF_MIN(BF_MAX(inner, 16), 64); /* what a row costs: whole vectors */
+    const uint64_t chunk = BF_MAX(inner == 1 ? PART_SIZE : PART_SIZE / width, bf_ceil_div(mid, MAX_PARTS));
     return bf_ceil_div(mid, bf_ceil_div(mid, chunk)); /* equal parts */
 }
 

@@ -8,6 +8,10 @@ while [ "$n" -lt $((bytes - 1)) ]; do
     "$BFNCL" train cut.yaml --print-config >out 2>err || code=$?
     [ "$code" = 2 ] || fail "cut after $n of $bytes bytes: exit code $code"
     [ ! -s out ] || fail "cut after $n of $bytes bytes: output"
-    [ "$(grep -c '^bfncl: error: .*cut\.yaml' err)" = 1 ] || fail "cut after $n of $bytes bytes: no error line with the file"
+    read -r first <err # the shell's own reading: hundreds of processes less
+    case $first in
+    "bfncl: error: "*cut.yaml*) ;;
+    *) fail "cut after $n of $bytes bytes: no error line with the file" ;;
+    esac
     n=$((n + 1))
 done

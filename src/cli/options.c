@@ -289,6 +289,16 @@ const cli_command cli_commands[] = {
              "Needs no device.",
      .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json"},
      .run = cli_info},
+    {.name = "verify",
+     .bit = CLI_VERIFY,
+     .operands = "[PATH...]",
+     .max_operands = -1,
+     .help = "replay golden vectors: is this device computing right?",
+     .text = "PATH is a golden file or a folder that is searched for them; without PATH the vectors installed with "
+             "the program are used. Prints for each tensor the largest error against its tolerance, names what is "
+             "skipped and closes with the counts. Exits 5 when a tensor is outside its tolerance.",
+     .examples = {"bfncl verify", "bfncl verify --device pocl:0 -q"},
+     .run = cli_verify},
     {.name = "bench",
      .bit = CLI_BENCH,
      .operands = "gemm",

@@ -5,7 +5,7 @@ out_has '^usage: bfncl COMMAND'
 [ "$(wc -l <out)" -le 30 ] || fail "--help is longer than a screen"
 awk 'length > 100 { exit 1 }' out || fail "--help is wider than a screen"
 cp out overview
-for command in train eval sample info bench help; do
+for command in train eval sample info verify bench help; do
     grep -q "^  $command " overview || fail "--help lacks $command"
     bfncl "$command" --help
     err_empty

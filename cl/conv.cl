@@ -1,0 +1,388 @@
+/*
+ * Convolution 3x3 (pad 1) and 1x1, stride 1 or 2, channels-last, without an im2col copy: a matrix product whose rows of A
+ * are pixels found by address. The result r [batch, rh, rw, cr] is computed from the source s [batch, sh, sw, cs]:
+ *
+ *   BWD 0  forward: s = x, r = y          y[p] = sum over taps of x[stride p + tap - pad] w[tap] + epilogue
+ *   BWD 1  gradient by the input: s = dy  dx[p] = sum over taps of dy[(p + pad - tap) / stride] w[tap]', those that divide
+ *
+ * With stride 2 the pixels of dx fall into four classes (parity of row and column) that use 1, 2, 2 and 4 taps; a tile
+ * holds pixels of one class only. Tiles count pixels over all images, so no lane is lost at the end of a row.
+ *
+ * conv         CPU: 12 pixels x 32 channels per register block; w as panels of 32 result channels (conv_pack, or w
+ *              itself); taps outside the image read a row of zeros. WIDE: 64 x 64 tiles in local memory.
+ * conv_pack    w -> panels [cr/32][tap][cs][32], for BWD with the channels exchanged (CPU only)
+ * conv_weight  dw of one range of output rows into its own part: stage one of the sum over pixels
+ * conv_fold    adds the parts in order
+ */
+#include "common.h"
+#include "tile.h"
+
+#ifndef BWD
+#define BWD 0
+#endif
+
+/* Bits of `epi`. */
+#define EPI_BIAS 1
+#define EPI_SAMPLE 2
+#define EPI_RESIDUAL 4
+#define EPI_ACC 8
+
+#define MAX_TAPS 9
+
+/* The pixels of one class: gh x gw per image, `step` apart, from (y0, x0). */
+typedef struct {
+    int gh, gw, step, y0, x0;
+} pixels;
+
+inline pixels class_pixels(const int rh, const int rw, const int stride)
+{
+    pixels g;
+    g.step = BWD ? stride : 1;
+    g.y0 = (int)get_group_id(2) / g.step;
+    g.x0 = (int)get_group_id(2) % g.step;
+    g.gh = (rh - g.y0 + g.step - 1) / g.step;
+    g.gw = (rw - g.x0 + g.step - 1) / g.step;
+    return g;
+}
+
+/* Does a class use the tap at distance d from its first pixel? */
+inline int tap_fits(const int first, const int d, const int stride)
+{
+    return !BWD || (first - d) % stride == 0;
+}
+
+/* Row (or column) of the source for the result's row i and a tap d = tap - pad; may lie outside. */
+inline int source_row(const int i, const int d, const int stride)
+{
+    return BWD ? (i - d) / stride : i * stride + d;
+}
+
+/* Pixel number q of the class as (image, row, column) of the result. */
+inline int3 pixel_at(const pixels g, const int q)
+{
+    const int line = q / g.gw;
+    return (int3)(line / g.gh, line % g.gh * g.step + g.y0, q % g.gw * g.step + g.x0);
+}
+
+/* Where its source pixel begins for tap (dy, dx), in floats; -1 outside the image. */
+inline int source_at(const int3 p, const int dy, const int dx, const int stride, const int sh, const int sw,
+                     const int cs)
+{
+    const int y = source_row(p.y, dy, stride), x = source_row(p.z, dx, stride);
+    return y >= 0 && y < sh && x >= 0 && x < sw ? ((p.x * sh + y) * sw + x) * cs : -1;
+}
+
+#if !WIDE
+
+/* t[r][0..16 NV) = sum over taps and channels of s at off[tap][r] times rows of w; off -1 reads zeros. */
+#define DEFINE_CONV_TILE(name, NV)                                                                                     \
+    inline void name(float *t, __global const float *s, __global const float *zero, const int *off, const int *tap,    \
+                     const int taps, __global const float *w, const int ldw, const int cs)                             \
+    {                                                                                                                  \
+        float16 acc[TILE_M][NV];                                                                                       \
+        _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = (float16)(0.0f);                                \
+        for (int q = 0; q < taps; q++) {                                                                               \
+            __global const float *p[TILE_M];                                                                           \
+            _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                         \
+                p[r] = off[q * TILE_M + r] < 0 ? zero : s + off[q * TILE_M + r];                                       \
+            __global const float *row = w + (long)tap[q] * cs * ldw;                                                   \
+            for (int c = 0; c < cs; c++) {                                                                             \
+                float16 b[NV];                                                                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] = vload16(v, row);                                 \
+                row += ldw;                                                                                            \
+                _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                     \
+                {                                                                                                      \
+                    const float x = p[r][c];                                                                           \
+                    _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] += x * b[v];                              \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \
+    }
+DEFINE_CONV_TILE(conv_tile_2, 2)
+DEFINE_CONV_TILE(conv_tile_1, 1)
+
+#else
+
+/* A work-item holds RM x RN elements of a TS x TS tile, TX items side by side; TK of the sum at a time. */
+#define TS 64
+#define TK 16
+#define LD (TS + 1)
+#define TX (WG >= 256 ? 16 : WG >= 8 ? 8 : WG)
+#define TY (WG / TX)
+#define RM (TS / TY)
+#define RN (TS / TX)
+
+inline void clear(float acc[RM][RN])
+{
+    for (int r = 0; r < RM; r++)
+        for (int v = 0; v < RN; v++) acc[r][v] = 0.0f;
+}
+
+/* acc += the product of two tiles [TK][LD] in local memory. */
+inline void multiply(float acc[RM][RN], __local const float *a, __local const float *b)
+{
+    const int ix = (int)get_local_id(0) % TX, iy = (int)get_local_id(0) / TX;
+    for (int q = 0; q < TK; q++) {
+        float row[RN];
+        for (int v = 0; v < RN; v++) row[v] = b[q * LD + ix + v * TX];
+        for (int r = 0; r < RM; r++) {
+            const float x = a[q * LD + iy + r * TY];
+            for (int v = 0; v < RN; v++) acc[r][v] += x * row[v];
+        }
+    }
+}
+
+#endif
+
+/* The epilogue for up to VW channels of pixel `at` (in floats, channel j included) of image b. */
+inline vf finish(vf v, __global const float *r, __global const float *bias, __global const float *per_sample,
+                 __global const float *residual, const long at, const int b, const int j, const int cr, const int epi)
+{
+    const int left = cr - j;
+    if (epi & EPI_BIAS) v += ldv(bias + j, left);
+    if (epi & EPI_SAMPLE) v += ldv(per_sample + (long)b * cr + j, left);
+    if (epi & EPI_RESIDUAL) v += ldv(residual + at, left);
+    if (epi & EPI_ACC) v += ldv(r + at, left);
+    return v;
+}
+
+/*
+ * Group (i, j, class): CPU: `block` pixels from i * block, all channels (j = 0). WIDE: tile i of pixels, tile j of
+ * channels; w is read in place and panel, ldw, zero are not used.
+ */
+__kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONST(per_sample), ARG_CONST(residual),
+                   ARG_CONST(zero), const int batch, const int rh, const int rw, const int sh, const int sw,
+                   const int cs, const int cr, const int k, const int stride, const int ldw, const ulong panel,
+                   const int epi, const int block)
+{
+    PTR(r);
+    PTR_CONST(s);
+    PTR_CONST(w);
+    PTR_CONST(bias);
+    PTR_CONST(per_sample);
+    PTR_CONST(residual);
+    const pixels g = class_pixels(rh, rw, stride);
+    const int count = batch * g.gh * g.gw, pad = k / 2;
+#if !WIDE
+    PTR_CONST(zero);
+    float t[TILE_M * TILE_N];
+    int off[MAX_TAPS * TILE_M], tap[MAX_TAPS], start[TILE_M], image[TILE_M];
+    const int q1 = min(count, ((int)get_group_id(0) + 1) * block);
+    for (int q0 = (int)get_group_id(0) * block; q0 < q1; q0 += TILE_M) {
+        const int rows = min(TILE_M, q1 - q0);
+        int taps = 0;
+        for (int d = 0; d < k * k; d++) {
+            const int dy = d / k - pad, dx = d % k - pad;
+            if (tap_fits(g.y0, dy, stride) && tap_fits(g.x0, dx, stride)) tap[taps++] = d;
+        }
+        for (int i = 0; i < TILE_M; i++) {
+            const int3 p = pixel_at(g, min(q0 + i, q1 - 1));
+            start[i] = (p.x * rh + p.y) * rw + p.z;
+            image[i] = p.x;
+            for (int d = 0; d < taps; d++)
+                off[d * TILE_M + i] = source_at(p, tap[d] / k - pad, tap[d] % k - pad, stride, sh, sw, cs);
+        }
+        for (int j = 0; j < cr; j += TILE_N) {
+            __global const float *panel_j = w + (ulong)(j / TILE_N) * panel;
+            if (cr - j > VW)
+                conv_tile_2(t, s, zero, off, tap, taps, panel_j, ldw, cs);
+            else
+                conv_tile_1(t, s, zero, off, tap, taps, panel_j, ldw, cs);
+            for (int i = 0; i < rows; i++) {
+                for (int v = 0; v < min(TILE_N, cr - j); v += VW) {
+                    const long at = (long)start[i] * cr + j + v;
+                    const vf sum = vload16(0, t + i * TILE_N + v);
+                    stv(finish(sum, r, bias, per_sample, residual, at, image[i], j + v, cr, epi), r + at, cr - j - v);
+                }
+            }
+        }
+    }
+#else
+    __local float a[TK * LD], b[TK * LD];
+    __local int off[TS];
+    const int lane = (int)get_local_id(0), q0 = (int)get_group_id(0) * TS, j0 = (int)get_group_id(1) * TS;
+    float acc[RM][RN];
+    clear(acc);
+    for (int d = 0; d < k * k; d++) {
+        const int dy = d / k - pad, dx = d % k - pad;
+        /* the same for the whole group, as are all bounds of these loops */
+        if (!tap_fits(g.y0, dy, stride) || !tap_fits(g.x0, dx, stride)) continue;
+        for (int i = lane; i < TS; i += WG)
+            off[i] = q0 + i < count ? source_at(pixel_at(g, q0 + i), dy, dx, stride, sh, sw, cs) : -1;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int c0 = 0; c0 < cs; c0 += TK) {
+            for (int i = lane; i < TS * TK; i += WG) {
+                const int c = c0 + i % TK, p = off[i / TK];
+                a[i % TK * LD + i / TK] = p >= 0 && c < cs ? s[p + c] : 0.0f;
+            }
+            for (int i = lane; i < TS * TK; i += WG) {
+                const int q = BWD ? i % TK : i / TS, j = BWD ? i / TK : i % TS, c = c0 + q;
+                const long at = BWD ? ((long)d * cr + j0 + j) * cs + c : ((long)d * cs + c) * cr + j0 + j;
+                b[q * LD + j] = c < cs && j0 + j < cr ? w[at] : 0.0f;
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            multiply(acc, a, b);
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+    }
+    for (int i = 0; i < RM; i++) {
+        const int q = q0 + lane / TX + i * TY;
+        if (q >= count) continue;
+        const int3 p = pixel_at(g, q);
+        const long start = ((long)(p.x * rh + p.y) * rw + p.z) * cr;
+        for (int v = 0; v < RN; v++) {
+            const int j = j0 + lane % TX + v * TX;
+            if (j < cr) r[start + j] = finish(acc[i][v], r, bias, per_sample, residual, start + j, p.x, j, cr, epi);
+        }
+    }
+#endif
+}
+
+#if !WIDE
+
+/* Group (tap and source channel, panel). w is [taps, ci, co]: cs x cr forward, cr x cs backward. */
+__kernel void conv_pack(ARG(out), ARG_CONST(w), const int taps, const int cs, const int cr)
+{
+    PTR(out);
+    PTR_CONST(w);
+    const int d = (int)get_group_id(0) / cs, c = (int)get_group_id(0) % cs, j0 = (int)get_group_id(1) * TILE_N;
+    __global float *row = out + ((long)j0 * taps * cs + ((long)d * cs + c) * TILE_N);
+    __global const float *from = BWD ? w + ((long)d * cr + j0) * cs + c : w + ((long)d * cs + c) * cr + j0;
+    for (int j = 0; j < TILE_N; j++) row[j] = j0 + j < cr ? from[(long)j * (BWD ? cs : 1)] : 0.0f;
+}
+
+/* Rows of output pixels between two visits of dw: x and dy of about this many pixels stay in the first-level cache. */
+#define CHUNK 84
+#define CI_ROWS 8
+
+/* acc[r][v] += x[pixel][r] dy[pixel][16 v ..] over `count` pixels. */
+#define DEFINE_WEIGHT_TILE(name, ROWS, NV)                                                                             \
+    inline void name(float *t, __global const float *x, __global const float *dy, const int count, const int sx,       \
+                     const int co, const int left)                                                                     \
+    {                                                                                                                  \
+        float16 acc[ROWS][NV];                                                                                         \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = vload16(v, t + r * TILE_N);                     \
+        for (int p = 0; p < count; p++) {                                                                              \
+            float16 b[NV];                                                                                             \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] =                                                      \
+                v < NV - 1 || left >= VW ? vload16(v, dy) : ldv(dy + v * VW, left);                                    \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                           \
+            {                                                                                                          \
+                const float a = x[r];                                                                                  \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] += a * b[v];                                  \
+            }                                                                                                          \
+            x += sx;                                                                                                   \
+            dy += co;                                                                                                  \
+        }                                                                                                              \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \
+    }
+DEFINE_WEIGHT_TILE(weight_8_2, CI_ROWS, 2)
+DEFINE_WEIGHT_TILE(weight_8_1, CI_ROWS, 1)
+DEFINE_WEIGHT_TILE(weight_1_2, 1, 2)
+DEFINE_WEIGHT_TILE(weight_1_1, 1, 1)
+
+#endif
+
+/*
+ * part[z][tap][ci][co] = sum over rows z * lines .. of the output (all images, batch * ho rows) of x dy. Group (i, j, z):
+ * CPU: i = block of `block` input channels, j = panel of 32 output channels. WIDE: i = tile of 64 input channels and tap
+ * (i = tile * taps + tap), j = tile of 64 output channels.
+ */
+__kernel void conv_weight(ARG(part), ARG_CONST(x), ARG_CONST(dy), const int batch, const int h, const int w,
+                          const int ho, const int wo, const int ci, const int co, const int k, const int stride,
+                          const int lines, const int block)
+{
+    PTR(part);
+    PTR_CONST(x);
+    PTR_CONST(dy);
+    const int z = (int)get_group_id(2), pad = k / 2, taps = k * k;
+    const int line0 = z * lines, line1 = min(batch * ho, line0 + lines);
+    const long base = (long)z * taps * ci * co;
+#if !WIDE
+    const int c0 = (int)get_group_id(0) * block, c1 = min(ci, c0 + block), j = (int)get_group_id(1) * TILE_N;
+    const int cols = min(TILE_N, co - j), step = max(1, CHUNK / wo);
+    for (int a = line0; a < line1; a += step) {
+        for (int d = 0; d < taps; d++) {
+            const int ty = d / k - pad, tx = d % k - pad;
+            /* columns of the output whose source lies inside the image */
+            const int o0 = tx < 0 ? 1 : 0, o1 = min(wo, (w - tx + stride - 1) / stride);
+            for (int c = c0; c < c1;) {
+                const int rows = c1 - c >= CI_ROWS ? CI_ROWS : 1;
+                __global float *to = part + base + ((long)d * ci + c) * co + j;
+                float t[CI_ROWS * TILE_N];
+                for (int r = 0; r < rows; r++)
+                    for (int v = 0; v < cols; v += VW)
+                        vstore16(a == line0 ? (vf)(0.0f) : ldv(to + (long)r * co + v, cols - v), 0, t + r * TILE_N + v);
+                for (int line = a; line < min(line1, a + step); line++) {
+                    const int b = line / ho, y = line % ho * stride + ty;
+                    if (y < 0 || y >= h || o1 <= o0) continue;
+                    __global const float *px = x + ((long)(b * h + y) * w + o0 * stride + tx) * ci + c;
+                    __global const float *pd = dy + ((long)line * wo + o0) * co + j;
+                    if (rows > 1 && cols > VW)
+                        weight_8_2(t, px, pd, o1 - o0, stride * ci, co, cols - VW);
+                    else if (rows > 1)
+                        weight_8_1(t, px, pd, o1 - o0, stride * ci, co, cols);
+                    else if (cols > VW)
+                        weight_1_2(t, px, pd, o1 - o0, stride * ci, co, cols - VW);
+                    else
+                        weight_1_1(t, px, pd, o1 - o0, stride * ci, co, cols);
+                }
+                for (int r = 0; r < rows; r++)
+                    for (int v = 0; v < cols; v += VW)
+                        stv(vload16(0, t + r * TILE_N + v), to + (long)r * co + v, cols - v);
+                c += rows;
+            }
+        }
+    }
+#else
+    (void)block;
+    __local float a[TK * LD], b[TK * LD];
+    __local int off_x[TK];
+    const int lane = (int)get_local_id(0), d = (int)get_group_id(0) % taps;
+    const int c0 = (int)get_group_id(0) / taps * TS, j0 = (int)get_group_id(1) * TS;
+    const int ty = d / k - pad, tx = d % k - pad, q0 = line0 * wo, q1 = line1 * wo;
+    float acc[RM][RN];
+    clear(acc);
+    for (int q = q0; q < q1; q += TK) {
+        for (int i = lane; i < TK; i += WG) {
+            const int line = (q + i) / wo, sy = line % ho * stride + ty, sx = (q + i) % wo * stride + tx;
+            const int inside = q + i < q1 && sy >= 0 && sy < h && sx >= 0 && sx < w;
+            off_x[i] = inside ? ((line / ho * h + sy) * w + sx) * ci : -1;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int i = lane; i < TS * TK; i += WG) {
+            const int p = i / TS, r = i % TS;
+            a[p * LD + r] = off_x[p] >= 0 && c0 + r < ci ? x[off_x[p] + c0 + r] : 0.0f;
+            b[p * LD + r] = q + p < q1 && j0 + r < co ? dy[(long)(q + p) * co + j0 + r] : 0.0f;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        multiply(acc, a, b);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    for (int r = 0; r < RM; r++) {
+        for (int v = 0; v < RN; v++) {
+            const int c = c0 + lane / TX + r * TY, j = j0 + lane % TX + v * TX;
+            if (c < ci && j < co) part[base + ((long)d * ci + c) * co + j] = acc[r][v];
+        }
+    }
+#endif
+}
+
+/* dw (+)= the sum of the parts, BLOCK elements per group. */
+__kernel void conv_fold(ARG(dw), ARG_CONST(part), const int n, const int parts, const int acc)
+{
+    PTR(dw);
+    PTR_CONST(part);
+    const int i0 = (int)get_group_id(0) * BLOCK, m = min(BLOCK, n - i0);
+    ROW_FOR(i, m)
+    {
+        vf sum = acc ? ldv(dw + i0 + i, m - i) : (vf)(0.0f);
+        for (int z = 0; z < parts; z++) sum += ldv(part + (long)z * n + i0 + i, m - i);
+        stv(sum, dw + i0 + i, m - i);
+    }
+}

@@ -201,7 +201,8 @@ BFNCL_API bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_
 /* ---- looking at files -------------------------------------------------------------------------------------------- */
 
 /* *json: {"kind","params","tensors":[{"name","shape","dtype"}],"config":{...},...} for a model, checkpoint, tensor
- * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked. */
+ * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked.
+ * All four keys are always there: null, and no tensors, where they do not apply. */
 BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
 
 /* ---- verification ------------------------------------------------------------------------------------------------ */

@@ -31,8 +31,13 @@ inline vf ldg(__global const float *p, const int stride, const int left)
     (void)left;
     return p[0];
 #else
+    if (left >= VW) {
+        if (stride == 1) return vload16(0, p);
+        return (vf)(p[0], p[stride], p[2 * stride], p[3 * stride], p[4 * stride], p[5 * stride], p[6 * stride],
+                    p[7 * stride], p[8 * stride], p[9 * stride], p[10 * stride], p[11 * stride], p[12 * stride],
+                    p[13 * stride], p[14 * stride], p[15 * stride]);
+    }
     float t[VW];
-    if (left >= VW && stride == 1) return vload16(0, p);
     for (int i = 0; i < VW; i++) t[i] = i < left ? p[i * stride] : 0.0f;
     return vload16(0, t);
 #endif
@@ -51,9 +56,7 @@ inline void stg(const vf v, __global float *p, const int stride, const int left)
         return;
     }
     vstore16(v, 0, t);
-    for (int i = 0; i < VW; i++) {
-        if (i < left) p[i * stride] = t[i];
-    }
+    for (int i = 0; i < min(left, VW); i++) p[i * stride] = t[i];
 #endif
 }
 

@@ -66,8 +66,7 @@ BFNCL_API void bfncl_set_log(bfncl_log_fn fn, void *user);
 /* Frees memory that a function here says the caller owns. NULL is fine. */
 BFNCL_API void bfncl_free(void *p);
 
-/* ---- shared by everything that computes ---------------------------------------------------------------------------
- */
+/* ---- shared by everything that computes -------------------------------------------------------------------------- */
 
 /* Where to compute. Zero-filled = everything as the configuration says, else automatic. */
 typedef struct bfncl_device_options {
@@ -91,8 +90,7 @@ typedef struct bfncl_progress {
  * operation returns BFNCL_STOPPED. */
 typedef bool (*bfncl_progress_fn)(void *user, const bfncl_progress *p);
 
-/* ---- training ------------------------------------------------------------------------------------------------------
- */
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 
 typedef struct bfncl_train_options {
     const char *config;     /* file; NULL only with resume: OUT/config.yaml */
@@ -133,8 +131,7 @@ BFNCL_API bfncl_status bfncl_config_text(const char *config, const char *const *
 /* Documentation of configuration key i: "section.key", type with range, default, help. False past the last. */
 BFNCL_API bool bfncl_config_key(size_t i, const char **name, char type[96], const char **def, const char **help);
 
-/* ---- scoring -------------------------------------------------------------------------------------------------------
- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 typedef struct bfncl_eval_options {
     const char *model; /* model file or run folder (then best, else last) */
@@ -176,8 +173,7 @@ BFNCL_API void bfncl_eval_defaults(bfncl_eval_options *o);
 BFNCL_API bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, bfncl_error *err);
 BFNCL_API void bfncl_eval_result_free(bfncl_eval_result *result);
 
-/* ---- sampling ------------------------------------------------------------------------------------------------------
- */
+/* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
 typedef struct bfncl_sample_options {
     const char *model;
@@ -202,15 +198,14 @@ typedef struct bfncl_sample_result {
 BFNCL_API void bfncl_sample_defaults(bfncl_sample_options *o);
 BFNCL_API bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *result, bfncl_error *err);
 
-/* ---- looking at files ----------------------------------------------------------------------------------------------
- */
+/* ---- looking at files -------------------------------------------------------------------------------------------- */
 
 /* *json: {"kind","params","tensors":[{"name","shape","dtype"}],"config":{...},...} for a model, checkpoint, tensor
- * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked. */
+ * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked.
+ * All four keys are always there: null, and no tensors, where they do not apply. */
 BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
 
-/* ---- verification --------------------------------------------------------------------------------------------------
- */
+/* ---- verification ------------------------------------------------------------------------------------------------ */
 
 typedef enum bfncl_verify_state { BFNCL_VERIFY_PASSED, BFNCL_VERIFY_FAILED, BFNCL_VERIFY_SKIPPED } bfncl_verify_state;
 
@@ -249,8 +244,7 @@ BFNCL_API void bfncl_verify_defaults(bfncl_verify_options *o);
 /* Replays golden vectors on a device. BFNCL_ERR_NUMERIC when a file failed; *result is filled then too. */
 BFNCL_API bfncl_status bfncl_verify(const bfncl_verify_options *o, bfncl_verify_result *result, bfncl_error *err);
 
-/* ---- a model inside another program --------------------------------------------------------------------------------
- */
+/* ---- a model inside another program ------------------------------------------------------------------------------ */
 
 /*
  *     bfncl_model *m;
@@ -277,8 +271,7 @@ BFNCL_API bfncl_status bfncl_model_sample(bfncl_model *m, uint64_t first, uint64
 BFNCL_API bfncl_status bfncl_model_score(bfncl_model *m, const float *data, uint64_t n, uint64_t repeats, uint64_t seed,
                                          double *nats, bfncl_error *err);
 
-/* ---- measuring -----------------------------------------------------------------------------------------------------
- */
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 /* `batch` independent products C[m,n] = op(A)[m,k] op(B)[k,n], dense; trans "nn", "nt" (B stored [n,k]), "tn", "tt". */
 typedef struct bfncl_gemm_shape {
@@ -298,9 +291,9 @@ typedef struct bfncl_bench_gemm_options {
 
 typedef struct bfncl_bench_gemm_row {
     bfncl_gemm_shape shape;
-    char provider[8];                     /* "packed", "clblast" */
+    char provider[8];                      /* "packed", "clblast" */
     double gflops, gflops_min, gflops_max; /* median, least and largest of the timed runs */
-    double first_ms;                      /* first run, compilation included */
+    double first_ms;                       /* first run, compilation included */
     unsigned runs;
 } bfncl_bench_gemm_row;
 
@@ -309,13 +302,12 @@ BFNCL_API void bfncl_bench_gemm_defaults(bfncl_bench_gemm_options *o);
 BFNCL_API bfncl_status bfncl_bench_gemm(const bfncl_bench_gemm_options *o, bfncl_bench_gemm_row **rows, size_t *n_rows,
                                         char device[256], bfncl_error *err);
 
-/* ---- small helpers for programs -------------------------------------------------------------------------------------
- */
+/* ---- small helpers for programs ---------------------------------------------------------------------------------- */
 
 /* Number of edits between two words, case ignored: for "did you mean". */
 BFNCL_API int bfncl_edit_distance(const char *a, const char *b);
 
-/* ---- devices --------------------------------------------------------------------------------------------------- */
+/* ---- devices ----------------------------------------------------------------------------------------------------- */
 
 /* One more thing that is known about a device, as text for people ("local memory": "1.0 MiB, global"). */
 typedef struct bfncl_property {

@@ -14,14 +14,13 @@
 #include "files.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
-#include "run/model.h"
+#include "run/train.h"
 
 #define SIDE 8
 #define DIMS (SIDE * SIDE)
 #define EXAMPLES 40
 
-/* ---- a toy experiment
- * ------------------------------------------------------------------------------------------------ */
+/* ---- a toy experiment -------------------------------------------------------------------------------------------- */
 
 /* Bright squares at places that differ from picture to picture. */
 static void write_pictures(const char *path, uint64_t n, uint64_t side)
@@ -146,8 +145,37 @@ static void same_tensors(const char *a, const char *b)
     bf_st_close(g);
 }
 
-/* ---- training
- * -------------------------------------------------------------------------------------------------------- */
+static bfncl_eval_result evaluate(const char *model, const char *set, const int64_t *steps, size_t n, bool baselines)
+{
+    bfncl_eval_options o;
+    bfncl_eval_result r;
+    bfncl_eval_defaults(&o);
+    o.model = model;
+    o.set = &set;
+    o.n_set = 1;
+    o.loss_steps = steps;
+    o.n_loss_steps = n;
+    o.baselines = baselines;
+    o.device = device();
+    OK(bfncl_eval(&o, &r, err));
+    return r;
+}
+
+static void draw(const char *model, const char *out, const char *set, int64_t n, bfncl_sample_result *r)
+{
+    bfncl_sample_options o;
+    bfncl_sample_defaults(&o);
+    o.model = model;
+    o.set = &set;
+    o.n_set = 1;
+    o.n = n;
+    o.out = out;
+    o.animation = strstr(out, ".png") ? test_path("steps.gif") : NULL;
+    o.device = device();
+    OK(bfncl_sample(&o, r, err));
+}
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(two_halves_equal_one_run)
 {
@@ -194,6 +222,50 @@ START_TEST(a_stopped_run_saves_and_continues)
     ck_assert_ptr_nonnull(f);
     fclose(f);
     same_tensors(in(out, "last.safetensors"), in(reference(), "last.safetensors"));
+}
+END_TEST
+
+START_TEST(a_second_start_keeps_the_first_run)
+{
+    const setting s = toy();
+    char out[128];
+    snprintf(out, sizeof out, "%s", test_path("twice"));
+    OK(run(&s, (run_options){.out = out, .steps = "0"}, NULL, err));
+    OK(run(&s, (run_options){.out = out, .steps = "0"}, NULL, err));
+    same_tensors(in(out, "best.safetensors"), in(test_path("twice.1"), "best.safetensors"));
+}
+END_TEST
+
+START_TEST(the_log_and_the_chart)
+{
+    size_t n;
+    free(test_slurp(in(reference(), "loss.svg"), &n));
+    ck_assert_uint_gt(n, 500);
+    char *log = (char *)test_slurp(in(reference(), "train.jsonl"), &n);
+    ck_assert(strstr(log, "{\"event\":\"start\"") == log && strstr(log, "\"driver\""));
+    ck_assert_ptr_nonnull(strstr(log, "\"event\":\"end\""));
+    free(log);
+}
+END_TEST
+
+START_TEST(learning_rates)
+{
+    bf_config c;
+    bf_config_defaults(&c);
+    c.train.lr = 1;
+    c.train.lr_final = 0.1;
+    c.train.warmup = 4;
+    c.train.steps = 24;
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 0), 0.2, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 3), 0.8, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 4), 1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 14), 0.55, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 0.1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 99), 0.1, 1e-12);
+    c.train.schedule_steps = 44;
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 0.55, 1e-12);
+    c.train.schedule = BF_SCHEDULE_CONSTANT;
+    ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 1, 1e-12);
 }
 END_TEST
 
@@ -284,24 +356,35 @@ START_TEST(every_config_runs)
 }
 END_TEST
 
-/* ---- scoring, sampling
- * ----------------------------------------------------------------------------------------------- */
-
-static bfncl_eval_result evaluate(const char *model, const char *set, const int64_t *steps, size_t n, bool baselines)
+/* Kinds of flows and losses that no configuration of the repository uses: trained, scored and sampled. */
+START_TEST(every_flow_runs)
 {
-    bfncl_eval_options o;
-    bfncl_eval_result r;
-    bfncl_eval_defaults(&o);
-    o.model = model;
-    o.set = &set;
-    o.n_set = 1;
-    o.loss_steps = steps;
-    o.n_loss_steps = n;
-    o.baselines = baselines;
-    o.device = device();
-    OK(bfncl_eval(&o, &r, err));
-    return r;
+    static const char *const kinds[][4] = {
+        {"flow.kind=categorical", "data.bins=4", "train.loss=n-step", "train.loss_steps=7"},
+        {"flow.kind=continuous", "data.transform=continuous", "train.times=random", "flow.predict_data=true"},
+        {"flow.output=mixture", "flow.mixture=2", "flow.truncate=true", "train.schedule=constant"}};
+    static const int64_t steps[] = {0, 3};
+    for (size_t i = 0; i < BF_COUNT(kinds); i++) {
+        setting s = toy();
+        bfncl_train_result r;
+        char out[128];
+        for (size_t k = 0; k < 4; k++) snprintf(s.text[s.n++], sizeof s.text[0], "%s", kinds[i][k]);
+        snprintf(out, sizeof out, "%s", test_path("flow"));
+        OK(run(&s, (run_options){.out = out, .steps = "2"}, &r, err));
+        ck_assert(isfinite(r.loss) && isfinite(r.best));
+        bfncl_eval_result e = evaluate(out, "eval.receiver=official", steps, 2, false);
+        ck_assert_str_eq(e.rows[0].receiver, "none");
+        ck_assert_str_eq(e.rows[1].receiver, i == 0 ? "official" : "none");
+        ck_assert(isfinite(e.rows[0].total_bits_per_dim) && isfinite(e.rows[1].total_bits_per_dim));
+        bfncl_eval_result_free(&e);
+        bfncl_sample_result drawn;
+        draw(out, test_path("flow.npy"), "sample.steps=2", 3, &drawn);
+        ck_assert_uint_eq(drawn.steps, 2);
+    }
 }
+END_TEST
+
+/* ---- scoring, sampling ------------------------------------------------------------------------------------------- */
 
 START_TEST(scores)
 {
@@ -324,20 +407,6 @@ START_TEST(scores)
 }
 END_TEST
 
-static void draw(const char *out, const char *set, int64_t n, bfncl_sample_result *r)
-{
-    bfncl_sample_options o;
-    bfncl_sample_defaults(&o);
-    o.model = reference();
-    o.set = &set;
-    o.n_set = 1;
-    o.n = n;
-    o.out = out;
-    o.animation = strstr(out, ".png") ? test_path("steps.gif") : NULL;
-    o.device = device();
-    OK(bfncl_sample(&o, r, err));
-}
-
 START_TEST(samples_do_not_depend_on_the_batch)
 {
     bfncl_sample_result r;
@@ -346,10 +415,10 @@ START_TEST(samples_do_not_depend_on_the_batch)
     snprintf(one, sizeof one, "%s", test_path("one.npy"));
     snprintf(other, sizeof other, "%s", test_path("other.npy"));
     snprintf(picture, sizeof picture, "%s", test_path("grid.png"));
-    draw(one, "sample.batch=3", 7, &r);
+    draw(reference(), one, "sample.batch=3", 7, &r);
     ck_assert(r.samples == 7 && r.steps == 5);
-    draw(other, "sample.batch=5", 5, &r);
-    draw(picture, "sample.batch=5", 5, &r);
+    draw(reference(), other, "sample.batch=5", 5, &r);
+    draw(reference(), picture, "sample.batch=5", 5, &r);
     OK(bf_npy_read(one, &a, err));
     OK(bf_npy_read(other, &b, err));
     ck_assert(a.ndim == 4 && a.dims[0] == 7 && a.dims[1] == SIDE && b.dims[0] == 5);
@@ -383,8 +452,7 @@ START_TEST(embedded_model)
 }
 END_TEST
 
-/* ---- files
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static bf_status open_file(const void *data, size_t size, bf_err *err)
 {
@@ -461,10 +529,14 @@ int main(void)
     tcase_set_timeout(t, 300);
     tcase_add_test(t, two_halves_equal_one_run);
     tcase_add_test(t, a_stopped_run_saves_and_continues);
+    tcase_add_test(t, a_second_start_keeps_the_first_run);
+    tcase_add_test(t, the_log_and_the_chart);
+    tcase_add_test(t, learning_rates);
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);
     tcase_add_test(t, every_config_runs);
+    tcase_add_test(t, every_flow_runs);
     tcase_add_test(t, scores);
     tcase_add_test(t, samples_do_not_depend_on_the_batch);
     tcase_add_test(t, embedded_model);

@@ -72,7 +72,8 @@ static void print_text(json_t *root)
     print_pair(0, "kind", json_object_get(root, "kind"));
     json_object_foreach(root, key, value)
     {
-        if (strcmp(key, "kind") == 0 || strcmp(key, "tensors") == 0) continue; /* the first line and the long part */
+        bool elsewhere = strcmp(key, "kind") == 0 || strcmp(key, "tensors") == 0; /* first line, long part */
+        if (elsewhere || json_is_null(value)) continue;
         if (json_is_object(value)) {
             print_heading(0, key);
             print_object(value, 2);

@@ -15,8 +15,7 @@ static bf_status out_of_memory(bf_err *err)
     return bf_fail(err, BF_RUNTIME, "out of memory while describing a file");
 }
 
-/* ---- tensors --------------------------------------------------------------------------------------------------------
- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 static json_t *shape_json(const bf_st_tensor *t)
 {
@@ -96,8 +95,7 @@ out:
     return st;
 }
 
-/* ---- data and pictures
- * ------------------------------------------------------------------------------------------------ */
+/* ---- data and pictures ------------------------------------------------------------------------------------------- */
 
 static bf_status describe_data(json_t *root, const char *path, bf_err *err)
 {
@@ -144,8 +142,7 @@ out:
     return st;
 }
 
-/* ---- dispatch
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *s, const char *suffix)
 {
@@ -184,6 +181,14 @@ out:
     return st;
 }
 
+/* The keys that every description has. */
+static void add_missing(json_t *root)
+{
+    if (!json_object_get(root, "params")) json_object_set_new(root, "params", json_null());
+    if (!json_object_get(root, "tensors")) json_object_set_new(root, "tensors", json_array());
+    if (!json_object_get(root, "config")) json_object_set_new(root, "config", json_null());
+}
+
 bfncl_status bfncl_info(const char *path, char **json, bfncl_error *caller_err)
 {
     bf_status st = BF_OK;
@@ -193,7 +198,8 @@ bfncl_status bfncl_info(const char *path, char **json, bfncl_error *caller_err)
     *json = NULL;
     BF_CHECK(root, BF_RUNTIME, "out of memory while describing %s", path);
     BF_TRY(describe(root, path, err));
-    *json = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    add_missing(root);
+    *json = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
     if (!*json) st = out_of_memory(err);
 out:
     json_decref(root);

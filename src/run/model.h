@@ -41,8 +41,7 @@ typedef struct bf_model {
     bf_run_state state;
 } bf_model;
 
-/* ---- from the configuration (setup.c) ------------------------------------------------------------------------------
- */
+/* ---- from the configuration (setup.c) ---------------------------------------------------------------------------- */
 
 bf_flow bf_setup_flow(const bf_config *c);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
@@ -59,8 +58,7 @@ bool bf_setup_wants_classes(const bf_config *c);
 /* rows of a batch as the flow wants them: values, or class numbers as floats. */
 void bf_setup_rows(const bf_config *c, const bf_rows *rows, uint64_t count, float *out);
 
-/* ---- the model -----------------------------------------------------------------------------------------------------
- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 /* Opens the device and derives flow and network; no parameters yet. */
 bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
@@ -80,8 +78,7 @@ bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *s
 /* Makes sure that the parameters are registered (not allocated). */
 bf_status bf_model_register(bf_model *m, bf_err *err);
 
-/* ---- files ---------------------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A run folder stands for its best.safetensors, else its last.safetensors; anything else for itself. */
 bf_status bf_model_path(const char *path, char out[1024], bf_err *err);

@@ -15,8 +15,7 @@
 #define GIF_FRAMES 60  /* at most, whatever the number of steps */
 #define GIF_SAMPLES 64 /* at most, of the first batch */
 
-/* ---- drawing -------------------------------------------------------------------------------------------------------
- */
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
 bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_t *batch_used, bf_err *err)
 {
@@ -90,8 +89,7 @@ void bf_sampling_bytes(const bf_model *m, const float *x, uint64_t count, uint8_
     }
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static bf_status grid_of(const bf_model *m, const float *x, uint32_t n, bf_image *im, bf_err *err)
 {
@@ -158,8 +156,7 @@ static bf_status format_of(const char *path, format *out, bf_err *err)
     return st;
 }
 
-/* ---- trajectory -----------------------------------------------------------------------------------------------------
- */
+/* ---- trajectory -------------------------------------------------------------------------------------------------- */
 
 typedef struct animation {
     const bf_model *m;
@@ -187,8 +184,7 @@ out:
     return st;
 }
 
-/* ---- bfncl_sample ---------------------------------------------------------------------------------------------------
- */
+/* ---- bfncl_sample ------------------------------------------------------------------------------------------------ */
 
 void bfncl_sample_defaults(bfncl_sample_options *o)
 {

@@ -39,8 +39,7 @@ typedef struct trainer {
     uint64_t loss_count, timed;
 } trainer;
 
-/* ---- configuration --------------------------------------------------------------------------------------------------
- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 /* The file (or the one of the run folder), then the overrides. An override that shortens the run leaves the learning
  * rate schedule as it was, so that a run in two parts equals one in one part. */
@@ -75,8 +74,7 @@ static bf_status resolve_folder(trainer *t, bf_err *err)
     return bf_run_folder_init(&t->folder, root, err);
 }
 
-/* ---- set-up
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
 static bf_status open_data(trainer *t, bf_err *err)
 {
@@ -176,8 +174,7 @@ out:
     return st;
 }
 
-/* ---- during the run
- * --------------------------------------------------------------------------------------------------- */
+/* ---- during the run ---------------------------------------------------------------------------------------------- */
 
 /* A checkpoint that cannot be written leaves the old one in place; the run goes on and tries again later. Only `final`
  * failures count. */

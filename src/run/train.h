@@ -7,8 +7,7 @@
 #include "run/score.h"
 #include "run/trainlog.h"
 
-/* ---- the step -------------------------------------------------------------------------------------------------------
- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
 /* Flow, network, loss, gradients, clip, AdamW and average as one list of commands. */
 typedef struct bf_stepper bf_stepper;
@@ -33,8 +32,7 @@ double bf_learning_rate(const bf_config *c, uint64_t step);
 /* The training loss as the configuration has it. */
 bf_flow_loss_spec bf_train_loss(const bf_config *c);
 
-/* ---- the folder
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 /* Paths of a run. */
 typedef struct bf_run_folder {

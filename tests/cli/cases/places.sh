@@ -22,7 +22,8 @@ refused 1 sample "$run_folder" -n 1 --steps 1 -o /proc/no/x.png
 err_has '/proc/no'
 refused 1 train "$REPO/configs/tiny.yaml" --steps 1 --out /proc/no
 : >file
-refused 1 train "$REPO/configs/tiny.yaml" --steps 1 --out file
+refused 2 train "$REPO/configs/tiny.yaml" --steps 1 --out file
+err_has 'not a folder'
 for locale in de_DE.UTF-8 de_DE.utf8 fr_FR.UTF-8; do
     if locale -a 2>/dev/null | grep -qix "$(echo "$locale" | sed 's/UTF-8/utf8/')"; then
         run 0 env LC_ALL="$locale" "$BFNCL" eval "$run_folder" --limit 2 --json

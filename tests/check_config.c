@@ -72,7 +72,7 @@ START_TEST(messages_name_line_and_key)
     refused("net:\n  width: 8\n  width: 9\n...\n", "x.yaml:3: net.width was given before, in line 2");
     refused("net: &a\n  width: 8\n...\n", "anchors and aliases");
     refused("- 1\n...\n", "x.yaml:1: sections are wanted");
-    refused("net:\n  width: [\n...\n", "x.yaml:3: not valid YAML");
+    refused("net:\n  width: \"8\n...\n", "not valid YAML");
     refused("net:\n  width: 8\n---\nnet:\n  width: 8\n...\n", "second document");
     refused("", "empty");
 }

@@ -153,7 +153,7 @@ static void check_loss(bf_ctx *ctx, const char *what, const bf_flow *f, bf_loss_
         for (int k = 0; k < b.width; k++) {
             const double at = net[k], h = 1e-5;
             by[i * (size_t)b.width + (size_t)k] = NAN;
-            if (b.width > 64 && k % 41 != 0 && k != (int)b.x[i]) continue; /* a few of many classes */
+            if (b.width > 8 && k % 13 != 0 && k != (int)b.x[i]) continue; /* a few of many classes */
             net[k] = at + h;
             const double up = reference(&b, i, net);
             net[k] = at - h;

@@ -153,7 +153,7 @@ static void check_loss(bf_ctx *ctx, const char *what, const bf_flow *f, bf_loss_
         for (int k = 0; k < b.width; k++) {
             const double at = net[k], h = 1e-5;
             by[i * (size_t)b.width + (size_t)k] = NAN;
-            if (b.width > 8 && k % 13 != 0 && k != (int)b.x[i]) continue; /* a few of many classes */
+            if (b.width > 8 && k % (b.width / 4 + 1) != 0 && k != (int)b.x[i]) continue; /* a few of many classes */
             net[k] = at + h;
             const double up = reference(&b, i, net);
             net[k] = at - h;
@@ -241,7 +241,7 @@ START_TEST(categorical_losses)
         for (size_t i = 0; i < BF_COUNT(classes); i++) {
             f.classes = classes[i];
             f.max_sqrt_beta = classes[i] == 2 ? 3.0 : 0.75;
-            const int dims = classes[i] == 2 ? 263 : classes[i] == 257 ? 1 : 31;
+            const int dims = classes[i] == 2 ? 263 : classes[i] == 257 ? 1 : 17;
             for (size_t k = 0; k < BF_COUNT(kinds); k++) {
                 check_loss(ctx, "joint", &f, kinds[k], BF_RECEIVER_JOINT, dims);
             }

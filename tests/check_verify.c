@@ -1,0 +1,213 @@
+/* Verification: the stored vectors pass on both device classes; wrong, damaged and foreign files do not. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run/verify.h"
+#include "support.h"
+
+#define GOLDEN "tests/golden/"
+
+/* What came out of a run, and the last line that was not about a passed tensor. */
+typedef struct seen {
+    bfncl_verify_result result;
+    unsigned lines, files;
+    char failed[256], note[512];
+} seen;
+
+static void on_line(void *user, const bfncl_verify_line *line)
+{
+    seen *s = user;
+    s->lines++;
+    if (line->tensor == NULL) s->files++;
+    if (line->state == BFNCL_VERIFY_PASSED) return;
+    snprintf(s->note, sizeof s->note, "%s", line->note);
+    if (line->tensor) snprintf(s->failed, sizeof s->failed, "%s", line->tensor);
+}
+
+static bf_status verify(bf_ctx *ctx, const char *path, seen *s, bf_err *err)
+{
+    bfncl_verify_options o;
+    bfncl_verify_defaults(&o);
+    *s = (seen){.files = 0};
+    o.paths = &path;
+    o.n_paths = path != NULL;
+    o.on_line = on_line;
+    o.user = s;
+    return bf_verify_run(ctx, &o, &s->result, err);
+}
+
+START_TEST(stored_vectors_pass)
+{
+    static const char *const folders[] = {"continuous", "discretised", "discrete", "tables", "installed"};
+    TEST_BOTH(ctx)
+    {
+        for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+            char path[128];
+            seen s;
+            bf_err why = {0};
+            snprintf(path, sizeof path, GOLDEN "%s", folders[i]);
+            const bf_status st = verify(ctx, path, &s, &why);
+            ck_assert_msg(st == BF_OK, "%s: %s (%s: %s)", path, why.message, s.failed, s.note);
+            ck_assert_uint_gt(s.result.passed, 0);
+            ck_assert_uint_eq(s.result.passed, s.files);
+            ck_assert_uint_eq(s.result.failed + s.result.skipped, 0);
+            ck_assert_uint_gt(s.result.tensors, 40);
+        }
+    }
+}
+END_TEST
+
+/* ---- files that must not pass ------------------------------------------------------------------------------------ */
+
+static const char vector[] = GOLDEN "installed/cts_mv1e-4_vector.safetensors";
+static char folder[] = "/tmp/bfncl-verify-XXXXXX";
+static char copy[64];
+
+/* The bytes of the small vector file; the caller frees them. */
+static char *vector_bytes(size_t *size)
+{
+    FILE *f = fopen(vector, "rb");
+    ck_assert_ptr_nonnull(f);
+    char *bytes = malloc(1 << 20);
+    ck_assert_ptr_nonnull(bytes);
+    *size = fread(bytes, 1, 1 << 20, f);
+    fclose(f);
+    ck_assert(*size > 1000 && *size < 1 << 20);
+    return bytes;
+}
+
+static void write_copy(const char *bytes, size_t size)
+{
+    FILE *f = fopen(copy, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, f), size);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+/* A copy of the vector with one element of a tensor replaced. */
+static void spoil(const char *tensor, size_t element, float value)
+{
+    size_t size = 0;
+    char *bytes = vector_bytes(&size);
+    bf_st *file = NULL;
+    OK(bf_st_open(vector, &file, err));
+    const bf_st_tensor *t = bf_st_find(file, tensor);
+    ck_assert_msg(t != NULL && element < t->count && t->dtype == BF_F32, "%s", tensor);
+    memcpy(bytes + t->offset + element * sizeof value, &value, sizeof value);
+    bf_st_close(file);
+    write_copy(bytes, size);
+    free(bytes);
+}
+
+static void make_folder(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(copy, sizeof copy, "%s/copy.safetensors", folder);
+}
+
+static void remove_folder(void)
+{
+    unlink(copy);
+    rmdir(folder);
+    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
+}
+
+/* One wrong number in any compared tensor fails the file and names the tensor; so does one that is not finite. */
+START_TEST(a_wrong_value_fails)
+{
+    static const struct {
+        const char *tensor;
+        float value;
+    } cases[] = {{"flow.mu", 0.77f},           {"pred.x_hat", 0.123f},       {"closs.loss", 5.0f},
+                 {"closs.grad_net_out", 0.1f}, {"dloss.n10.loss", NAN},      {"recon.loss", INFINITY},
+                 {"traj.final", 0.5f},         {"dloss.n2.loss_mean", 1e6f}, {"upd.mu", NAN}};
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    make_folder();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        seen s;
+        bf_err why;
+        spoil(cases[i].tensor, strstr(cases[i].tensor, "mean") ? 0 : 5, cases[i].value);
+        ck_assert_msg(verify(ctx, copy, &s, &why) == BF_NUMERIC, "%s was changed and passed", cases[i].tensor);
+        ck_assert_uint_eq(s.result.failed, 1);
+        ck_assert_uint_eq(s.result.passed, 0);
+        ck_assert_msg(strncmp(s.note, cases[i].tensor, strlen("flow")) == 0, "%s: %s", cases[i].tensor, s.note);
+    }
+    remove_folder();
+}
+END_TEST
+
+START_TEST(foreign_and_damaged_files)
+{
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    seen s;
+    bf_err why;
+    size_t size = 0;
+    char *bytes = vector_bytes(&size);
+    make_folder();
+    ck_assert_int_eq(verify(ctx, "no/such/place", &s, &why), BF_FILE);
+    ck_assert_ptr_nonnull(strstr(why.message, "no/such/place"));
+    ck_assert_int_eq(verify(ctx, folder, &s, &why), BF_FILE); /* nothing in it */
+
+    /* cut short: named, an error; met in a folder, a failed file */
+    write_copy(bytes, size - 5);
+    ck_assert_int_eq(verify(ctx, copy, &s, &why), BF_FILE);
+    ck_assert_int_eq(verify(ctx, folder, &s, &why), BF_NUMERIC);
+    ck_assert_uint_eq(s.result.failed, 1);
+
+    /* a kind nobody knows is skipped by name */
+    char *kind = NULL;
+    for (size_t i = 0; kind == NULL && i + 12 < size; i++) {
+        if (memcmp(bytes + i, "\"continuous\"", 12) == 0) kind = bytes + i;
+    }
+    ck_assert_ptr_nonnull(kind);
+    memcpy(kind, "\"contagious\"", 12);
+    write_copy(bytes, size);
+    ck_assert_int_eq(verify(ctx, copy, &s, &why), BF_OK);
+    ck_assert_uint_eq(s.result.skipped, 1);
+    ck_assert_ptr_nonnull(strstr(s.note, "contagious"));
+
+    /* the right kind, but not what belongs to it */
+    memcpy(kind, "\"discrete\"  ", 12);
+    write_copy(bytes, size);
+    ck_assert_int_eq(verify(ctx, copy, &s, &why), BF_NUMERIC);
+    ck_assert_ptr_nonnull(strstr(s.note, "cfg.n_classes"));
+    free(bytes);
+    remove_folder();
+}
+END_TEST
+
+/* Without a path: $BFNCL_DATADIR/golden. */
+START_TEST(installed_set)
+{
+    seen s;
+    bf_err why;
+    char link[64], here[1024], target[1100];
+    make_folder();
+    snprintf(link, sizeof link, "%s/golden", folder);
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    snprintf(target, sizeof target, "%s/" GOLDEN "installed", here);
+    ck_assert_int_eq(symlink(target, link), 0);
+    setenv("BFNCL_DATADIR", folder, 1);
+    ck_assert_int_eq(verify(test_ctx(BF_CLASS_CPU), NULL, &s, &why), BF_OK);
+    ck_assert_uint_ge(s.result.passed, 4);
+    unsetenv("BFNCL_DATADIR");
+    unlink(link);
+    remove_folder();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("verify");
+    const TTest *const tests[] = {stored_vectors_pass, a_wrong_value_fails, foreign_and_damaged_files, installed_set};
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+        TCase *tc = tcase_create(tests[i]->name);
+        tcase_set_timeout(tc, 300);
+        tcase_add_test(tc, tests[i]);
+        suite_add_tcase(s, tc);
+    }
+    return test_main(s);
+}

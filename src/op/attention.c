@@ -4,8 +4,8 @@
 #include "op/op.h"
 
 #define MAX_HEAD_DIM 128
-#define WIDE_LANES 64 /* GROUP_LANES in cl/attention.cl */
-#define CPU_LANES 32
+#define WIDE_LANES 64 /* LANES in cl/attention.cl */
+#define CPU_LANES 16
 
 static bf_status check(const bf_attention *s, bf_err *err)
 {

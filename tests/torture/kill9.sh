@@ -6,6 +6,7 @@ set -eu
 bfncl=${BFNCL:-build/bfncl}
 kills=${KILLS:-100}
 seed=${SEED:-$$}
+state=$seed
 dir=$(mktemp -d "${TMPDIR:-/tmp}/bfncl-kill9-XXXXXX")
 pid=
 trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT INT TERM
@@ -22,9 +23,9 @@ train() { # FOLDER STEPS; schedule_steps is fixed so that the number of steps do
         --set train.schedule_steps=100000 --set train.eval_every=3 --set train.log_every=1 --set eval.examples=2 \
         --set net.width=4 >>"$dir/log" 2>&1
 }
-random() { # 0 .. $1 - 1
-    seed=$(((seed * 1103515245 + 12345) % 2147483648))
-    echo $((seed / 65536 % $1))
+random() { # r = 0 .. $1 - 1; no subshell, which would forget the state
+    state=$(((state * 1103515245 + 12345) % 2147483648))
+    r=$((state / 65536 % $1))
 }
 unfinished() { find "$run" -name '*.tmp.*' | wc -l; }
 logged() { grep -c '"event":"step"' "$run/train.jsonl" || true; } # steps
@@ -46,13 +47,16 @@ while [ "$i" -lt "$kills" ]; do
     begin=$(logged)
     train "$run" 1000000 &
     pid=$!
-    if [ "$(random 10)" != 0 ]; then # one in ten is killed while it starts, the others while they train and save
+    random 10
+    if [ "$r" != 0 ]; then # one in ten is killed while it starts, the others while they train and save
         while [ "$(logged)" -le "$begin" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
     fi
-    sleep "0.$(printf '%03d' "$(random 300)")"
-    kill -0 "$pid" 2>/dev/null || fail "the run ended by itself"
-    kill -9 "$pid"
-    wait "$pid" 2>/dev/null || true
+    random 300
+    sleep "0.$(printf '%03d' "$r")"
+    kill -9 "$pid" 2>/dev/null || fail "the run ended by itself"
+    code=0
+    wait "$pid" 2>/dev/null || code=$?
+    [ "$code" = 137 ] || fail "the run ended by itself with exit code $code"
     pid=
     i=$((i + 1))
     [ "$(unfinished)" = 0 ] || in_save=$((in_save + 1))

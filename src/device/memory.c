@@ -125,6 +125,8 @@ bf_status bf_read(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err)
     BF_TRY(bf_range_check(ctx, src, bytes, "reading from the device", err));
     BF_CL(clEnqueueReadBuffer(ctx->queue, src.buf->mem, CL_TRUE, (size_t)src.off, bytes, dst, 0, NULL, NULL),
           "reading %zu bytes from %s", bytes, ctx->name);
+    /* The queue is in order: everything before a blocking read has ended. */
+    if (ctx->profile != NULL) BF_TRY(bf_profile_collect(ctx, err));
 out:
     return st;
 }

@@ -199,6 +199,19 @@ inline bin_edges range_at(const component *c)
     return edges_at(c, (vf)(0.0f), 1.0f, 1);
 }
 
+/* R = F(1) - F(-1): 1 when clipped, 0 where it is too small to divide by and all bins are equal. */
+inline vf bins_range(const head *h, const weights *w, const vf mu, __global const float *net, const int left,
+                     const int truncated)
+{
+    vf range = (vf)(0.0f);
+    if (!truncated) return (vf)(1.0f);
+    for (int i = 0; i < h->n; i++) {
+        const component c = head_component(h, mu, net, left, i);
+        range += head_weight(h, w, net, left, i) * range_at(&c).p;
+    }
+    return select(range, (vf)(0.0f), range < FLOW_MIN_PROB);
+}
+
 /* loss = -ln P(bin of x); where P < 1e-5: minus ln density at the bin's centre - ln(2 / bins). grad = scale dloss. */
 __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
                          const int dims, HEAD_ARGS, const int bins, const int truncated, const int has_grad,
@@ -223,14 +236,13 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
         const vf index = bin_index(ldv(x + row + d, left), nb);
         const vf centre = bin_centre(index, nb);
         const vf density = head_log_density(&h, &w, state, net + at, left, centre);
-        vf mass = (vf)(0.0f), range = (vf)(truncated ? 0.0f : 1.0f);
+        const vf range = bins_range(&h, &w, state, net + at, left, truncated);
+        vf mass = (vf)(0.0f);
         for (int i = 0; i < h.n; i++) {
             const component c = head_component(&h, state, net + at, left, i);
-            const vf weight = head_weight(&h, &w, net + at, left, i);
-            mass += weight * edges_at(&c, index, nb, truncated).p;
-            if (truncated) range += weight * range_at(&c).p;
+            mass += head_weight(&h, &w, net + at, left, i) * edges_at(&c, index, nb, truncated).p;
         }
-        const vi flat = range < FLOW_MIN_PROB;
+        const vi flat = range == 0.0f;
         const vf p = select(mass / range, (vf)(1.0f / nb), flat);
         const vi thin = p < FLOW_MIN_PROB;
         stv(-select(log(fmax(p, (vf)(FLOW_LOG_FLOOR))), density + log(2.0f / nb), thin), loss + row + d, left);
@@ -316,8 +328,8 @@ __kernel void bins_probs(ARG(p), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), co
 }
 
 /* A value on a bin's centre. what 1: a draw (one clipped normal: mean + sd noise, rounded to its bin; else noise is
- * uniform and the bin is found by inverse CDF); 2: the mode, first of equals. ws: [B, bins, dims]. */
-__kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise), ARG_CONST(t), ARG(ws), const int dims,
+ * uniform and the bin is found by inverse CDF); 2: the mode, first of equals. */
+__kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise), ARG_CONST(t), const int dims,
                          HEAD_ARGS, const int bins, const int truncated, const int what)
 {
     PTR(y);
@@ -325,7 +337,6 @@ __kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise)
     PTR_CONST(net);
     PTR_CONST(noise);
     PTR_CONST(t);
-    PTR(ws);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const head h = HEAD(t[get_group_id(1)]);
     const float nb = (float)bins;
@@ -335,23 +346,32 @@ __kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise)
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
         const vf state = ldv(mu + row + d, left);
-        vf index = (vf)(0.0f);
+        component c = head_component(&h, state, lane, left, 0);
         if (what == 1 && out == OUT_NORMAL && !truncated) {
-            const component c = head_component(&h, state, lane, left, 0);
-            index = bin_index(c.m + c.s * ldv(noise + row + d, left), nb);
-        } else {
-            const weights w = head_mix(&h, lane, left);
-            __global float *p = ws + row * (ulong)bins + d;
-            const vf u = what == 1 ? ldv(noise + row + d, left) : (vf)(0.0f);
-            vf sum = (vf)(0.0f), top = (vf)(-1.0f);
-            bins_fill(&h, &w, state, lane, p, 1, dims, left, bins, truncated);
-            for (int k = 0; k < bins; k++) {
-                const vf share = ldv(p + (size_t)k * (size_t)dims, left);
-                const vi take = what == 1 ? (u >= sum) & (vi)(k > 0 ? -1 : 0) : share > top;
-                index = select(index, (vf)((float)k), take);
-                top = fmax(top, share);
-                sum += share;
+            stv(bin_centre(bin_index(c.m + c.s * ldv(noise + row + d, left), nb), nb), y + row + d, left);
+            continue;
+        }
+        const weights w = head_mix(&h, lane, left);
+        const vf range = bins_range(&h, &w, state, lane, left, truncated);
+        const vi flat = range == 0.0f;
+        /* shares are not divided by R: u is multiplied by it */
+        const vf u = what == 1 ? ldv(noise + row + d, left) * select(range, (vf)(1.0f), flat) : (vf)(0.0f);
+        vf index = (vf)(0.0f), sum = (vf)(0.0f), top = (vf)(-1.0f);
+        edge upper = edge_at((vf)(0.0f));
+        for (int k = 0; k < bins; k++) {
+            vf share = (vf)(0.0f);
+            for (int i = 0; i < h.n; i++) {
+                if (h.n > 1) c = head_component(&h, state, lane, left, i);
+                const vf inv_s = 1.0f / c.s;
+                const edge lower = h.n > 1 || k == 0 ? edge_at(boundary_z(&c, inv_s, k, bins, truncated)) : upper;
+                upper = edge_at(boundary_z(&c, inv_s, k + 1, bins, truncated));
+                share += head_weight(&h, &w, lane, left, i) * interval_mass(lower, upper, 2.0f / nb * inv_s);
             }
+            share = select(share, (vf)(1.0f / nb), flat);
+            const vi take = what == 1 ? (u >= sum) & (vi)(k > 0 ? -1 : 0) : share > top;
+            index = select(index, (vf)((float)k), take);
+            top = fmax(top, share);
+            sum += share;
         }
         stv(bin_centre(index, nb), y + row + d, left);
     }

@@ -254,7 +254,7 @@ END_TEST
 /* ---- distributions and values ------------------------------------------------------------------------------------ */
 
 typedef struct device_batch {
-    test_tensor x, mu, t, net, noise, y, ws;
+    test_tensor x, mu, t, net, noise, y;
     bf_flow_shape shape;
 } device_batch;
 
@@ -268,13 +268,12 @@ static device_batch upload(bf_ctx *ctx, const batch *b, size_t noises, size_t re
     d.net = test_new(ctx, n * (size_t)b->width, b->net);
     d.noise = test_new(ctx, noises, b->noise);
     d.y = test_new(ctx, results, NULL);
-    d.ws = test_new(ctx, bf_flow_value_workspace(&b->f, d.shape) / sizeof(float) + 1, NULL);
     return d;
 }
 
 static void device_free(device_batch *d)
 {
-    test_tensor *all[] = {&d->x, &d->mu, &d->t, &d->net, &d->noise, &d->y, &d->ws};
+    test_tensor *all[] = {&d->x, &d->mu, &d->t, &d->net, &d->noise, &d->y};
     for (size_t i = 0; i < BF_COUNT(all); i++) test_free(all[i]);
 }
 
@@ -300,9 +299,9 @@ START_TEST(bin_probabilities)
             test_get(ctx, &d.y, p);
             OK(bf_cmds_new(ctx, &c, err));
             OK(bf_flow_op_value(c, &f, d.shape, BF_VALUE_MEAN, d.x.mem, d.mu.mem, d.net.mem, d.t.mem, BF_MEM_NONE,
-                                d.ws.mem, err));
+                                err));
             OK(bf_flow_op_value(c, &f, d.shape, BF_VALUE_MODE, d.noise.mem, d.mu.mem, d.net.mem, d.t.mem, BF_MEM_NONE,
-                                d.ws.mem, err));
+                                err));
             test_run(c);
             test_get(ctx, &d.x, mean);
             test_get(ctx, &d.noise, mode);
@@ -344,8 +343,7 @@ static void check_frequencies(bf_ctx *ctx, const bf_flow *f, const float *net, c
     }
     device_batch d = upload(ctx, &b, n, n);
     OK(bf_cmds_new(ctx, &c, err));
-    OK(bf_flow_op_value(c, f, d.shape, BF_VALUE_DRAW, d.y.mem, d.mu.mem, d.net.mem, d.t.mem, d.noise.mem, d.ws.mem,
-                        err));
+    OK(bf_flow_op_value(c, f, d.shape, BF_VALUE_DRAW, d.y.mem, d.mu.mem, d.net.mem, d.t.mem, d.noise.mem, err));
     test_run(c);
     test_get(ctx, &d.y, drawn);
     for (size_t i = 0; i < n; i++) {
@@ -418,8 +416,7 @@ START_TEST(draws_of_a_continuous_mixture)
         for (size_t i = 0; i < n; i++) b.noise[n + i] = bf_philox_normal(3, (uint32_t)i, 0, 0, 2);
         device_batch d = upload(ctx, &b, 2 * n, n);
         OK(bf_cmds_new(ctx, &c, err));
-        OK(bf_flow_op_value(c, &f, d.shape, BF_VALUE_DRAW, d.y.mem, d.mu.mem, d.net.mem, d.t.mem, d.noise.mem,
-                            BF_MEM_NONE, err));
+        OK(bf_flow_op_value(c, &f, d.shape, BF_VALUE_DRAW, d.y.mem, d.mu.mem, d.net.mem, d.t.mem, d.noise.mem, err));
         test_run(c);
         test_get(ctx, &d.y, drawn);
         for (size_t i = 0; i < n; i++) sum += drawn[i];

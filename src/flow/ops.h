@@ -45,11 +45,9 @@ bf_status bf_flow_op_quantise(bf_cmds *c, int bins, bf_flow_shape shape, bf_mem 
                               bf_err *err);
 
 typedef enum bf_flow_value { BF_VALUE_MEAN, BF_VALUE_DRAW, BF_VALUE_MODE } bf_flow_value;
-/* One number per variable: expectation, draw (from `noise`, bf_sampler_run_options.noise_data) or mode. ws:
- * bf_flow_value_workspace() bytes. */
-uint64_t bf_flow_value_workspace(const bf_flow *f, bf_flow_shape shape);
+/* One number per variable: expectation, draw (from `noise`, bf_sampler_run_options.noise_data) or mode. */
 bf_status bf_flow_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_flow_value what, bf_mem y, bf_mem mu,
-                           bf_mem net, bf_mem t, bf_mem noise, bf_mem ws, bf_err *err);
+                           bf_mem net, bf_mem t, bf_mem noise, bf_err *err);
 
 /* y = the sender's message about x; then mu or z after hearing it. Accuracy from the step record. */
 bf_status bf_flow_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem y, bf_mem x, bf_mem noise,

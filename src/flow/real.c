@@ -37,13 +37,6 @@ int bf_flow_loss_draws(const bf_flow *f, const bf_flow_loss_spec *spec)
     return spec->draws > 0 ? spec->draws : DEFAULT_DRAWS;
 }
 
-/* Discretised data with anything but one clipped normal find their bin from the probabilities. */
-uint64_t bf_flow_value_workspace(const bf_flow *f, bf_flow_shape shape)
-{
-    if (f->kind != BF_FLOW_DISCRETISED) return 0;
-    return shape.batch * shape.dims * (uint64_t)f->bins * sizeof(float);
-}
-
 uint64_t bf_flow_loss_workspace(const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_shape shape, bool want_grad)
 {
     const uint64_t planes = (uint64_t)(f->kind == BF_FLOW_CATEGORICAL ? f->classes : f->bins);
@@ -129,7 +122,7 @@ bf_status bf_flow_op_quantise(bf_cmds *c, int bins, bf_flow_shape shape, bf_mem 
 }
 
 bf_status bf_flow_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_flow_value what, bf_mem y, bf_mem mu,
-                           bf_mem net, bf_mem t, bf_mem noise, bf_mem ws, bf_err *err)
+                           bf_mem net, bf_mem t, bf_mem noise, bf_err *err)
 {
     const bf_arg state = bf_arg_mem(mu), out = bf_arg_mem(net), time = bf_arg_mem(t), eps = bf_arg_mem(noise);
     const bf_arg bins = bf_arg_i32(f->bins), truncated = bf_arg_i32(f->truncated), which = bf_arg_i32(what);
@@ -143,7 +136,7 @@ bf_status bf_flow_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf
         const bf_arg buffers[] = {value, state, out, time}, more[] = {bins, truncated};
         return head_launch(c, f, CL_BINS, "bins_expect", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
     }
-    const bf_arg buffers[] = {value, state, out, eps, time, bf_arg_mem(ws)}, more[] = {bins, truncated, which};
+    const bf_arg buffers[] = {value, state, out, eps, time}, more[] = {bins, truncated, which};
     return head_launch(c, f, CL_BINS, "bins_value", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
 }
 

@@ -8,7 +8,7 @@
 #include "flow/ops.h"
 
 /* The sampler's own buffers; the network's input, output and time are tensors of the graph. */
-enum { BUF_STATE, BUF_VALUE, BUF_MEAN, BUF_MODE, BUF_PARAMS, BUF_Y, BUF_NOISE, BUF_NOISE_Y, BUF_WORK, BUFS };
+enum { BUF_STATE, BUF_VALUE, BUF_MEAN, BUF_MODE, BUF_PARAMS, BUF_Y, BUF_NOISE, BUF_NOISE_Y, BUFS };
 
 struct bf_sampler {
     bf_ctx *ctx;
@@ -18,12 +18,12 @@ struct bf_sampler {
     bf_tid input, time, out;
     bf_buf *buf[BUFS];
     bf_mem mem[BUFS];
-    bf_cmds *prior;   /* the state before anything was said */
-    bf_cmds *predict; /* network input, network, what it says about the data */
-    bf_cmds *random;  /* the numbers of a step, from Philox */
-    bf_cmds *advance; /* draw, message, update */
-    bf_cmds *mean;    /* expectation: only when somebody asks */
-    float *times;     /* staging of the time tensor */
+    bf_cmds *prior;                /* the state before anything was said */
+    bf_cmds *predict;              /* network input, network */
+    bf_cmds *random;               /* the numbers of a step, from Philox */
+    bf_cmds *advance;              /* draw, message, update */
+    bf_cmds *params, *mode, *mean; /* what the network says about the data: when somebody asks */
+    float *times;                  /* staging of the time tensor */
 };
 
 /* The draw of a step takes two numbers per variable (component, then normal), one, or none. */
@@ -52,7 +52,6 @@ static uint64_t count_of(const bf_sampler *s, int buf)
     case BUF_NOISE_Y: return wide;
     case BUF_PARAMS: return s->flow.kind == BF_FLOW_CATEGORICAL ? wide : n * (uint64_t)bf_flow_outputs(&s->flow);
     case BUF_NOISE: return picks_component(&s->flow) ? 2 * n : n;
-    case BUF_WORK: return bf_flow_value_workspace(&s->flow, s->shape) / sizeof(float);
     default: return n;
     }
 }
@@ -64,6 +63,8 @@ void bf_sampler_free(bf_sampler *s)
     bf_cmds_free(s->predict);
     bf_cmds_free(s->random);
     bf_cmds_free(s->advance);
+    bf_cmds_free(s->params);
+    bf_cmds_free(s->mode);
     bf_cmds_free(s->mean);
     bf_graph_free(s->graph);
     for (int i = 0; i < BUFS; i++) bf_buf_free(s->buf[i]);
@@ -110,6 +111,8 @@ static bf_status allocate(bf_sampler *s, bf_err *err)
     BF_TRY(bf_cmds_new(s->ctx, &s->predict, err));
     BF_TRY(bf_cmds_new(s->ctx, &s->random, err));
     BF_TRY(bf_cmds_new(s->ctx, &s->advance, err));
+    BF_TRY(bf_cmds_new(s->ctx, &s->params, err));
+    BF_TRY(bf_cmds_new(s->ctx, &s->mode, err));
     BF_TRY(bf_cmds_new(s->ctx, &s->mean, err));
 out:
     return st;
@@ -153,15 +156,13 @@ static bf_status emit(bf_sampler *s, bf_err *err)
         BF_TRY(bf_cmds_copy(s->predict, in, m[BUF_STATE], state_bytes, err));
     }
     BF_TRY(bf_graph_emit(s->graph, s->predict, err));
-    BF_TRY(bf_flow_op_params(s->predict, f, shape, m[BUF_PARAMS], in, net, t, true, err));
-    BF_TRY(
-        bf_flow_op_value(s->predict, f, shape, BF_VALUE_MODE, m[BUF_MODE], in, net, t, BF_MEM_NONE, m[BUF_WORK], err));
+    BF_TRY(bf_flow_op_params(s->params, f, shape, m[BUF_PARAMS], in, net, t, true, err));
+    BF_TRY(bf_flow_op_value(s->mode, f, shape, BF_VALUE_MODE, m[BUF_MODE], in, net, t, BF_MEM_NONE, err));
+    BF_TRY(bf_flow_op_value(s->mean, f, shape, BF_VALUE_MEAN, m[BUF_MEAN], in, net, t, BF_MEM_NONE, err));
     BF_TRY(emit_random(s, err));
-    BF_TRY(bf_flow_op_value(s->advance, f, shape, BF_VALUE_DRAW, m[BUF_VALUE], in, net, t, m[BUF_NOISE], m[BUF_WORK],
-                            err));
+    BF_TRY(bf_flow_op_value(s->advance, f, shape, BF_VALUE_DRAW, m[BUF_VALUE], in, net, t, m[BUF_NOISE], err));
     BF_TRY(bf_flow_op_send(s->advance, f, shape, m[BUF_Y], m[BUF_VALUE], m[BUF_NOISE_Y], step, err));
     BF_TRY(bf_flow_op_update(s->advance, f, shape, m[BUF_STATE], m[BUF_Y], step, err));
-    BF_TRY(bf_flow_op_value(s->mean, f, shape, BF_VALUE_MEAN, m[BUF_MEAN], in, net, t, BF_MEM_NONE, m[BUF_WORK], err));
 out:
     return st;
 }
@@ -235,6 +236,8 @@ bf_status bf_sampler_get(bf_sampler *s, bf_sampler_item item, float *out, bf_err
     if (item == BF_SAMPLER_INPUT) from = bf_graph_mem(s->graph, s->input);
     if (item == BF_SAMPLER_NET_OUT) from = bf_graph_mem(s->graph, s->out);
     if (item == BF_SAMPLER_MEAN) BF_TRY(bf_cmds_run(s->mean, err));
+    if (item == BF_SAMPLER_MODE) BF_TRY(bf_cmds_run(s->mode, err));
+    if (item == BF_SAMPLER_PARAMS) BF_TRY(bf_cmds_run(s->params, err));
     BF_TRY(bf_read(s->ctx, out, from, (size_t)bf_sampler_size(s, item) * sizeof *out, err));
     if (item == BF_SAMPLER_STATE && s->flow.kind == BF_FLOW_CATEGORICAL) {
         softmax_rows(out, s->shape.batch * s->shape.dims, s->flow.classes);
@@ -311,7 +314,7 @@ bf_status bf_sampler_run(bf_sampler *s, const bf_sampler_run_options *o, float *
         BF_TRY(bf_finish(s->ctx, err));
         if (o->on_step) BF_TRY(o->on_step(o->user, s, i, (double)(i - 1) / o->steps, err));
     }
-    BF_TRY(bf_read(s->ctx, out, s->mem[BUF_MODE], s->shape.batch * s->shape.dims * sizeof *out, err));
+    BF_TRY(bf_sampler_get(s, BF_SAMPLER_MODE, out, err));
 out:
     return st;
 }

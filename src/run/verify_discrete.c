@@ -78,7 +78,7 @@ static bf_status check_pred(bf_flow_case *r, bf_err *err)
     BF_TRY(bf_flow_op_params(r->pool.cmds, &r->flow, r->shape, probs, BF_MEM_NONE, net, t, true, err));
     BF_TRY(bf_pool_check(&r->pool, "pred.probs", probs, wide, BF_VERIFY_FORWARD, NULL, err));
     BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MODE, value, BF_MEM_NONE, net, t, BF_MEM_NONE,
-                            BF_MEM_NONE, err));
+                            err));
     BF_TRY(bf_pool_check(&r->pool, "pred.mode", value, n, BF_VERIFY_FORWARD, NULL, err));
     const bf_flow_loss_args args = {.loss = value, .x = r->x, .net = net, .t = t};
     BF_TRY(bf_flow_op_loss(r->pool.cmds, &r->flow, &recon, r->shape, &args, err));

@@ -16,7 +16,7 @@ typedef struct bf_flow_case {
 
 /* Number in the metadata, or `otherwise`. */
 double bf_golden_meta(const bf_verify *v, const char *key, double otherwise);
-/* "prefix.part" in a buffer that lives until the next four calls; one thread. */
+/* "prefix.part", written into and returned as `buffer`. */
 const char *bf_golden_name(char buffer[128], const char *prefix, const char *part);
 bool bf_golden_has(const bf_flow_case *r, const char *prefix, const char *part);
 

@@ -86,10 +86,9 @@ static bf_status check_mode(bf_flow_case *r, bf_mem mu, bf_mem net, bf_mem t, bf
     const bf_st_tensor *ok = NULL;
     float *mode = NULL;
     uint8_t *mask = NULL;
-    bf_mem y, ws;
+    bf_mem y;
     BF_TRY(bf_pool_new(&r->pool, n, &y, err));
-    BF_TRY(bf_pool_new(&r->pool, bf_flow_value_workspace(&r->flow, r->shape) / sizeof(float), &ws, err));
-    BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MODE, y, mu, net, t, BF_MEM_NONE, ws, err));
+    BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MODE, y, mu, net, t, BF_MEM_NONE, err));
     BF_TRY(bf_pool_run(&r->pool, y, n, &mode, err));
     BF_TRY(bf_st_need(bf_verify_file(r->v), "pred.mode_ok", &ok, err));
     BF_CHECK(ok->dtype == BF_U8 && ok->count == n, BF_FILE, "pred.mode_ok: wrong type or size");
@@ -127,8 +126,7 @@ static bf_status check_bins(bf_flow_case *r, bf_mem mu, bf_mem net, bf_mem t, bf
     BF_TRY(bf_pool_check(&r->pool, "pred.x_idx", a, n, BF_VERIFY_FORWARD, &index, err));
     BF_TRY(bf_flow_op_bins(r->pool.cmds, &r->flow, r->shape, p, mu, net, t, err));
     BF_TRY(bf_pool_check(&r->pool, "pred.probs", p, n * nb, BF_VERIFY_FORWARD, &probs, err));
-    BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MEAN, mean, mu, net, t, BF_MEM_NONE, BF_MEM_NONE,
-                            err));
+    BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MEAN, mean, mu, net, t, BF_MEM_NONE, err));
     BF_TRY(bf_pool_check(&r->pool, "pred.mean", mean, n, BF_VERIFY_FORWARD, NULL, err));
     BF_TRY(check_mode(r, mu, net, t, err));
     BF_NEW(own, n);
@@ -164,8 +162,7 @@ static bf_status check_pred(bf_flow_case *r, bf_err *err)
     if (r->flow.kind == BF_FLOW_CONTINUOUS) {
         bf_mem mean;
         BF_TRY(bf_pool_new(&r->pool, n, &mean, err));
-        BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MEAN, mean, mu, net, t, BF_MEM_NONE,
-                                BF_MEM_NONE, err));
+        BF_TRY(bf_flow_op_value(r->pool.cmds, &r->flow, r->shape, BF_VALUE_MEAN, mean, mu, net, t, BF_MEM_NONE, err));
         BF_TRY(bf_pool_check(&r->pool, "pred.x_hat", mean, n, BF_VERIFY_FORWARD, NULL, err));
     } else {
         BF_TRY(check_part(r, "pred.mu", clamped, 0, width, err));
@@ -313,7 +310,7 @@ bf_status bf_verify_real(bf_verify *v, bf_err *err)
     BF_TRY(check_continuous_time(&r, err));
     BF_TRY(bf_golden_each_steps(&r, check_steps, err));
     BF_TRY(check_recon(&r, err));
-    BF_TRY(bf_golden_trajectory(&r, r.flow.kind == BF_FLOW_DISCRETISED ? "traj.noise_sample" : NULL, err));
+    BF_TRY(bf_golden_trajectory(&r, bf_golden_has(&r, "traj", "noise_sample") ? "traj.noise_sample" : NULL, err));
 out:
     bf_pool_close(&r.pool);
     return st;

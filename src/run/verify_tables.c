@@ -171,8 +171,8 @@ static bf_status check_binned(table *s, const char *stem, bf_err *err)
     BF_TRY(bf_pool_run(&s->pool, p, n * nb, &probs, err));
     bf_golden_name(name, stem, "probs");
     if (has(s, name)) bf_verify_tensor(s->v, name, probs, n * nb, BF_VERIFY_FORWARD);
-    BF_TRY(bf_flow_op_value(s->pool.cmds, &s->flow, s->shape, BF_VALUE_MEAN, mean, s->mu, s->net, s->t, BF_MEM_NONE,
-                            BF_MEM_NONE, err));
+    BF_TRY(
+        bf_flow_op_value(s->pool.cmds, &s->flow, s->shape, BF_VALUE_MEAN, mean, s->mu, s->net, s->t, BF_MEM_NONE, err));
     bf_golden_name(name, stem, "mean");
     BF_TRY(bf_pool_check(&s->pool, name, mean, n, BF_VERIFY_FORWARD, NULL, err));
     bf_golden_name(name, stem, "sigma");
@@ -212,8 +212,7 @@ static bf_status check_continuous(table *s, const char *mean_name, const char *d
     bf_mem y;
     s->flow.kind = BF_FLOW_CONTINUOUS;
     BF_TRY(bf_pool_new(&s->pool, s->shape.dims, &y, err));
-    BF_TRY(bf_flow_op_value(s->pool.cmds, &s->flow, s->shape, BF_VALUE_MEAN, y, s->mu, s->net, s->t, BF_MEM_NONE,
-                            BF_MEM_NONE, err));
+    BF_TRY(bf_flow_op_value(s->pool.cmds, &s->flow, s->shape, BF_VALUE_MEAN, y, s->mu, s->net, s->t, BF_MEM_NONE, err));
     BF_TRY(bf_pool_check(&s->pool, mean_name, y, s->shape.dims, BF_VERIFY_FORWARD, NULL, err));
     BF_TRY(bf_flow_op_log_density(s->pool.cmds, &s->flow, s->shape, y, s->x, s->mu, s->net, s->t, err));
     BF_TRY(bf_pool_check(&s->pool, density_name, y, s->shape.dims, BF_VERIFY_FORWARD, NULL, err));

@@ -248,6 +248,30 @@ START_TEST(the_log_and_the_chart)
 }
 END_TEST
 
+/* The resolved train.schedule_steps of a run folder. */
+static int64_t schedule_of(const char *folder)
+{
+    bf_config c;
+    OK(bf_config_load(in(folder, "config.yaml"), &c, err));
+    return c.train.schedule_steps;
+}
+
+START_TEST(overrides_and_the_schedule)
+{
+    const setting s = toy();
+    char out[128];
+    setting fixed = s;
+    snprintf(out, sizeof out, "%s", test_path("schedule"));
+    OK(run(&s, (run_options){.out = out, .steps = "1"}, NULL, err));
+    ck_assert_int_eq(schedule_of(out), 20); /* shortened: as in the file */
+    OK(run(&s, (run_options){.config = in(out, "config.yaml"), .out = out, .resume = true, .steps = "21"}, NULL, err));
+    ck_assert_int_eq(schedule_of(out), 0); /* lengthened: follows train.steps */
+    add(&fixed, "train.schedule_steps", "30");
+    OK(run(&fixed, (run_options){.out = out, .resume = true, .steps = "22"}, NULL, err));
+    ck_assert_int_eq(schedule_of(out), 30);
+}
+END_TEST
+
 START_TEST(learning_rates)
 {
     bf_config c;
@@ -531,6 +555,7 @@ int main(void)
     tcase_add_test(t, a_stopped_run_saves_and_continues);
     tcase_add_test(t, a_second_start_keeps_the_first_run);
     tcase_add_test(t, the_log_and_the_chart);
+    tcase_add_test(t, overrides_and_the_schedule);
     tcase_add_test(t, learning_rates);
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);

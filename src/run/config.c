@@ -248,6 +248,12 @@ out:
     return st;
 }
 
+enum bf_origin bf_config_origin(const bf_config *c, const char *name)
+{
+    const bf_key *key = bf_key_find(name);
+    return key ? (enum bf_origin)c->origin[key - bf_config_keys] : BF_ORIGIN_DEFAULT;
+}
+
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
 
 typedef struct text_buf {

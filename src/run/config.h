@@ -101,6 +101,9 @@ bf_status bf_config_parse(const char *text, size_t bytes, const char *name, bf_c
 /* One override "section.key=value"; origin OPTION. */
 bf_status bf_config_set(bf_config *c, const char *assignment, bf_err *err);
 
+/* Where the value of a key comes from; DEFAULT for an unknown name. */
+enum bf_origin bf_config_origin(const bf_config *c, const char *name);
+
 /* What concerns more than one key (bins of a categorical flow, width and groups, ...). */
 bf_status bf_config_check(const bf_config *c, bf_err *err);
 

@@ -41,8 +41,20 @@ typedef struct trainer {
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
-/* The file (or the one of the run folder), then the overrides. An override that shortens the run leaves the learning
- * rate schedule as it was, so that a run in two parts equals one in one part. */
+/* An override that shortens the run leaves the learning rate schedule as it was, so that a run in two parts equals one
+ * in one part; one that lengthens a run that was shortened lengthens the schedule too. `steps` is from the file. A
+ * schedule that is given as an override stays. */
+static void resolve_schedule(bf_config *c, int64_t steps)
+{
+    int64_t *schedule = &c->train.schedule_steps;
+    if (bf_config_origin(c, "train.schedule_steps") == BF_ORIGIN_OPTION) return;
+    if (*schedule == 0 && c->train.steps < steps)
+        *schedule = steps;
+    else if (*schedule >= steps && *schedule < c->train.steps)
+        *schedule = 0;
+}
+
+/* The file (or the one of the run folder), then the overrides. */
 static bf_status resolve_config(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -56,7 +68,7 @@ static bf_status resolve_config(trainer *t, bf_err *err)
     BF_TRY(bf_config_load(file, c, err));
     const int64_t steps = c->train.steps;
     BF_TRY(bf_setup_overrides(c, t->o->set, t->o->n_set, err));
-    if (c->train.schedule_steps == 0 && c->train.steps < steps) c->train.schedule_steps = steps;
+    resolve_schedule(c, steps);
     BF_CHECK(c->data.train[0], BF_USAGE, "%s: data.train is not set", file);
     t->steps = (uint64_t)c->train.steps;
 out:

@@ -7,8 +7,10 @@
 static void print_version(void)
 {
     printf("bfncl %s (library %s)\n", BFNCL_VERSION, bfncl_version());
-#ifdef __VERSION__
+#if defined(__clang__)
     printf("compiler: %s\n", __VERSION__);
+#elif defined(__GNUC__)
+    printf("compiler: gcc %s\n", __VERSION__);
 #endif
 }
 

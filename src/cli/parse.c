@@ -190,7 +190,9 @@ static void add_override(parser *p, const cli_option *o, const char *value)
 {
     cli_value *set = &p->a->value[OPT_SET];
     set->list[set->count++] = p->storage;
-    p->storage += sprintf(p->storage, "%s=%s", o->key, value) + 1;
+    size_t size = strlen(o->key) + strlen(value) + 2;
+    snprintf(p->storage, size, "%s=%s", o->key, value);
+    p->storage += size;
 }
 
 static int store(parser *p, int id, const char *value)

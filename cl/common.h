@@ -206,12 +206,12 @@ static inline float row_max(float v, __local float *scratch)
 }
 
 /* Columns: `lanes` items (a power of two, 1 on the cpu class) stand side by side and WG / lanes rows of them take every
- * COL_STEP-th row. An item owns COLV vectors from column `col` on; on the cpu class they cover 64 columns, so that a
- * row is read in whole pages' worth of neighbouring lines. */
+ * step-th row. An item owns COLV vectors from column `col` on: two on the cpu class, so that neighbouring lines are read
+ * together and two sums are under way; more would mostly cost time to compile. */
 #if WIDE
 #define COLV 1
 #else
-#define COLV 4
+#define COLV 2
 #endif
 #define COL_TILE(lanes) ((ulong)(lanes) * (COLV * VW))
 #define COL_SETUP(col, row, step, tile, lanes)                                                                         \

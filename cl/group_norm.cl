@@ -1,6 +1,6 @@
 /*
  * Group norm over [B,P,C] with an optional scale and shift per sample and a fused activation:
- *   n = (x - mean) rstd gamma[c] + beta[c];  with SCALE_SHIFT n = n (1 + scale[b,c]) + shift[b,c];  y = act(n)
+ *   n = (x - mean) rstd gamma[c] + beta[c];  with scale and shift n = n (1 + scale[b,c]) + shift[b,c];  y = act(n)
  *
  * Each direction reads the data twice. The first kernel folds `chunk` points of one sample per channel; the second one
  * folds those partial results over chunks and over the channels of a group (every group of work-items does it for its
@@ -12,10 +12,6 @@
 /* Activation applied to the result: number of enum bf_act. */
 #ifndef ACT
 #define ACT ACT_NONE
-#endif
-/* 1: scale and shift are given. */
-#ifndef SCALE_SHIFT
-#define SCALE_SHIFT 0
 #endif
 
 /* part[b,chunk,0,c] = mean over the chunk, part[b,chunk,1,c] = sum of squared distances from that mean. Two passes: the
@@ -101,8 +97,8 @@ static inline void fold_stats(__global const float *part, int points, int ch, in
  * group of a sample writes its mean and rstd. */
 __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG_CONST(gamma), ARG_CONST(beta),
                                  ARG_CONST(scale), ARG_CONST(shift), ARG_CONST(part), const int points, const int ch,
-                                 const int groups, const int pitch, const float eps, const int chunk, const int chunks,
-                                 const int pad, __local float *local_mem)
+                                 const int groups, const int pitch, const int has_scale, const float eps,
+                                 const int chunk, const int chunks, const int pad, __local float *local_mem)
 {
     PTR(y);
     PTR(mean);
@@ -128,7 +124,7 @@ __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG
     ROW_FOR(c, ch)
     {
         vf a = ldl(la + c) * ldv(gamma + c, ch - c), off = ldv(beta + c, ch - c);
-        if (SCALE_SHIFT) {
+        if (has_scale) {
             const vf s = 1.0f + ldv(scale + b * (ulong)pitch + c, ch - c);
             a *= s;
             off = off * s + ldv(shift + b * (ulong)pitch + c, ch - c);
@@ -152,8 +148,8 @@ __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG
  * n = (x - lm) lr la + lb. */
 static inline void load_channels(__global const float *mean, __global const float *rstd, __global const float *gamma,
                                  __global const float *beta, __global const float *scale, __global const float *shift,
-                                 ulong b, int ch, int groups, int pitch, int pad, __local float *lm, __local float *lr,
-                                 __local float *la, __local float *lb)
+                                 ulong b, int ch, int groups, int pitch, int has_scale, int pad, __local float *lm,
+                                 __local float *lr, __local float *la, __local float *lb)
 {
     const int size = ch / groups;
     for (int g = (int)get_local_id(0); g < groups; g += WG)
@@ -165,7 +161,7 @@ static inline void load_channels(__global const float *mean, __global const floa
     ROW_FOR(c, ch)
     {
         vf a = ldv(gamma + c, ch - c), off = ldv(beta + c, ch - c);
-        if (SCALE_SHIFT) {
+        if (has_scale) {
             const vf s = 1.0f + ldv(scale + b * (ulong)pitch + c, ch - c);
             a *= s;
             off = off * s + ldv(shift + b * (ulong)pitch + c, ch - c);
@@ -181,8 +177,8 @@ static inline void load_channels(__global const float *mean, __global const floa
 __kernel void group_norm_backward_sums(ARG(part), ARG_CONST(dy), ARG_CONST(x), ARG_CONST(mean), ARG_CONST(rstd),
                                        ARG_CONST(gamma), ARG_CONST(beta), ARG_CONST(scale), ARG_CONST(shift),
                                        const int points, const int ch, const int groups, const int pitch,
-                                       const int chunk, const int chunks, const int tiles, const int lanes,
-                                       const int pad, __local float *local_mem)
+                                       const int has_scale, const int chunk, const int chunks, const int tiles,
+                                       const int lanes, const int pad, __local float *local_mem)
 {
     PTR(part);
     PTR_CONST(dy);
@@ -197,7 +193,7 @@ __kernel void group_norm_backward_sums(ARG(part), ARG_CONST(dy), ARG_CONST(x), A
     const ulong id = get_group_id(0) / (ulong)tiles, b = id / (ulong)chunks;
     COL_SETUP(col, row, step, get_group_id(0) % (ulong)tiles, lanes);
     __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad;
-    load_channels(mean, rstd, gamma, beta, scale, shift, b, ch, groups, pitch, pad, lm, lr, la, lb);
+    load_channels(mean, rstd, gamma, beta, scale, shift, b, ch, groups, pitch, has_scale, pad, lm, lr, la, lb);
 
     const int left = (int)max((long)ch - (long)col, (long)0);
     const int p0 = (int)(id % (ulong)chunks) * chunk, count = min(chunk, points - p0);
@@ -247,7 +243,7 @@ static inline void fold_sums(__global const float *part, int ch, int chunks, __l
 __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale), ARG(dshift), const int has_dscale,
                                          const int has_dshift, const int acc_scale, ARG_CONST(gamma), ARG_CONST(beta),
                                          ARG_CONST(scale), ARG_CONST(part), const int ch, const int pitch,
-                                         const int chunks, const int pad, __local float *local_mem)
+                                         const int has_scale, const int chunks, const int pad, __local float *local_mem)
 {
     PTR(by_gamma);
     PTR(by_beta);
@@ -266,7 +262,7 @@ __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale
         const ulong at = b * (ulong)ch + c, at_scale = b * (ulong)pitch + c;
         const vf p = ldl(s1 + c), q = ldl(s2 + c);
         vf s = (vf)(1.0f);
-        if (SCALE_SHIFT) s += ldv(scale + at_scale, left);
+        if (has_scale) s += ldv(scale + at_scale, left);
         if (has_dscale) stv_acc(q * ldv(gamma + c, left) + p * ldv(beta + c, left), dscale + at_scale, left, acc_scale);
         if (has_dshift) stv_acc(p, dshift + at_scale, left, acc_scale);
         stv(q * s, by_gamma + at, left);
@@ -279,8 +275,8 @@ __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale
 __kernel void group_norm_backward_input(ARG(dx), const int acc, ARG_CONST(dy), ARG_CONST(x), ARG_CONST(mean),
                                         ARG_CONST(rstd), ARG_CONST(gamma), ARG_CONST(beta), ARG_CONST(scale),
                                         ARG_CONST(shift), ARG_CONST(part), const int points, const int ch,
-                                        const int groups, const int pitch, const int chunk, const int chunks,
-                                        const int pad, __local float *local_mem)
+                                        const int groups, const int pitch, const int has_scale, const int chunk,
+                                        const int chunks, const int pad, __local float *local_mem)
 {
     PTR(dx);
     PTR_CONST(dy);
@@ -295,7 +291,7 @@ __kernel void group_norm_backward_input(ARG(dx), const int acc, ARG_CONST(dy), A
     const ulong b = get_group_id(0) / (ulong)chunks;
     const int first = (int)(get_group_id(0) % (ulong)chunks);
     __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad, *s1 = lb + pad, *s2 = s1 + pad;
-    load_channels(mean, rstd, gamma, beta, scale, shift, b, ch, groups, pitch, pad, lm, lr, la, lb);
+    load_channels(mean, rstd, gamma, beta, scale, shift, b, ch, groups, pitch, has_scale, pad, lm, lr, la, lb);
     fold_sums(part + b * (ulong)chunks * 2 * (ulong)ch, ch, chunks, s1, s2);
     const int size = ch / groups;
     for (int g = (int)get_local_id(0); g < groups; g += WG) {

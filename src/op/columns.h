@@ -17,7 +17,7 @@ static inline int bf_col_lanes(const bf_ctx *ctx, uint64_t cols)
 /* Number of column tiles: COL_TILE in cl/common.h. */
 static inline uint64_t bf_col_tiles(const bf_ctx *ctx, uint64_t cols)
 {
-    const uint64_t per_item = bf_ctx_class(ctx) == BF_CLASS_CPU ? 64 : 1;
+    const uint64_t per_item = bf_ctx_class(ctx) == BF_CLASS_CPU ? 32 : 1; /* COLV * VW */
     return bf_ceil_div(cols, (uint64_t)bf_col_lanes(ctx, cols) * per_item);
 }
 

@@ -9,12 +9,15 @@ typedef struct plan {
     int tiles, lanes;  /* column tiles of the kernels that fold points */
     int pad;           /* channels rounded up to whole vectors: length of a local array */
     int pitch;
-    char defines[48];
+    char defines[16];
 } plan;
 
 /* Points of a chunk: its x fits the second-level cache. More chunks would cost more in folding them than they bring. */
 #define CHUNK_POINTS 256
 #define MAX_CHUNKS 16
+
+/* Kernels that do not depend on the activation come from one program whatever it is: less to compile. */
+#define NO_ACT "-DACT=0"
 
 static plan make_plan(const bf_ctx *ctx, const bf_group_norm *s)
 {
@@ -27,7 +30,7 @@ static plan make_plan(const bf_ctx *ctx, const bf_group_norm *s)
     p.tiles = (int)bf_col_tiles(ctx, ch);
     p.lanes = bf_col_lanes(ctx, ch);
     p.pad = (int)bf_round_up(ch, 64);
-    snprintf(p.defines, sizeof p.defines, "-DACT=%d -DSCALE_SHIFT=%d", (int)s->act, s->scale_shift ? 1 : 0);
+    snprintf(p.defines, sizeof p.defines, "-DACT=%d", (int)s->act);
     return p;
 }
 
@@ -72,20 +75,34 @@ bf_status bf_group_norm_forward(bf_cmds *c, const bf_group_norm *s, bf_mem y, bf
     const plan p = make_plan(ctx, s);
     const bf_arg stats[] = {bf_arg_mem(ws),      bf_arg_mem(x),        bf_arg_i32(s->points), bf_arg_i32(s->ch),
                             bf_arg_i32(p.chunk), bf_arg_i32(p.chunks), bf_arg_i32(p.tiles),   bf_arg_i32(p.lanes)};
-    bf_call call = {.file = "group_norm.cl", .kernel = "group_norm_stats", .defines = p.defines, .args = stats};
+    bf_call call = {.file = "group_norm.cl", .kernel = "group_norm_stats", .defines = NO_ACT, .args = stats};
     call.n_args = BF_COUNT(stats);
     call.bytes = data_bytes(s, 1);
     const size_t groups = (size_t)s->batch * (size_t)p.chunks;
     bf_call_rows(&call, ctx, groups * (size_t)p.tiles);
     BF_TRY(bf_cmds_kernel(c, &call, err));
 
-    const bf_arg apply[] = {bf_arg_mem(y),         bf_arg_mem(mean),   bf_arg_mem(rstd),
-                            bf_arg_mem(x),         bf_arg_mem(gamma),  bf_arg_mem(beta),
-                            bf_arg_mem(scale),     bf_arg_mem(shift),  bf_arg_mem(ws),
-                            bf_arg_i32(s->points), bf_arg_i32(s->ch),  bf_arg_i32(s->groups),
-                            bf_arg_i32(p.pitch),   bf_arg_f32(s->eps), bf_arg_i32(p.chunk),
-                            bf_arg_i32(p.chunks),  bf_arg_i32(p.pad),  bf_arg_local(3 * 4 * (size_t)p.pad)};
+    const bf_arg apply[] = {bf_arg_mem(y),
+                            bf_arg_mem(mean),
+                            bf_arg_mem(rstd),
+                            bf_arg_mem(x),
+                            bf_arg_mem(gamma),
+                            bf_arg_mem(beta),
+                            bf_arg_mem(scale),
+                            bf_arg_mem(shift),
+                            bf_arg_mem(ws),
+                            bf_arg_i32(s->points),
+                            bf_arg_i32(s->ch),
+                            bf_arg_i32(s->groups),
+                            bf_arg_i32(p.pitch),
+                            bf_arg_i32(s->scale_shift),
+                            bf_arg_f32(s->eps),
+                            bf_arg_i32(p.chunk),
+                            bf_arg_i32(p.chunks),
+                            bf_arg_i32(p.pad),
+                            bf_arg_local(3 * 4 * (size_t)p.pad)};
     call.kernel = "group_norm_forward";
+    call.defines = p.defines;
     call.args = apply;
     call.n_args = BF_COUNT(apply);
     call.bytes = data_bytes(s, 2);
@@ -128,11 +145,12 @@ static bf_status backward_params(bf_cmds *c, const bf_group_norm *s, const plan 
                            bf_arg_mem(ws),
                            bf_arg_i32(s->ch),
                            bf_arg_i32(p->pitch),
+                           bf_arg_i32(s->scale_shift),
                            bf_arg_i32(p->chunks),
                            bf_arg_i32(p->pad),
                            bf_arg_local(2 * 4 * (size_t)p->pad)};
     bf_call call = {.file = "group_norm.cl", .kernel = "group_norm_backward_params", .args = args};
-    call.defines = p->defines;
+    call.defines = NO_ACT;
     call.n_args = BF_COUNT(args);
     bf_call_rows(&call, bf_cmds_ctx(c), (size_t)s->batch);
     BF_TRY(bf_cmds_kernel(c, &call, err));
@@ -152,25 +170,16 @@ bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_gr
     const bf_ctx *ctx = bf_cmds_ctx(c);
     const plan p = make_plan(ctx, s);
     const size_t groups = (size_t)s->batch * (size_t)p.chunks;
-    const bf_arg sums[] = {bf_arg_mem(ws),
-                           bf_arg_mem(dy),
-                           bf_arg_mem(x),
-                           bf_arg_mem(mean),
-                           bf_arg_mem(rstd),
-                           bf_arg_mem(gamma),
-                           bf_arg_mem(beta),
-                           bf_arg_mem(scale),
-                           bf_arg_mem(shift),
-                           bf_arg_i32(s->points),
-                           bf_arg_i32(s->ch),
-                           bf_arg_i32(s->groups),
-                           bf_arg_i32(p.pitch),
-                           bf_arg_i32(p.chunk),
-                           bf_arg_i32(p.chunks),
-                           bf_arg_i32(p.tiles),
-                           bf_arg_i32(p.lanes),
-                           bf_arg_i32(p.pad),
-                           bf_arg_local(4 * 4 * (size_t)p.pad)};
+    const bf_arg sums[] = {bf_arg_mem(ws),      bf_arg_mem(dy),
+                           bf_arg_mem(x),       bf_arg_mem(mean),
+                           bf_arg_mem(rstd),    bf_arg_mem(gamma),
+                           bf_arg_mem(beta),    bf_arg_mem(scale),
+                           bf_arg_mem(shift),   bf_arg_i32(s->points),
+                           bf_arg_i32(s->ch),   bf_arg_i32(s->groups),
+                           bf_arg_i32(p.pitch), bf_arg_i32(s->scale_shift),
+                           bf_arg_i32(p.chunk), bf_arg_i32(p.chunks),
+                           bf_arg_i32(p.tiles), bf_arg_i32(p.lanes),
+                           bf_arg_i32(p.pad),   bf_arg_local(4 * 4 * (size_t)p.pad)};
     bf_call call = {.file = "group_norm.cl", .kernel = "group_norm_backward_sums", .defines = p.defines, .args = sums};
     call.n_args = BF_COUNT(sums);
     call.bytes = data_bytes(s, 2);
@@ -182,25 +191,12 @@ bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_gr
         BF_TRY(backward_params(c, s, &p, d, gamma, beta, scale, ws, err));
 
     if (!bf_mem_is_none(d->dx)) {
-        const bf_arg input[] = {bf_arg_mem(d->dx),
-                                bf_arg_i32(d->acc_x),
-                                bf_arg_mem(dy),
-                                bf_arg_mem(x),
-                                bf_arg_mem(mean),
-                                bf_arg_mem(rstd),
-                                bf_arg_mem(gamma),
-                                bf_arg_mem(beta),
-                                bf_arg_mem(scale),
-                                bf_arg_mem(shift),
-                                bf_arg_mem(ws),
-                                bf_arg_i32(s->points),
-                                bf_arg_i32(s->ch),
-                                bf_arg_i32(s->groups),
-                                bf_arg_i32(p.pitch),
-                                bf_arg_i32(p.chunk),
-                                bf_arg_i32(p.chunks),
-                                bf_arg_i32(p.pad),
-                                bf_arg_local(6 * 4 * (size_t)p.pad)};
+        const bf_arg input[] = {
+            bf_arg_mem(d->dx),   bf_arg_i32(d->acc_x),  bf_arg_mem(dy),      bf_arg_mem(x),
+            bf_arg_mem(mean),    bf_arg_mem(rstd),      bf_arg_mem(gamma),   bf_arg_mem(beta),
+            bf_arg_mem(scale),   bf_arg_mem(shift),     bf_arg_mem(ws),      bf_arg_i32(s->points),
+            bf_arg_i32(s->ch),   bf_arg_i32(s->groups), bf_arg_i32(p.pitch), bf_arg_i32(s->scale_shift),
+            bf_arg_i32(p.chunk), bf_arg_i32(p.chunks),  bf_arg_i32(p.pad),   bf_arg_local(6 * 4 * (size_t)p.pad)};
         call.kernel = "group_norm_backward_input";
         call.args = input;
         call.n_args = BF_COUNT(input);

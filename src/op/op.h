@@ -114,8 +114,8 @@ bf_status bf_dropout(bf_cmds *c, bf_mem y, bool acc, bf_mem x, bf_mem mask, floa
 
 /* ---- code: time codes and input features ------------------------------------------------------------------------- */
 typedef enum bf_time_code {
-    BF_CODE_UNET, /* [cos | sin](4000 t exp(-ln(10000) k / half)), k = 0..half-1; an odd width ends in a 0 */
-    BF_CODE_VDM,  /* [sin | cos](1000 (t + 0.001) 10^(-4 k / (half - 1))) */
+    BF_CODE_UNET,     /* [cos | sin](4000 t exp(-ln(10000) k / half)), k = 0..half-1; an odd width ends in a 0 */
+    BF_CODE_VDM,      /* [sin | cos](1000 (t + 0.001) 10^(-4 k / (half - 1))) */
     BF_CODE_POSITION, /* column j: sin (even j) or cos (odd j) of t 10000^(-j / dim) */
     BF_CODE_FOURIER   /* [sin | cos](2 pi 2^(5 + k) t) */
 } bf_time_code;

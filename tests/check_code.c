@@ -4,7 +4,7 @@
 
 #define GOLDEN "tests/golden/nets/embeddings_a.safetensors"
 
-static const int widths[] = {2, 16, 31, 32, 33, 65, 128, 514};
+static const int widths[] = {2, 4, 16, 31, 32, 33, 65, 128, 514};
 
 /* The angle is a float32 product up to 4000: half an ulp of it (1.2e-4) and the rounding of its factor show. */
 #define ANGLE_TOLERANCE 1e-3
@@ -12,11 +12,12 @@ static const int widths[] = {2, 16, 31, 32, 33, 65, 128, 514};
 START_TEST(time_codes)
 {
     TEST_BOTH(ctx)
-    for (int kind = BF_CODE_UNET; kind <= BF_CODE_VDM; kind++)
+    for (int kind = BF_CODE_UNET; kind <= BF_CODE_FOURIER; kind++)
         for (size_t k = 0; k < BF_COUNT(widths); k++) {
             const int dim = widths[k], batch = 7;
             const size_t n = (size_t)(dim * batch);
             if (kind == BF_CODE_VDM && dim % 2) continue;
+            if (kind == BF_CODE_FOURIER && dim > 4) continue; /* each pair doubles the angle */
             op_tensor t = op_rand(ctx, (size_t)batch, 0.5f, 0.5f, 1), y = op_out(ctx, n, false, 0);
             bf_cmds *c = op_cmds(ctx);
             OK(bf_time_code_forward(c, (bf_time_code)kind, y.mem, t.mem, batch, dim, err));
@@ -53,9 +54,9 @@ END_TEST
 START_TEST(time_code_gradient)
 {
     TEST_BOTH(ctx)
-    for (int kind = BF_CODE_UNET; kind <= BF_CODE_VDM; kind++)
+    for (int kind = BF_CODE_UNET; kind <= BF_CODE_FOURIER; kind++)
         for (int acc = 0; acc < 2; acc++) {
-            const int dim = kind == BF_CODE_VDM ? 34 : 33, batch = 3;
+            const int dim = kind == BF_CODE_VDM ? 34 : kind == BF_CODE_FOURIER ? 4 : 33, batch = 3;
             op_tensor t = op_rand(ctx, (size_t)batch, 2e-3f, 2e-3f, 1), dt = op_out(ctx, (size_t)batch, acc, 5);
             op_tensor dy = op_rand(ctx, (size_t)(dim * batch), 0, 1, 2);
             bf_cmds *c = op_cmds(ctx);

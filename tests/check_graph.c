@@ -122,14 +122,14 @@ static const bf_node_def sim_inplace_def = {
     .name = "sim_inplace", .attr_size = sizeof(uint64_t), .workspace = sim_workspace, .inplace = 1};
 
 /* A graph of `count` nodes: outputs of random size, views, additions to what exists, kept tensors. */
-static void random_graph(bf_graph *g, int count)
+static void random_graph(bf_graph *g, int count, uint32_t largest)
 {
     bf_tid have[256];
     int n = 0;
 
     for (int i = 0; i < 3; i++) have[n++] = bf_graph_input(g, "in", 1, &(uint64_t){1 + rng(5000)});
     for (int k = 0; k < count; k++) {
-        const uint64_t ws = rng(3) ? 0 : 4 * (uint64_t)rng(4000), size = rng(4) ? 1 + rng(20000) : 64;
+        const uint64_t ws = rng(3) ? 0 : 4 * (uint64_t)rng(4000), size = rng(4) ? 1 + rng(largest) : 64;
         bf_tid in[3], out[2];
         bool acc[2] = {false, false};
         const int ins = 1 + (int)rng(3), outs = 1 + (int)rng(2);
@@ -238,7 +238,7 @@ START_TEST(no_live_tensors_overlap)
         fixture f = fixture_new(ctx, false);
         bf_plan plan;
         rng_state = seed;
-        random_graph(f.g, 10 + (int)rng(60));
+        random_graph(f.g, 10 + (int)rng(60), 20000);
         OK(bf_graph_status(f.g, err));
         const int tensors = f.g->tensors;
         bf_tid *root = roots(f.g);
@@ -272,6 +272,48 @@ START_TEST(simulation_notices_overlap)
     ck_assert(!simulate(f.g, root));
     free(root);
     fixture_free(&f);
+}
+END_TEST
+
+static bf_ctx *small_ctx(uint64_t bytes)
+{
+    const char *device = getenv("BFNCL_TEST_DEVICE");
+    const bf_ctx_options o = {
+        .selector = device ? device : "pocl:0", .cls = BF_CLASS_CPU, .gemm = BF_GEMM_PACKED, .memory_limit = bytes};
+    bf_ctx *ctx = NULL;
+
+    OK(bf_ctx_open(&o, &ctx, err));
+    return ctx;
+}
+
+/* What does not fit into one allocation goes to several arenas. */
+START_TEST(arenas_split_at_the_largest_allocation)
+{
+    bf_ctx *ctx = small_ctx(UINT64_C(1) << 20);
+    int split = 0;
+
+    for (uint32_t seed = 1; seed <= 20; seed++) {
+        fixture f = fixture_new(ctx, false);
+        bf_plan plan;
+        bf_err e = {0};
+        rng_state = seed;
+        random_graph(f.g, 60, 120000);
+        bf_tid *root = roots(f.g);
+        const bf_status st = bf_graph_plan(f.g, false, &plan, &e);
+        ck_assert_msg(st == BF_OK || st == BF_RUNTIME, "status %d: %s", st,
+                      e.message); /* all arenas: over the budget */
+        int shared = 0;
+        for (int a = 0; a < f.g->arenas; a++) {
+            ck_assert_uint_le(f.g->arena[a].bytes, bf_ctx_max_alloc(ctx));
+            shared += !f.g->arena[a].io;
+        }
+        split += shared > 1;
+        ck_assert_msg(simulate(f.g, root), "random graph %u: a tensor was overwritten while it was needed", seed);
+        free(root);
+        fixture_free(&f);
+    }
+    ck_assert_int_gt(split, 5);
+    bf_ctx_close(ctx);
 }
 END_TEST
 
@@ -357,6 +399,7 @@ static void check_gradients(fixture *f, bf_tid loss)
     ready(f);
     for (bf_tid t = 0; t < f->g->tensors; t++)
         if (f->g->tensor[t].kind == BF_T_INPUT && t != f->g->step) put_random(f, t, 10 + (uint32_t)t);
+    OK(bf_graph_set_step(f->g, (uint32_t[BF_STEP_WORDS]){1, 2, 3, 4}, err));
     run(f);
     for (int i = 0; i < n; i++) {
         run(f);
@@ -397,6 +440,7 @@ START_TEST(gradients_of_shared_tensors)
         bf_tid s = bf_graph_softmax(f.g, view);
         h = bf_graph_add(f.g, bf_graph_add(f.g, h, x), bf_graph_act(f.g, h, BF_ACT_SILU));
         h = bf_graph_add_mid(f.g, h, t);
+        h = bf_graph_dropout(f.g, h, 0.3f, BF_NONE);             /* the same draw in every run */
         h = bf_graph_linear(f.g, h, w, BF_NONE, BF_ACT_NONE, h); /* w a second time */
         h = bf_graph_concat(f.g, h, bf_graph_affine(f.g, bf_graph_reshape(f.g, s, 3, (uint64_t[]){3, 5, 8}), 3, -1));
         check_gradients(&f, dot_with_random(&f, h));
@@ -411,7 +455,7 @@ START_TEST(gradients_of_layers)
     {
         fixture f = fixture_new(ctx, true);
         bf_tid x = input(&f, "x", 2, 4, 4, 8), t = input(&f, "t", 2, 0, 0, 0), g = BF_NONE, b = BF_NONE;
-        bf_tid mask = input(&f, "mask", 2, 4, 4, 8);
+        bf_tid mask = input(&f, "mask", 2, 4, 4, 8); /* random, so nowhere 0: all kept, scaled */
         bf_graph_want_grad(f.g, x);
         bf_graph_want_grad(f.g, t);
         g = param(&f, "gamma", BF_LAYOUT_PLAIN, 8, 0, 0, 0);
@@ -477,14 +521,10 @@ END_TEST
 
 START_TEST(too_large_is_refused_with_numbers)
 {
-    const char *device = getenv("BFNCL_TEST_DEVICE");
-    const bf_ctx_options o = {
-        .selector = device ? device : "pocl:0", .cls = BF_CLASS_CPU, .memory_limit = UINT64_C(1) << 20};
-    bf_ctx *ctx = NULL;
+    bf_ctx *ctx = small_ctx(UINT64_C(1) << 20);
     bf_err e = {0};
     bf_plan plan = {0};
 
-    OK(bf_ctx_open(&o, &ctx, err));
     fixture f = fixture_new(ctx, false);
     bf_tid x = input(&f, "x", 600, 512, 0, 0);
     bf_graph_keep(f.g, bf_graph_act(f.g, x, BF_ACT_SILU));
@@ -599,6 +639,7 @@ int main(void)
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, no_live_tensors_overlap);
     tcase_add_test(tc, simulation_notices_overlap);
+    tcase_add_test(tc, arenas_split_at_the_largest_allocation);
     tcase_add_test(tc, dead_nodes_go);
     tcase_add_test(tc, in_place_only_where_safe);
     tcase_add_test(tc, gradients_of_shared_tensors);

@@ -2,12 +2,20 @@
 
 #include <math.h>
 
-double ref_time_code(int vdm, double t, int dim, int column)
+double ref_time_code(int kind, double t, int dim, int column)
 {
     const int half = dim / 2;
+    if (kind == 2) {
+        const double angle = t / pow(10000, (double)column / dim);
+        return column % 2 ? cos(angle) : sin(angle);
+    }
     if (column >= 2 * half) return 0;
     const int k = column % half, second = column / half;
-    if (vdm) {
+    if (kind == 3) {
+        const double angle = 2 * acos(-1) * pow(2, 5 + k) * t;
+        return second ? cos(angle) : sin(angle);
+    }
+    if (kind == 1) {
         const double angle = 1000 * (t + 0.001) * pow(10, half > 1 ? -4.0 * k / (half - 1) : 0);
         return second ? cos(angle) : sin(angle);
     }

@@ -45,36 +45,22 @@ inline pixels class_pixels(const int rh, const int rw, const int stride)
     return g;
 }
 
-/* Does a class use the tap at distance d from its first pixel? */
+/* Does a class that begins at row (or column) `first` use a tap at distance d = tap - pad? */
 inline int tap_fits(const int first, const int d, const int stride)
 {
     return !BWD || (first - d) % stride == 0;
 }
 
-/* Row (or column) of the source for the result's row i and a tap d = tap - pad; may lie outside. */
-inline int source_row(const int i, const int d, const int stride)
+/* Row (or column) a of the class reads row a * FACTOR + tap_shift() of the source, which may lie outside. */
+#define FACTOR (BWD ? 1 : stride)
+inline int tap_shift(const int first, const int d, const int stride)
 {
-    return BWD ? (i - d) / stride : i * stride + d;
-}
-
-/* Pixel number q of the class as (image, row, column) of the result. */
-inline int3 pixel_at(const pixels g, const int q)
-{
-    const int line = q / g.gw;
-    return (int3)(line / g.gh, line % g.gh * g.step + g.y0, q % g.gw * g.step + g.x0);
-}
-
-/* Where its source pixel begins for tap (dy, dx), in floats; -1 outside the image. */
-inline int source_at(const int3 p, const int dy, const int dx, const int stride, const int sh, const int sw,
-                     const int cs)
-{
-    const int y = source_row(p.y, dy, stride), x = source_row(p.z, dx, stride);
-    return y >= 0 && y < sh && x >= 0 && x < sw ? ((p.x * sh + y) * sw + x) * cs : -1;
+    return BWD ? (first - d) / stride : d;
 }
 
 #if !WIDE
 
-/* t[r][0..16 NV) = sum over taps and channels of s at off[tap][r] times rows of w; off -1 reads zeros. */
+/* t[r][0..16 NV) = sum over taps and channels of s at off[16 tap + r] times rows of w; off -1 reads zeros. */
 #define DEFINE_CONV_TILE(name, NV)                                                                                     \
     inline void name(float *t, __global const float *s, __global const float *zero, const int *off, const int *tap,    \
                      const int taps, __global const float *w, const int ldw, const int cs)                             \
@@ -85,7 +71,7 @@ inline int source_at(const int3 p, const int dy, const int dx, const int stride,
         for (int q = 0; q < taps; q++) {                                                                               \
             __global const float *p[TILE_M];                                                                           \
             _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                         \
-                p[r] = off[q * TILE_M + r] < 0 ? zero : s + off[q * TILE_M + r];                                       \
+                p[r] = off[q * 16 + r] < 0 ? zero : s + off[q * 16 + r];                                       \
             __global const float *row = w + (long)tap[q] * cs * ldw;                                                   \
             for (int c = 0; c < cs; c++) {                                                                             \
                 float16 b[NV];                                                                                         \
@@ -169,21 +155,30 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
 #if !WIDE
     PTR_CONST(zero);
     float t[TILE_M * TILE_N];
-    int off[MAX_TAPS * TILE_M], tap[MAX_TAPS], start[TILE_M], image[TILE_M];
+    int off[MAX_TAPS * 16], tap[MAX_TAPS], image[16], row[16], column[16];
+    int taps = 0;
+    for (int d = 0; d < k * k; d++)
+        if (tap_fits(g.y0, d / k - pad, stride) && tap_fits(g.x0, d % k - pad, stride)) tap[taps++] = d;
     const int q1 = min(count, ((int)get_group_id(0) + 1) * block);
-    for (int q0 = (int)get_group_id(0) * block; q0 < q1; q0 += TILE_M) {
+    int q0 = (int)get_group_id(0) * block;
+    int gx = q0 % g.gw, gy = q0 / g.gw % g.gh, gb = q0 / g.gw / g.gh;
+    for (; q0 < q1; q0 += TILE_M) {
         const int rows = min(TILE_M, q1 - q0);
-        int taps = 0;
-        for (int d = 0; d < k * k; d++) {
-            const int dy = d / k - pad, dx = d % k - pad;
-            if (tap_fits(g.y0, dy, stride) && tap_fits(g.x0, dx, stride)) tap[taps++] = d;
+        for (int i = 0; i < 16; i++) {
+            image[i] = gb;
+            row[i] = gy;
+            column[i] = gx;
+            if (i + 1 >= rows) continue; /* lanes past the end repeat the last pixel */
+            gx = gx + 1 == g.gw ? 0 : gx + 1;
+            gy = gx > 0 ? gy : gy + 1 == g.gh ? 0 : gy + 1;
+            gb += gx == 0 && gy == 0;
         }
-        for (int i = 0; i < TILE_M; i++) {
-            const int3 p = pixel_at(g, min(q0 + i, q1 - 1));
-            start[i] = (p.x * rh + p.y) * rw + p.z;
-            image[i] = p.x;
-            for (int d = 0; d < taps; d++)
-                off[d * TILE_M + i] = source_at(p, tap[d] / k - pad, tap[d] % k - pad, stride, sh, sw, cs);
+        const int16 y = vload16(0, row) * FACTOR, x = vload16(0, column) * FACTOR;
+        const int16 origin = ((vload16(0, image) * sh + y) * sw + x) * cs;
+        for (int q = 0; q < taps; q++) {
+            const int dy = tap_shift(g.y0, tap[q] / k - pad, stride), dx = tap_shift(g.x0, tap[q] % k - pad, stride);
+            const int16 inside = y + dy >= 0 && y + dy < sh && x + dx >= 0 && x + dx < sw;
+            vstore16(select((int16)(-1), origin + (dy * sw + dx) * cs, inside), q, off);
         }
         for (int j = 0; j < cr; j += TILE_N) {
             __global const float *panel_j = w + (ulong)(j / TILE_N) * panel;
@@ -193,12 +188,17 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
                 conv_tile_1(t, s, zero, off, tap, taps, panel_j, ldw, cs);
             for (int i = 0; i < rows; i++) {
                 for (int v = 0; v < min(TILE_N, cr - j); v += VW) {
-                    const long at = (long)start[i] * cr + j + v;
+                    const int pixel = (image[i] * rh + row[i] * g.step + g.y0) * rw + column[i] * g.step + g.x0;
+                    const long at = (long)pixel * cr + j + v;
                     const vf sum = vload16(0, t + i * TILE_N + v);
                     stv(finish(sum, r, bias, per_sample, residual, at, image[i], j + v, cr, epi), r + at, cr - j - v);
                 }
             }
         }
+        /* on to the pixel after the last one of this tile */
+        gx = gx + 1 == g.gw ? 0 : gx + 1;
+        gy = gx > 0 ? gy : gy + 1 == g.gh ? 0 : gy + 1;
+        gb += gx == 0 && gy == 0;
     }
 #else
     __local float a[TK * LD], b[TK * LD];
@@ -210,8 +210,12 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
         const int dy = d / k - pad, dx = d % k - pad;
         /* the same for the whole group, as are all bounds of these loops */
         if (!tap_fits(g.y0, dy, stride) || !tap_fits(g.x0, dx, stride)) continue;
-        for (int i = lane; i < TS; i += WG)
-            off[i] = q0 + i < count ? source_at(pixel_at(g, q0 + i), dy, dx, stride, sh, sw, cs) : -1;
+        const int sy = tap_shift(g.y0, dy, stride), sx = tap_shift(g.x0, dx, stride);
+        for (int i = lane; i < TS; i += WG) {
+            const int line = (q0 + i) / g.gw, y = line % g.gh * FACTOR + sy, x = (q0 + i) % g.gw * FACTOR + sx;
+            const int inside = q0 + i < count && y >= 0 && y < sh && x >= 0 && x < sw;
+            off[i] = inside ? ((line / g.gh * sh + y) * sw + x) * cs : -1;
+        }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int c0 = 0; c0 < cs; c0 += TK) {
             for (int i = lane; i < TS * TK; i += WG) {
@@ -231,11 +235,12 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
     for (int i = 0; i < RM; i++) {
         const int q = q0 + lane / TX + i * TY;
         if (q >= count) continue;
-        const int3 p = pixel_at(g, q);
-        const long start = ((long)(p.x * rh + p.y) * rw + p.z) * cr;
+        const int line = q / g.gw, image = line / g.gh;
+        const int y = line % g.gh * g.step + g.y0, x = q % g.gw * g.step + g.x0;
+        const long start = ((long)(image * rh + y) * rw + x) * cr;
         for (int v = 0; v < RN; v++) {
             const int j = j0 + lane % TX + v * TX;
-            if (j < cr) r[start + j] = finish(acc[i][v], r, bias, per_sample, residual, start + j, p.x, j, cr, epi);
+            if (j < cr) r[start + j] = finish(acc[i][v], r, bias, per_sample, residual, start + j, image, j, cr, epi);
         }
     }
 #endif
@@ -258,25 +263,37 @@ __kernel void conv_pack(ARG(out), ARG_CONST(w), const int taps, const int cs, co
 #define CHUNK 84
 #define CI_ROWS 8
 
-/* acc[r][v] += x[pixel][r] dy[pixel][16 v ..] over `count` pixels. */
+/* t[r][v] += x[pixel][r] dy[pixel][16 v ..] over `count` lines of `run` pixels. x and dy point at the first pixel of line
+ * 0, row y of an image of ho output rows; the lines whose source row is not in [0, h) are left out. */
 #define DEFINE_WEIGHT_TILE(name, ROWS, NV)                                                                             \
-    inline void name(float *t, __global const float *x, __global const float *dy, const int count, const int sx,       \
-                     const int co, const int left)                                                                     \
+    inline void name(float *t, __global const float *x, __global const float *dy, const int count, const int run,      \
+                     int y, const int ho, const int h, const int shift, const int stride, const int w, const int wo,   \
+                     const int ci, const int co, const int left)                                                       \
     {                                                                                                                  \
         float16 acc[ROWS][NV];                                                                                         \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
             _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = vload16(v, t + r * TILE_N);                     \
-        for (int p = 0; p < count; p++) {                                                                              \
-            float16 b[NV];                                                                                             \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] =                                                      \
-                v < NV - 1 || left >= VW ? vload16(v, dy) : ldv(dy + v * VW, left);                                    \
-            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                           \
-            {                                                                                                          \
-                const float a = x[r];                                                                                  \
-                _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] += a * b[v];                                  \
+        for (int line = 0; line < count; line++) {                                                                     \
+            const int n = y * stride + shift >= 0 && y * stride + shift < h ? run : 0;                                 \
+            __global const float *px = x, *pd = dy;                                                                    \
+            for (int p = 0; p < n; p++) {                                                                              \
+                float16 b[NV];                                                                                         \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] =                                                  \
+                    v < NV - 1 || left >= VW ? vload16(v, pd) : ldv(pd + v * VW, left);                                \
+                _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
+                {                                                                                                      \
+                    const float a = px[r];                                                                             \
+                    _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] += a * b[v];                              \
+                }                                                                                                      \
+                px += stride * ci;                                                                                     \
+                pd += co;                                                                                              \
             }                                                                                                          \
-            x += sx;                                                                                                   \
-            dy += co;                                                                                                  \
+            dy += (long)wo * co;                                                                                       \
+            x += (long)stride * w * ci;                                                                                \
+            if (++y == ho) {                                                                                           \
+                y = 0;                                                                                                 \
+                x += (long)(h - ho * stride) * w * ci;                                                                 \
+            }                                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
             _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \
@@ -318,20 +335,18 @@ __kernel void conv_weight(ARG(part), ARG_CONST(x), ARG_CONST(dy), const int batc
                 for (int r = 0; r < rows; r++)
                     for (int v = 0; v < cols; v += VW)
                         vstore16(a == line0 ? (vf)(0.0f) : ldv(to + (long)r * co + v, cols - v), 0, t + r * TILE_N + v);
-                for (int line = a; line < min(line1, a + step); line++) {
-                    const int b = line / ho, y = line % ho * stride + ty;
-                    if (y < 0 || y >= h || o1 <= o0) continue;
-                    __global const float *px = x + ((long)(b * h + y) * w + o0 * stride + tx) * ci + c;
-                    __global const float *pd = dy + ((long)line * wo + o0) * co + j;
-                    if (rows > 1 && cols > VW)
-                        weight_8_2(t, px, pd, o1 - o0, stride * ci, co, cols - VW);
-                    else if (rows > 1)
-                        weight_8_1(t, px, pd, o1 - o0, stride * ci, co, cols);
-                    else if (cols > VW)
-                        weight_1_2(t, px, pd, o1 - o0, stride * ci, co, cols - VW);
-                    else
-                        weight_1_1(t, px, pd, o1 - o0, stride * ci, co, cols);
-                }
+                const int count = min(line1 - a, step), run = o1 - o0, y = a % ho;
+                __global const float *px =
+                    x + ((long)(a / ho * h + y * stride + ty) * w + o0 * stride + tx) * ci + c;
+                __global const float *pd = dy + ((long)a * wo + o0) * co + j;
+                if (rows > 1 && cols > VW)
+                    weight_8_2(t, px, pd, count, run, y, ho, h, ty, stride, w, wo, ci, co, cols - VW);
+                else if (rows > 1)
+                    weight_8_1(t, px, pd, count, run, y, ho, h, ty, stride, w, wo, ci, co, cols);
+                else if (cols > VW)
+                    weight_1_2(t, px, pd, count, run, y, ho, h, ty, stride, w, wo, ci, co, cols - VW);
+                else
+                    weight_1_1(t, px, pd, count, run, y, ho, h, ty, stride, w, wo, ci, co, cols);
                 for (int r = 0; r < rows; r++)
                     for (int v = 0; v < cols; v += VW)
                         stv(vload16(0, t + r * TILE_N + v), to + (long)r * co + v, cols - v);

@@ -4,11 +4,11 @@
  *
  *   ACT   activation of the epilogue, a number of enum bf_act
  *
- * gemm          the product. CPU: one work-item per block of C; op(B) in panels of 32 columns (packed by gemm_pack_b,
- *               or B itself when it needs no transpose); rows of A are read in place, or a strip of 12 is packed into
- *               private memory when A is transposed. WIDE: 64 x 64 tiles in local memory. With splits > 1 the sum over
- *               k is cut and part s of matrix i goes to c + (i splits + s) stride_c, to be folded by gemm_epilogue.
- * gemm_pack_b   op(B) -> panels [n/32][k][32], the last one filled up with zeros (CPU only)
+ * gemm          the product. CPU: one work-item per block of C; op(A) in strips of 12 rows, op(B) in panels of 32
+ *               columns, packed by gemm_pack or read where they lie. WIDE: 64 x 64 tiles in local memory. With
+ *               splits > 1 the sum over k is cut and part s of matrix i goes to c + (i splits + s) stride_c, to be
+ *               folded by gemm_epilogue.
+ * gemm_pack     op(A)' or op(B) -> panels [n/width][k][width], the last one filled up with zeros (CPU only)
  * gemm_epilogue folds the parts in order and applies the epilogue; with parts = 0 it works on what C holds
  */
 #include "common.h"
@@ -28,36 +28,43 @@
 /* Longest run of k between two visits of C: a strip of A and a panel of B stay in the first-level cache. */
 #define KC 384
 
-#define A_PACKED(r, k) a[(k)*TILE_M + (r)]
-#define A_IN_PLACE(r, k) a[(r)*as + (k)]
-DEFINE_TILE(tile_in_place_2, __global const float *, A_IN_PLACE, 12, 2)
-DEFINE_TILE(tile_in_place_1, __global const float *, A_IN_PLACE, 12, 1)
-DEFINE_TILE(tile_12_2, const float *, A_PACKED, 12, 2)
-DEFINE_TILE(tile_12_1, const float *, A_PACKED, 12, 1)
-DEFINE_TILE(tile_8_2, const float *, A_PACKED, 8, 2)
-DEFINE_TILE(tile_8_1, const float *, A_PACKED, 8, 1)
-DEFINE_TILE(tile_4_2, const float *, A_PACKED, 4, 2)
-DEFINE_TILE(tile_4_1, const float *, A_PACKED, 4, 1)
+DEFINE_TILE(tile_12_2, 12, 2)
+DEFINE_TILE(tile_8_2, 8, 2)
+DEFINE_TILE(tile_4_2, 4, 2)
+DEFINE_TILE(tile_1_2, 1, 2)
+DEFINE_TILE(tile_12_1, 12, 1)
+DEFINE_TILE(tile_8_1, 8, 1)
+DEFINE_TILE(tile_4_1, 4, 1)
+DEFINE_TILE(tile_1_1, 1, 1)
 
-/* Strips of a transposed A that are packed together, so that whole cache lines of it are used at once. */
-#define PACK_STRIPS 4
-
-/* Packs rows x kn of op(A) as strips of [kn][TILE_M], KC * TILE_M floats from one to the next; rows missing in the last
- * strip are zero. */
-inline void pack_a(float *strips, __global const float *a, const int lda, const int trans, const int rows, const int kn)
+/* Sums of rows <= TILE_M rows and cols <= TILE_N columns into t. */
+inline void sum_tile(float *t, __global const float *a, const int rs, const int ks, __global const float *b,
+                     const int bs, const int kn, const int rows, const int cols)
 {
-    const int sr = trans ? 1 : lda, sk = trans ? lda : 1;
-    for (int k = 0; k < kn; k++) {
-        __global const float *p = a + (long)k * sk;
-        float *to = strips + k * TILE_M;
-        for (int r = 0; r < rows; r += TILE_M, p += (long)TILE_M * sr, to += KC * TILE_M) {
-            if (trans && rows - r >= TILE_M) {
-                vstore8(vload8(0, p), 0, to);
-                vstore4(vload4(2, p), 2, to);
-            } else {
-                for (int q = 0; q < TILE_M; q++) to[q] = r + q < rows ? p[(long)q * sr] : 0.0f;
-            }
+    for (int r = 0; r < rows;) {
+        const int left = rows - r, n = left >= TILE_M ? TILE_M : left >= 8 ? 8 : left >= 4 ? 4 : 1;
+        float *to = t + r * TILE_N;
+        __global const float *p = a + (long)r * rs;
+        if (cols > VW) {
+            if (n == TILE_M)
+                tile_12_2(to, p, rs, ks, b, bs, kn);
+            else if (n == 8)
+                tile_8_2(to, p, rs, ks, b, bs, kn);
+            else if (n == 4)
+                tile_4_2(to, p, rs, ks, b, bs, kn);
+            else
+                tile_1_2(to, p, rs, ks, b, bs, kn);
+        } else {
+            if (n == TILE_M)
+                tile_12_1(to, p, rs, ks, b, bs, kn);
+            else if (n == 8)
+                tile_8_1(to, p, rs, ks, b, bs, kn);
+            else if (n == 4)
+                tile_4_1(to, p, rs, ks, b, bs, kn);
+            else
+                tile_1_1(to, p, rs, ks, b, bs, kn);
         }
+        r += n;
     }
 }
 
@@ -67,10 +74,16 @@ inline void store_tile(const float *t, __global float *c, __global const float *
                        const float beta, const int epi, const int first, const int last)
 {
     const float keep = first ? beta : 1.0f;
-    if (keep == 0.0f && cols == TILE_N && (!last || (ACT == 0 && epi == 0))) {
+    if (cols == TILE_N && (!last || (ACT == 0 && epi == 0))) {
         for (int r = 0; r < rows; r++) {
-            vstore16(alpha * vload16(0, t + r * TILE_N), 0, c + (long)r * ldc);
-            vstore16(alpha * vload16(1, t + r * TILE_N), 1, c + (long)r * ldc);
+            float16 x = alpha * vload16(0, t + r * TILE_N), y = alpha * vload16(1, t + r * TILE_N);
+            __global float *p = c + (long)r * ldc;
+            if (keep != 0.0f) {
+                x += keep * vload16(0, p);
+                y += keep * vload16(1, p);
+            }
+            vstore16(x, 0, p);
+            vstore16(y, 1, p);
         }
         return;
     }
@@ -115,11 +128,12 @@ inline void load_tile(__local float *tile, __global const float *p, const long s
 
 /*
  * Group (i, j, z): block of block_m rows and block_n columns number (i, j) of part z % splits of matrix z / splits.
- * CPU: columns 32 q .. of op(B) start at b + q panel, rows ldb apart. WIDE: trans_b as in struct bf_gemm, no panels.
+ * CPU: rows 12 q .. of op(A) start at a + q strip, element (r, k) of them is r lda + k away, or with trans_a k lda + r;
+ * columns 32 q .. of op(B) start at b + q panel, rows ldb apart. WIDE: both matrices as in struct bf_gemm.
  */
 __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONST(residual), ARG(pre), const int m,
                    const int n, const int k, const int lda, const int ldb, const int ldc, const int trans_a,
-                   const int trans_b, const ulong panel, const ulong stride_a, const ulong stride_b,
+                   const int trans_b, const ulong strip, const ulong panel, const ulong stride_a, const ulong stride_b,
                    const ulong stride_c, const float alpha, const float beta, const int epi, const int splits,
                    const int k_split, const int block_m, const int block_n)
 {
@@ -138,39 +152,19 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
     const int n0 = (int)get_group_id(1) * block_n, n1 = min(n, n0 + block_n);
 #if !WIDE
     (void)trans_b;
-    float strips[PACK_STRIPS * KC * TILE_M], t[TILE_M * TILE_N];
+    float t[TILE_M * TILE_N];
+    const int rs = trans_a ? 1 : lda, ks = trans_a ? lda : 1;
     const int runs = max(1, (k_end - k_begin + KC - 1) / KC);
     const int run = (k_end - k_begin + runs - 1) / runs;
     for (int k0 = k_begin, first = 1; first || k0 < k_end; k0 += run, first = 0) {
         const int kn = max(0, min(run, k_end - k0)), last = k0 + run >= k_end;
         for (int i = m0; i < m1; i += TILE_M) {
-            const int rows = min(TILE_M, m1 - i), in_place = !trans_a && rows == TILE_M;
-            __global const float *p = trans_a ? az + (long)k0 * lda + i : az + (long)i * lda + k0;
-            const int slot = trans_a ? (i - m0) / TILE_M % PACK_STRIPS : 0;
-            const float *strip = strips + slot * KC * TILE_M;
-            if (!in_place && slot == 0) pack_a(strips, p, lda, trans_a, min(PACK_STRIPS * TILE_M, m1 - i), kn);
+            const int rows = min(TILE_M, m1 - i);
+            __global const float *p = az + (ulong)(i / TILE_M) * strip + (long)k0 * ks;
             for (int j = n0; j < n1; j += TILE_N) {
                 const int cols = min(TILE_N, n1 - j);
                 __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
-                if (cols > VW) {
-                    if (in_place)
-                        tile_in_place_2(t, p, lda, q, ldb, kn);
-                    else if (rows > 8)
-                        tile_12_2(t, strip, 0, q, ldb, kn);
-                    else if (rows > 4)
-                        tile_8_2(t, strip, 0, q, ldb, kn);
-                    else
-                        tile_4_2(t, strip, 0, q, ldb, kn);
-                } else {
-                    if (in_place)
-                        tile_in_place_1(t, p, lda, q, ldb, kn);
-                    else if (rows > 8)
-                        tile_12_1(t, strip, 0, q, ldb, kn);
-                    else if (rows > 4)
-                        tile_8_1(t, strip, 0, q, ldb, kn);
-                    else
-                        tile_4_1(t, strip, 0, q, ldb, kn);
-                }
+                sum_tile(t, p, rs, ks, q, ldb, kn, rows, cols);
                 const ulong at = to + (ulong)i * ldc + j;
                 store_tile(t, c + at, bias + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
                            last);
@@ -178,6 +172,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
         }
     }
 #else
+    (void)strip;
     (void)panel;
     __local float tile_a[TK * (TS + 1)], tile_b[TK * (TS + 1)];
     const int ix = (int)get_local_id(0) % TX, iy = (int)get_local_id(0) / TX;
@@ -218,8 +213,8 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
 
 #if !WIDE
 
-/* Rows of k that one work-item of gemm_pack_b moves. */
-#define PACK_K 128
+/* Rows of k that one work-item of gemm_pack moves. */
+#define PACK_K 32
 
 /* One step of the perfect shuffle: four of them transpose 16 x 16. */
 #define MIX_LO(x, y)                                                                                                   \
@@ -250,33 +245,53 @@ inline void transpose_16(__global float *out, __global const float *in, const in
     for (int r = 0; r < 16; r++) vstore16(x[r], 0, out + r * TILE_N);
 }
 
-/* Group (k block, panel, matrix). */
-__kernel void gemm_pack_b(ARG(out), ARG_CONST(b), const int n, const int k, const int ldb, const int trans,
-                          const ulong stride_b, const ulong stride_out)
+/* Columns that one work-item of gemm_pack moves, in panels: enough to read whole stretches of a row. */
+#define PACK_PANELS 64
+
+/* Row i of one panel of `cols` columns: element j is at from[j sj]. */
+inline void pack_row(__global float *to, __global const float *from, const int width, const int cols, const long sj)
+{
+    if (cols == TILE_N && sj == 1) {
+        vstore16(vload16(0, from), 0, to);
+        vstore16(vload16(1, from), 1, to);
+    } else if (cols == TILE_M && width == TILE_M && sj == 1) {
+        vstore8(vload8(0, from), 0, to);
+        vstore4(vload4(2, from), 2, to);
+    } else {
+        for (int j = 0; j < width; j++) to[j] = j < cols ? from[j * sj] : 0.0f;
+    }
+}
+
+/* Group (k block, PACK_PANELS panels, matrix): columns of a matrix stored [k,n], or with trans [n,k]. */
+__kernel void gemm_pack(ARG(out), ARG_CONST(in), const int n, const int k, const int ld, const int trans,
+                        const int width, const ulong stride_in, const ulong stride_out)
 {
     PTR(out);
-    PTR_CONST(b);
-    const int j0 = (int)get_group_id(1) * TILE_N, cols = min(TILE_N, n - j0);
+    PTR_CONST(in);
     const int k0 = (int)get_group_id(0) * PACK_K, k1 = min(k, k0 + PACK_K);
-    __global const float *const from = b + get_group_id(2) * stride_b;
-    __global float *const to = out + get_group_id(2) * stride_out + (ulong)j0 * k;
-    int i = k0;
-    if (cols == TILE_N && trans) {
-        for (; i + 16 <= k1; i += 16) {
-            transpose_16(to + (long)i * TILE_N, from + (long)j0 * ldb + i, ldb);
-            transpose_16(to + (long)i * TILE_N + 16, from + (long)(j0 + 16) * ldb + i, ldb);
-        }
-    } else if (cols == TILE_N) {
-        for (; i < k1; i++) {
-            __global const float *p = from + (long)i * ldb + j0;
-            vstore16(vload16(0, p), 0, to + (long)i * TILE_N);
-            vstore16(vload16(1, p), 1, to + (long)i * TILE_N);
+    const int j0 = (int)get_group_id(1) * PACK_PANELS * width, j1 = min(n, j0 + PACK_PANELS * width);
+    const long sj = trans ? ld : 1, si = trans ? 1 : ld;
+    __global const float *from = in + get_group_id(2) * stride_in;
+    __global float *to = out + get_group_id(2) * stride_out;
+    /* along rows of the stored matrix, so that it is read in order */
+    int k2 = k0;
+    if (trans && width == TILE_N) {
+        k2 = k0 + (k1 - k0) / 16 * 16;
+        for (int j = j0; j < j1; j += TILE_N) {
+            for (int i = k0; i < k2; i += 16) {
+                __global float *q = to + (long)j * k + (long)i * TILE_N;
+                if (n - j >= TILE_N) {
+                    transpose_16(q, from + j * sj + i, ld);
+                    transpose_16(q + 16, from + (j + 16) * sj + i, ld);
+                } else {
+                    for (int c = 0; c < 16; c++) pack_row(q + c * TILE_N, from + j * sj + i + c, TILE_N, n - j, sj);
+                }
+            }
         }
     }
-    const long sj = trans ? ldb : 1, sk = trans ? 1 : ldb;
-    for (; i < k1; i++)
-        for (int j = 0; j < TILE_N; j++)
-            to[(long)i * TILE_N + j] = j < cols ? from[(j0 + j) * sj + i * sk] : 0.0f;
+    for (int i = k2; i < k1; i++)
+        for (int j = j0; j < j1; j += width)
+            pack_row(to + (long)j * k + (long)i * width, from + j * sj + i * si, width, min(width, n - j), sj);
 }
 
 #endif

@@ -15,9 +15,19 @@
 /* a * b + c may become one fused operation; mad() is slower than two operations on some compilers. */
 #pragma OPENCL FP_CONTRACT ON
 
-/* name(t, a, as, b, bs, kn): t[r][0..16 NV) = sum over k < kn of A[r][k] * b[k bs ..], r < ROWS. A_AT(r, k) reads A. */
-#define DEFINE_TILE(name, A_TYPE, A_AT, ROWS, NV)                                                                      \
-    inline void name(float *t, A_TYPE a, const int as, __global const float *b, const int bs, const int kn)            \
+/* Asks for a cache line that is needed soon. prefetch() does nothing in some drivers, and the builtin exists only where
+ * kernels become machine code of the processor without a detour. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p))
+#else
+#define PREFETCH(p)
+#endif
+#define AHEAD 32 /* steps of k: longer than a third-level cache takes */
+
+/* name(t, a, rs, ks, b, bs, kn): t[r][0..16 NV) = sum over k < kn of a[r rs + k ks] b[k bs ..], r < ROWS. */
+#define DEFINE_TILE(name, ROWS, NV)                                                                                    \
+    inline void name(float *t, __global const float *a, const int rs, const int ks, __global const float *b,           \
+                     const int bs, const int kn)                                                                       \
     {                                                                                                                  \
         float16 acc[ROWS][NV];                                                                                         \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
@@ -25,12 +35,17 @@
         for (int k = 0; k < kn; k++) {                                                                                 \
             float16 row[NV];                                                                                           \
             _Pragma("unroll") for (int v = 0; v < NV; v++) row[v] = vload16(v, b);                                     \
-            b += bs;                                                                                                   \
             _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                           \
             {                                                                                                          \
-                const float x = A_AT(r, k);                                                                            \
+                const float x = a[(long)r * rs];                                                                       \
                 _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] += x * row[v];                                \
             }                                                                                                          \
+            PREFETCH(a + AHEAD * ks);                                                                                  \
+            PREFETCH(a + AHEAD * ks + ROWS - 1);                                                                       \
+            PREFETCH(b + AHEAD * bs);                                                                                  \
+            PREFETCH(b + AHEAD * bs + 16 * (NV - 1));                                                                  \
+            a += ks;                                                                                                   \
+            b += bs;                                                                                                   \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
             _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \

@@ -50,7 +50,7 @@ static bf_status check(bf_ctx *ctx, const bf_gemm *g, const bf_gemm_mem *mem, bf
     BF_CHECK(g->lda >= (g->trans_a ? g->m : g->k) && g->ldb >= (g->trans_b ? g->k : g->n) && g->ldc >= g->n, BF_RUNTIME,
              "gemm: pitches %d, %d, %d are less than a row of %dx%d by %dx%d", g->lda, g->ldb, g->ldc, g->m, g->k, g->k,
              g->n);
-    BF_CHECK(g->lda < INT32_MAX / 16 && g->ldb < INT32_MAX / 16 && g->ldc < INT32_MAX / 16, BF_RUNTIME,
+    BF_CHECK(g->lda < INT32_MAX / 32 && g->ldb < INT32_MAX / 32 && g->ldc < INT32_MAX / 32, BF_RUNTIME,
              "gemm: pitches %d, %d, %d are too large", g->lda, g->ldb, g->ldc);
     BF_CHECK(!(g->residual && g->beta != 0.0f), BF_RUNTIME, "gemm: a residual excludes beta");
     BF_CHECK(!bf_mem_is_none(mem->bias) || !g->bias, BF_RUNTIME, "gemm: no bias given");

@@ -7,12 +7,14 @@
 enum {
     TILE_M = 12, /* cl/tile.h */
     TILE_N = 32,
-    WIDE_TILE = 64,  /* TS in cl/gemm.cl */
-    PACK_K = 128,    /* cl/gemm.cl */
-    MAX_PANELS = 16, /* columns of a block, in panels: 16 panels times KC stay in a second-level cache */
-    MAX_STRIPS = 16, /* rows of a block, in strips: its piece of C fits there too */
-    ITEMS_PER_UNIT = 16,
-    SPLIT_K_FROM = 1024 /* a sum shorter than this is not cut */
+    WIDE_TILE = 64, /* TS in cl/gemm.cl */
+    PACK_K = 32,    /* cl/gemm.cl */
+    PACK_PANELS = 64,
+    MAX_PANELS = 12, /* columns of a block, in panels: 12 panels times KC stay in a second-level cache */
+    MAX_STRIPS = 32, /* rows of a block, in strips: its piece of C fits there too */
+    ITEMS_PER_UNIT = 8,
+    PACK_A_FROM = 2 * TILE_N, /* columns of C */
+    SPLIT_K_FROM = 1024       /* a sum shorter than this is not cut */
 };
 
 /* Fewer operations than this are not worth a work-item of their own (about a microsecond). */
@@ -20,11 +22,11 @@ enum {
 
 /* How one product is done on one context. */
 typedef struct plan {
-    bool pack_b;
+    bool pack_a, pack_b;
     int splits, k_split; /* the sum over k in `splits` parts of k_split */
     int block_m, block_n;
-    uint64_t pack_floats; /* per matrix */
-    uint64_t pack_bytes, part_bytes;
+    uint64_t a_floats, b_floats; /* of one packed matrix */
+    uint64_t a_bytes, b_bytes, part_bytes;
 } plan;
 
 static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units)
@@ -38,6 +40,12 @@ static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units)
     const uint64_t rows = BF_MIN(BF_MIN(BF_MAX(per_item / columns, (uint64_t)1), strips), (uint64_t)MAX_STRIPS);
     p->block_n = (int)columns * TILE_N;
     p->block_m = (int)bf_ceil_div(strips, bf_ceil_div(strips, rows)) * TILE_M;
+}
+
+/* Different matrices of a batch. */
+static uint64_t matrices(int batch, uint64_t stride)
+{
+    return stride == 0 ? 1 : (uint64_t)batch;
 }
 
 static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
@@ -55,13 +63,14 @@ static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
             p.part_bytes = (uint64_t)g->batch * (uint64_t)p.splits * (uint64_t)g->m * (uint64_t)g->n * sizeof(float);
     }
     if (!cpu) return p;
-    /* B is read in place when its rows already are what the kernel wants and few strips of A would profit. */
+    /* A transpose of A is read in place when few panels of B would profit. */
+    p.pack_a = g->k > 0 && g->trans_a && g->n > PACK_A_FROM;
+    if (p.pack_a) p.a_floats = bf_round_up((uint64_t)g->m, TILE_M) * (uint64_t)g->k;
+    /* So is B when its rows already are what the kernel wants and few strips of A would profit. */
     p.pack_b = g->k > 0 && (g->trans_b || g->n % 16 != 0 || (g->ldb > 2 * TILE_N && g->m >= 16 * TILE_M));
-    if (p.pack_b) {
-        p.pack_floats = bf_round_up((uint64_t)g->n, TILE_N) * (uint64_t)g->k;
-        p.pack_bytes = p.pack_floats * (g->stride_b == 0 ? 1 : (uint64_t)g->batch) * sizeof(float);
-        p.pack_bytes = bf_round_up(p.pack_bytes, bf_ctx_align(ctx));
-    }
+    if (p.pack_b) p.b_floats = bf_round_up((uint64_t)g->n, TILE_N) * (uint64_t)g->k;
+    p.a_bytes = bf_round_up(p.a_floats * matrices(g->batch, g->stride_a) * sizeof(float), bf_ctx_align(ctx));
+    p.b_bytes = bf_round_up(p.b_floats * matrices(g->batch, g->stride_b) * sizeof(float), bf_ctx_align(ctx));
     plan_blocks_cpu(&p, g, units);
     return p;
 }
@@ -69,7 +78,7 @@ static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
 uint64_t bf_packed_workspace(bf_ctx *ctx, const bf_gemm *g)
 {
     const plan p = make_plan(ctx, g);
-    return p.pack_bytes + p.part_bytes;
+    return p.a_bytes + p.b_bytes + p.part_bytes;
 }
 
 /* Bits of `epi` in cl/gemm.cl. */
@@ -78,20 +87,21 @@ static int epilogue_bits(const bf_gemm *g)
     return (g->bias ? 1 : 0) | (g->residual ? 2 : 0) | (g->save_pre ? 4 : 0);
 }
 
-static bf_status pack_b(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, const plan *p, bf_err *err)
+/* Panels of `width` columns of a [k,n] matrix (with trans stored [n,k]) to `out`. */
+static bf_status pack(bf_cmds *cmds, bf_mem out, uint64_t out_floats, bf_mem in, int n, int k, int ld, bool trans,
+                      int width, uint64_t count, uint64_t stride, bf_err *err)
 {
-    const uint64_t matrices = g->stride_b == 0 ? 1 : (uint64_t)g->batch;
-    const bf_arg args[] = {bf_arg_mem(mem->workspace), bf_arg_mem(mem->b),        bf_arg_i32(g->n),
-                           bf_arg_i32(g->k),           bf_arg_i32(g->ldb),        bf_arg_i32(g->trans_b),
-                           bf_arg_u64(g->stride_b),    bf_arg_u64(p->pack_floats)};
+    const bf_arg args[] = {bf_arg_mem(out),   bf_arg_mem(in),     bf_arg_i32(n),
+                           bf_arg_i32(k),     bf_arg_i32(ld),     bf_arg_i32(trans),
+                           bf_arg_i32(width), bf_arg_u64(stride), bf_arg_u64(out_floats)};
     const bf_call call = {.file = "gemm.cl",
-                          .kernel = "gemm_pack_b",
+                          .kernel = "gemm_pack",
                           .defines = "-DACT=0",
-                          .items = {(size_t)bf_ceil_div((uint64_t)g->k, PACK_K),
-                                    (size_t)bf_ceil_div((uint64_t)g->n, TILE_N), (size_t)matrices},
+                          .items = {(size_t)bf_ceil_div((uint64_t)k, PACK_K),
+                                    (size_t)bf_ceil_div((uint64_t)n, (uint64_t)width * PACK_PANELS), (size_t)count},
                           .args = args,
                           .n_args = BF_COUNT(args),
-                          .bytes = 8.0 * (double)p->pack_floats * (double)matrices};
+                          .bytes = 8.0 * (double)out_floats * (double)count};
     return bf_cmds_kernel(cmds, &call, err);
 }
 
@@ -132,20 +142,31 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
     const plan p = make_plan(ctx, g);
     const bool cut = p.splits > 1;
     const size_t group = bf_ctx_group(ctx);
-    bf_mem none = BF_MEM_NONE, b = mem->b, c = cut ? bf_mem_at(mem->workspace, p.pack_bytes) : mem->c;
-    uint64_t panel = TILE_N, stride_b = g->stride_b;
-    int ldb = g->ldb;
+    bf_mem none = BF_MEM_NONE, b = mem->b, a = mem->a;
+    bf_mem c = cut ? bf_mem_at(mem->workspace, p.a_bytes + p.b_bytes) : mem->c;
+    uint64_t strip = (uint64_t)TILE_M * (g->trans_a ? 1 : (uint64_t)g->lda), panel = TILE_N;
+    uint64_t stride_a = g->stride_a, stride_b = g->stride_b;
+    int lda = g->lda, ldb = g->ldb;
     char defines[32];
     snprintf(defines, sizeof defines, "-DACT=%d", cut ? 0 : (int)g->act);
+    if (p.pack_a) {
+        a = mem->workspace;
+        BF_TRY(pack(cmds, a, p.a_floats, mem->a, g->m, g->k, lda, false, TILE_M, matrices(g->batch, stride_a), stride_a,
+                    err));
+        lda = TILE_M;
+        strip = (uint64_t)TILE_M * (uint64_t)g->k;
+        if (stride_a != 0) stride_a = p.a_floats;
+    }
     if (p.pack_b) {
-        BF_TRY(pack_b(cmds, g, mem, &p, err));
-        b = mem->workspace;
+        b = bf_mem_at(mem->workspace, p.a_bytes);
+        BF_TRY(pack(cmds, b, p.b_floats, mem->b, g->n, g->k, ldb, g->trans_b, TILE_N, matrices(g->batch, stride_b),
+                    stride_b, err));
         ldb = TILE_N;
         panel = (uint64_t)TILE_N * (uint64_t)g->k;
-        if (stride_b != 0) stride_b = p.pack_floats;
+        if (stride_b != 0) stride_b = p.b_floats;
     }
     const bf_arg args[] = {bf_arg_mem(c),
-                           bf_arg_mem(mem->a),
+                           bf_arg_mem(a),
                            bf_arg_mem(b),
                            bf_arg_mem(cut ? none : mem->bias),
                            bf_arg_mem(cut ? none : mem->residual),
@@ -153,13 +174,14 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
                            bf_arg_i32(g->m),
                            bf_arg_i32(g->n),
                            bf_arg_i32(g->k),
-                           bf_arg_i32(g->lda),
+                           bf_arg_i32(lda),
                            bf_arg_i32(ldb),
                            bf_arg_i32(cut ? g->n : g->ldc),
                            bf_arg_i32(g->trans_a),
                            bf_arg_i32(g->trans_b),
+                           bf_arg_u64(strip),
                            bf_arg_u64(panel),
-                           bf_arg_u64(g->stride_a),
+                           bf_arg_u64(stride_a),
                            bf_arg_u64(stride_b),
                            bf_arg_u64(cut ? (uint64_t)g->m * (uint64_t)g->n : g->stride_c),
                            bf_arg_f32(cut ? 1.0f : g->alpha),
@@ -181,7 +203,7 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
                           .flops = 2.0 * g->m * (double)g->n * g->k * g->batch,
                           .bytes = 4.0 * g->batch * ((double)g->m * g->k + (double)g->k * g->n + (double)g->m * g->n)};
     BF_TRY(bf_cmds_kernel(cmds, &call, err));
-    if (cut) BF_TRY(bf_packed_epilogue(cmds, g, mem, p.pack_bytes, p.splits, err));
+    if (cut) BF_TRY(bf_packed_epilogue(cmds, g, mem, p.a_bytes + p.b_bytes, p.splits, err));
 out:
     return st;
 }

@@ -74,7 +74,8 @@ inline void store_tile(const float *t, __global float *c, __global const float *
                        const float beta, const int epi, const int first, const int last)
 {
     const float keep = first ? beta : 1.0f;
-    if (cols == TILE_N && (!last || (ACT == 0 && epi == 0))) {
+    const int extras = epi | ACT;
+    if (cols == TILE_N && (!last || extras == 0)) {
         for (int r = 0; r < rows; r++) {
             float16 x = alpha * vload16(0, t + r * TILE_N), y = alpha * vload16(1, t + r * TILE_N);
             __global float *p = c + (long)r * ldc;

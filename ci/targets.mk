@@ -4,7 +4,7 @@
         check-torture fuzz peers lint format
 
 POCL_ENV     := OCL_ICD_VENDORS=pocl.icd BFNCL_TEST_DEVICE=pocl:0
-RUSTICL_ENV  := OCL_ICD_VENDORS=rusticl.icd RUSTICL_ENABLE=llvmpipe BFNCL_TEST_DEVICE=rusticl:0
+RUSTICL_ENV  := OCL_ICD_VENDORS=rusticl.icd RUSTICL_ENABLE=llvmpipe BFNCL_TEST_DEVICE=rusticl:0 BFNCL_TEST_CLASS=wide
 OCLGRIND_ICD ?= /usr/lib/oclgrind/liboclgrind-rt-icd.so
 
 HOST_TESTS   := $(filter %/check_base %/check_safetensors %/check_io %/check_dataset %/check_config,$(TESTS))

@@ -10,8 +10,15 @@
 
 static bf_ctx *contexts[BF_CLASS_WIDE + 1];
 
+bool test_class_on(bf_class cls)
+{
+    const char *only = getenv("BFNCL_TEST_CLASS");
+    return only == NULL || strcmp(only, cls == BF_CLASS_CPU ? "cpu" : "wide") == 0;
+}
+
 bf_ctx *test_ctx(bf_class cls)
 {
+    if (!test_class_on(cls)) cls = cls == BF_CLASS_CPU ? BF_CLASS_WIDE : BF_CLASS_CPU;
     if (contexts[cls] == NULL) {
         const char *device = getenv("BFNCL_TEST_DEVICE");
         const bf_ctx_options o = {.selector = device ? device : "pocl:0", .selector_from = "the test", .cls = cls};

@@ -53,7 +53,8 @@ enum {
     BF_QUIRK_GROUP_HINT = 1u << 2,   /* CL_KERNEL_WORK_GROUP_SIZE is too low: ignore it */
     BF_QUIRK_HOST_PTR = 1u << 3,     /* allocate with CL_MEM_ALLOC_HOST_PTR */
     BF_QUIRK_LAST = 1u << 4,         /* correct but slow: automatic choice takes it last among its type */
-    BF_QUIRK_IS_CPU = 1u << 5        /* runs on the processor, whatever type it reports */
+    BF_QUIRK_IS_CPU = 1u << 5,       /* runs on the processor, whatever type it reports */
+    BF_QUIRK_WIDE = 1u << 6          /* shaped by work-groups, although it is a CPU */
 };
 
 /* Is `part` in `text`, letters of any case? */

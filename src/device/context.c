@@ -73,7 +73,10 @@ static bf_status read_limits(bf_ctx *ctx, const bfncl_device_info *info, const b
     ctx->align = MIN_ALIGN;
     while (ctx->align < align_bits / 8) ctx->align *= 2;
     ctx->cls = o->cls;
-    if (ctx->cls == BF_CLASS_AUTO) ctx->cls = strcmp(info->type, "CPU") == 0 ? BF_CLASS_CPU : BF_CLASS_WIDE;
+    if (ctx->cls == BF_CLASS_AUTO) {
+        const bool cpu = strcmp(info->type, "CPU") == 0 && !(ctx->device.quirks & BF_QUIRK_WIDE);
+        ctx->cls = cpu ? BF_CLASS_CPU : BF_CLASS_WIDE;
+    }
     ctx->gemm = o->gemm;
     ctx->gemm_auto = o->gemm == BF_GEMM_AUTO;
     if (ctx->gemm_auto) ctx->gemm = strcmp(info->type, "CPU") == 0 ? BF_GEMM_PACKED : BF_GEMM_CLBLAST;

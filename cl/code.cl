@@ -11,10 +11,6 @@
 #define KIND CODE_UNET
 #endif
 
-#define LN_10000 9.210340371976184f
-#define TWO_PI 6.283185307179586f
-#define FIRST_OCTAVE 5 /* of the Fourier code: 2 pi 2^5 t, 2 pi 2^6 t, ... */
-
 /* The first column of a pair is a sine (else a cosine), the second the other one. */
 #define SINE_FIRST (KIND != CODE_UNET)
 
@@ -29,58 +25,43 @@
 #define SCALED_TIME(t) (t)
 #endif
 
-/* Angular speed of column j of `dim`. In the position code every column has its own, otherwise columns k and k + half
- * share that of pair k: exp(-ln(10000) k / half), with both ends included for the VDM code; exact for k = 0. */
-static inline float code_speed(int j, int dim)
-{
-    const int half_dim = dim / 2, k = KIND == CODE_POSITION || j < half_dim ? j : j - half_dim;
-    if (KIND == CODE_FOURIER) return ldexp(TWO_PI, FIRST_OCTAVE + k);
-    const int last = KIND == CODE_POSITION ? dim : KIND == CODE_VDM ? max(half_dim - 1, 1) : half_dim;
-    return exp(-LN_10000 * (float)k / (float)last);
-}
-
 static inline int is_sine(int j, int dim)
 {
     const int second = KIND == CODE_POSITION ? j % 2 : j >= dim / 2;
     return SINE_FIRST ? !second : second;
 }
 
-/* Columns that carry a code: an odd width of paired columns ends in a 0. */
-static inline int code_columns(int dim)
-{
-    return KIND == CODE_POSITION ? dim : dim / 2 * 2;
-}
-
-/* y [B,dim]: a group per sample. The angles reach 4000: sin and cos need their full range reduction. */
-__kernel void time_code_forward(ARG(y), ARG_CONST(t), const int dim)
+/* y [B,dim] from t [B] and the angular speed of each column: a group per sample. The angles reach 4000: sin and cos need
+ * their full range reduction. */
+__kernel void time_code_forward(ARG(y), ARG_CONST(t), ARG_CONST(speed), const int dim)
 {
     PTR(y);
     PTR_CONST(t);
+    PTR_CONST(speed);
     const size_t b = get_group_id(0);
-    const int columns = code_columns(dim);
     const float time = SCALED_TIME(t[b]);
     __global float *row = y + b * (size_t)dim;
     for (int j = (int)get_local_id(0); j < dim; j += WG) {
-        const float angle = time * code_speed(j, dim), v = is_sine(j, dim) ? sin(angle) : cos(angle);
-        row[j] = j < columns ? v : 0.0f;
+        const float angle = time * speed[j];
+        row[j] = is_sine(j, dim) ? sin(angle) : cos(angle);
     }
 }
 
 /* dt[b] (+)= sum_j dy[b,j] dy/dt */
-__kernel void time_code_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONST(t), const int dim)
+__kernel void time_code_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONST(t), ARG_CONST(speed), const int dim)
 {
     PTR(dt);
     PTR_CONST(dy);
     PTR_CONST(t);
+    PTR_CONST(speed);
     ROW_SCRATCH(scratch);
     const size_t b = get_group_id(0);
-    const int columns = code_columns(dim);
     const float time = SCALED_TIME(t[b]);
     __global const float *row = dy + b * (size_t)dim;
     float sum = 0.0f;
-    for (int j = (int)get_local_id(0); j < columns; j += WG) {
-        const float speed = code_speed(j, dim), angle = time * speed;
-        sum += TIME_SCALE * speed * row[j] * (is_sine(j, dim) ? cos(angle) : -sin(angle));
+    for (int j = (int)get_local_id(0); j < dim; j += WG) {
+        const float angle = time * speed[j];
+        sum += TIME_SCALE * speed[j] * row[j] * (is_sine(j, dim) ? cos(angle) : -sin(angle));
     }
     sum = row_sum(sum, scratch);
     if (get_local_id(0) == 0) dt[b] = acc ? dt[b] + sum : sum;

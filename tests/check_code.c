@@ -4,9 +4,18 @@
 
 #define GOLDEN "tests/golden/nets/embeddings_a.safetensors"
 
+/* The angular speeds of a code on the device. */
+static op_tensor speeds(bf_ctx *ctx, int kind, int dim)
+{
+    float *f = malloc((size_t)dim * sizeof *f);
+    ck_assert_ptr_nonnull(f);
+    OK(bf_time_code_speeds((bf_time_code)kind, f, dim, err));
+    return op_from(ctx, (size_t)dim, f);
+}
+
 static const int widths[] = {2, 4, 16, 31, 32, 33, 65, 128, 514};
 
-/* The angle is a float32 product up to 4000: half an ulp of it (1.2e-4) and the rounding of its factor show. */
+/* The angle is a float32 product up to 4000: half an ulp of it (1.2e-4) and the roundings of the speed (2e-4) show. */
 #define ANGLE_TOLERANCE 1e-3
 
 START_TEST(time_codes)
@@ -19,8 +28,9 @@ START_TEST(time_codes)
             if (kind == BF_CODE_VDM && dim % 2) continue;
             if (kind == BF_CODE_FOURIER && dim > 4) continue; /* each pair doubles the angle */
             op_tensor t = op_rand(ctx, (size_t)batch, 0.5f, 0.5f, 1), y = op_out(ctx, n, false, 0);
+            op_tensor speed = speeds(ctx, kind, dim);
             bf_cmds *c = op_cmds(ctx);
-            OK(bf_time_code_forward(c, (bf_time_code)kind, y.mem, t.mem, batch, dim, err));
+            OK(bf_time_code_forward(c, (bf_time_code)kind, y.mem, t.mem, speed.mem, batch, dim, err));
             test_run(c);
             double *want = malloc(n * sizeof *want);
             for (size_t i = 0; i < n; i++)
@@ -28,6 +38,7 @@ START_TEST(time_codes)
             op_expect(ctx, "code", &y, false, want, ANGLE_TOLERANCE);
             free(want);
             op_free(&t);
+            op_free(&speed);
             op_free(&y);
         }
 }
@@ -39,13 +50,15 @@ START_TEST(small_times_are_accurate)
     TEST_BOTH(ctx)
     {
         op_tensor t = op_rand(ctx, 5, 5e-4f, 5e-4f, 1), y = op_out(ctx, 5 * 64, false, 0);
+        op_tensor speed = speeds(ctx, BF_CODE_UNET, 64);
         bf_cmds *c = op_cmds(ctx);
-        OK(bf_time_code_forward(c, BF_CODE_UNET, y.mem, t.mem, 5, 64, err));
+        OK(bf_time_code_forward(c, BF_CODE_UNET, y.mem, t.mem, speed.mem, 5, 64, err));
         test_run(c);
         double want[5 * 64];
         for (size_t i = 0; i < 5 * 64; i++) want[i] = ref_time_code(0, t.d[i / 64], 64, (int)(i % 64));
         op_expect(ctx, "code", &y, false, want, 2e-6);
         op_free(&t);
+        op_free(&speed);
         op_free(&y);
     }
 }
@@ -58,9 +71,9 @@ START_TEST(time_code_gradient)
         for (int acc = 0; acc < 2; acc++) {
             const int dim = kind == BF_CODE_VDM ? 34 : kind == BF_CODE_FOURIER ? 4 : 33, batch = 3;
             op_tensor t = op_rand(ctx, (size_t)batch, 2e-3f, 2e-3f, 1), dt = op_out(ctx, (size_t)batch, acc, 5);
-            op_tensor dy = op_rand(ctx, (size_t)(dim * batch), 0, 1, 2);
+            op_tensor dy = op_rand(ctx, (size_t)(dim * batch), 0, 1, 2), speed = speeds(ctx, kind, dim);
             bf_cmds *c = op_cmds(ctx);
-            OK(bf_time_code_backward(c, (bf_time_code)kind, dt.mem, acc, dy.mem, t.mem, batch, dim, err));
+            OK(bf_time_code_backward(c, (bf_time_code)kind, dt.mem, acc, dy.mem, t.mem, speed.mem, batch, dim, err));
             test_run(c);
             double want[3] = {0};
             for (int b = 0; b < batch; b++)
@@ -73,11 +86,13 @@ START_TEST(time_code_gradient)
             op_free(&t);
             op_free(&dt);
             op_free(&dy);
+            op_free(&speed);
         }
 }
 END_TEST
 
-/* The official code's values: times up to 1, an odd width among them. */
+/* The official code's values: times up to 1, an odd width among them; to an ulp of the largest angle, since a few speeds
+ * differ in their last bit. */
 START_TEST(golden_embeddings)
 {
     static const struct {
@@ -97,13 +112,15 @@ START_TEST(golden_embeddings)
         OK(bf_st_read_f32(file, bf_st_find(file, "t"), t, err));
         OK(bf_st_read_f32(file, bf_st_find(file, cases[k].name), want, err));
         test_tensor tt = test_new(ctx, 16, t), y = test_new(ctx, 16 * (size_t)dim, NULL);
+        op_tensor speed = speeds(ctx, cases[k].kind, dim);
         bf_cmds *c = op_cmds(ctx);
-        OK(bf_time_code_forward(c, (bf_time_code)cases[k].kind, y.mem, tt.mem, 16, dim, err));
+        OK(bf_time_code_forward(c, (bf_time_code)cases[k].kind, y.mem, tt.mem, speed.mem, 16, dim, err));
         test_run(c);
         test_get(ctx, &y, got);
-        test_close(cases[k].name, got, want, 16 * (size_t)dim, 5e-4, 0);
+        test_close(cases[k].name, got, want, 16 * (size_t)dim, 2.5e-4, 0);
         test_free(&tt);
         test_free(&y);
+        op_free(&speed);
         free(want);
         free(got);
     }
@@ -167,8 +184,10 @@ START_TEST(odd_width_of_the_vdm_code_is_refused)
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
     bf_err e = {0};
     op_tensor t = op_rand(ctx, 1, 0, 1, 1);
+    float speed[33];
     bf_cmds *c = op_cmds(ctx);
-    ck_assert_int_eq(bf_time_code_forward(c, BF_CODE_VDM, t.mem, t.mem, 1, 33, &e), BF_USAGE);
+    ck_assert_int_eq(bf_time_code_speeds(BF_CODE_VDM, speed, 33, &e), BF_USAGE);
+    ck_assert_int_eq(bf_time_code_forward(c, BF_CODE_VDM, t.mem, t.mem, t.mem, 1, 33, &e), BF_USAGE);
     bf_cmds_free(c);
     op_free(&t);
 }

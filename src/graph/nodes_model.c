@@ -1,4 +1,6 @@
 /* Node kinds of network heads and ends: softmax, attention, time codes, input features, dot product. */
+#include <stdlib.h>
+
 #include "graph/graph.h"
 #include "graph/internal.h"
 
@@ -138,20 +140,21 @@ bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layo
     return out[0];
 }
 
-/* ---- time_code --------------------------------------------------------------------------------------------------- */
+/* ---- time_code: in: t, speeds; out: the code ----------------------------------------------------------------------
+ */
 
 typedef struct code_attr {
     bf_time_code kind;
     int batch, dim;
 } code_attr;
 
-/* in: dy, t; out: dt */
+/* in: dy, t, speeds; out: dt */
 static bf_status code_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
     const code_attr *a = n->attr;
 
     return bf_time_code_backward(c, a->kind, bf_graph_out(g, n, 0), n->acc[0], bf_graph_in(g, n, 0),
-                                 bf_graph_in(g, n, 1), a->batch, a->dim, err);
+                                 bf_graph_in(g, n, 1), bf_graph_in(g, n, 2), a->batch, a->dim, err);
 }
 
 static const bf_node_def code_bwd_def = {
@@ -161,10 +164,10 @@ static bf_status code_grad(bf_graph *g, const bf_node *n, bf_err *err)
 {
     bool acc;
     bf_tid dt = bf_graph_din(g, n, 0, &acc);
-    const bf_tid in[2] = {bf_graph_dout(g, n, 0), n->in[0]};
+    const bf_tid in[3] = {bf_graph_dout(g, n, 0), n->in[0], n->in[1]};
 
     (void)err;
-    if (dt >= 0) bf_graph_node(g, &code_bwd_def, n->attr, 2, in, 1, &dt, &acc);
+    if (dt >= 0) bf_graph_node(g, &code_bwd_def, n->attr, 3, in, 1, &dt, &acc);
     return BF_OK;
 }
 
@@ -172,19 +175,39 @@ static bf_status code_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_e
 {
     const code_attr *a = n->attr;
 
-    return bf_time_code_forward(c, a->kind, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), a->batch, a->dim, err);
+    return bf_time_code_forward(c, a->kind, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), bf_graph_in(g, n, 1), a->batch,
+                                a->dim, err);
 }
 
 static const bf_node_def code_def = {
     .name = "time_code", .attr_size = sizeof(code_attr), .grad = code_grad, .emit = code_emit};
 
+/* The angular speeds of the columns, [dim], as a constant. */
+static bf_tid code_speeds(bf_graph *g, bf_time_code kind, int dim)
+{
+    bf_err err = {0};
+    bf_tid speeds;
+
+    if (dim < 1) return bf_graph_fail(g, BF_USAGE, "time code: bad width %d", dim);
+    float *speed = malloc((size_t)dim * sizeof *speed);
+    if (!speed) return bf_graph_fail(g, BF_RUNTIME, "out of memory for the speeds of a time code of width %d", dim);
+    if (bf_time_code_speeds(kind, speed, dim, &err) == BF_OK)
+        speeds = bf_graph_const(g, "time_code.speeds", 1, (uint64_t[]){(uint64_t)dim}, speed);
+    else
+        speeds = bf_graph_fail(g, err.status, "%s", err.message);
+    free(speed);
+    return speeds;
+}
+
 bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim)
 {
     if (g->status != BF_OK || t < 0) return BF_NONE;
+    const bf_tid in[2] = {t, code_speeds(g, kind, dim)};
+    if (in[1] < 0) return BF_NONE;
     const uint64_t batch = bf_graph_numel(g, t);
     const code_attr a = {kind, bf_graph_int(g, batch, "time code"), dim};
     bf_tid y = bf_graph_temp(g, 2, (uint64_t[]){batch, (uint64_t)dim});
-    bf_graph_node(g, &code_def, &a, 1, &t, 1, &y, NULL);
+    bf_graph_node(g, &code_def, &a, 2, in, 1, &y, NULL);
     return y;
 }
 

@@ -1,4 +1,68 @@
+#include <math.h>
+
 #include "op/columns.h"
+
+/* ---- time codes -------------------------------------------------------------------------------------------------- */
+
+static bf_status check_code(bf_time_code kind, int batch, int dim, bf_err *err)
+{
+    const bool even = kind == BF_CODE_VDM || kind == BF_CODE_FOURIER;
+
+    if (kind < BF_CODE_UNET || kind > BF_CODE_FOURIER) return bf_fail(err, BF_USAGE, "unknown time code %d", (int)kind);
+    if (batch < 1 || dim < 1 || (even && dim % 2 != 0))
+        return bf_fail(err, BF_USAGE, "time code: bad shape [%d,%d]%s", batch, dim,
+                       dim % 2 ? ": this code needs an even width" : "");
+    return BF_OK;
+}
+
+/* exp(-ln(10000) k / half): product and quotient are rounded to float32, as the official code's tensors are. */
+static float unet_speed(int k, int half)
+{
+    const float exponent = -9.210340371976184f * (float)k / (float)half;
+
+    return (float)exp((double)exponent);
+}
+
+/* 10^(-4 k / (half - 1)): exponents counted from the nearer end in float32 (as torch.logspace does). */
+static float vdm_speed(int k, int half)
+{
+    if (half == 1) return 1.0f;
+    const float step = -4.0f / (float)(half - 1);
+    const float exponent = k < half / 2 ? step * (float)k : -4.0f - step * (float)(half - 1 - k);
+
+    return (float)pow(10.0, (double)exponent);
+}
+
+static float position_speed(int column, int dim)
+{
+    const float exponent = (float)column / (float)dim;
+
+    return (float)pow(10000.0, -(double)exponent);
+}
+
+static float fourier_speed(int k)
+{
+    return ldexpf(6.283185307179586f, 5 + k);
+}
+
+bf_status bf_time_code_speeds(bf_time_code kind, float *speed, int dim, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const int half = dim / 2;
+
+    BF_TRY(check_code(kind, 1, dim, err));
+    for (int j = 0; j < dim; j++) {
+        const int k = j < half ? j : j - half; /* columns k and k + half are a pair */
+        switch (kind) {
+        case BF_CODE_UNET: speed[j] = j < 2 * half ? unet_speed(k, half) : 0.0f; break; /* of an odd width: sin(0) */
+        case BF_CODE_VDM: speed[j] = vdm_speed(k, half); break;
+        case BF_CODE_POSITION: speed[j] = position_speed(j, dim); break;
+        case BF_CODE_FOURIER: speed[j] = fourier_speed(k); break;
+        }
+    }
+out:
+    return st;
+}
 
 static bf_status code_call(bf_cmds *c, bf_time_code kind, const char *kernel, const bf_arg *args, size_t n_args,
                            int batch, int dim, bf_err *err)
@@ -7,30 +71,34 @@ static bf_status code_call(bf_cmds *c, bf_time_code kind, const char *kernel, co
                                           [BF_CODE_VDM] = "-DKIND=CODE_VDM",
                                           [BF_CODE_POSITION] = "-DKIND=CODE_POSITION",
                                           [BF_CODE_FOURIER] = "-DKIND=CODE_FOURIER"};
-    const bool even = kind == BF_CODE_VDM || kind == BF_CODE_FOURIER;
-    if ((size_t)kind >= BF_COUNT(defines)) return bf_fail(err, BF_USAGE, "unknown time code %d", (int)kind);
-    if (batch < 1 || dim < 1 || (even && dim % 2 != 0))
-        return bf_fail(err, BF_USAGE, "time code: bad shape [%d,%d]%s", batch, dim,
-                       dim % 2 ? ": this code needs an even width" : "");
+    bf_status st = BF_OK;
     bf_call call = {.file = "code.cl", .kernel = kernel, .args = args, .n_args = n_args};
+
+    BF_TRY(check_code(kind, batch, dim, err));
     call.defines = defines[kind];
     call.bytes = 4.0 * batch * dim;
     bf_call_rows(&call, bf_cmds_ctx(c), (size_t)batch);
-    return bf_cmds_kernel(c, &call, err);
+    BF_TRY(bf_cmds_kernel(c, &call, err));
+out:
+    return st;
 }
 
-bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t, int batch, int dim, bf_err *err)
+bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t, bf_mem speed, int batch, int dim,
+                               bf_err *err)
 {
-    const bf_arg args[] = {bf_arg_mem(y), bf_arg_mem(t), bf_arg_i32(dim)};
+    const bf_arg args[] = {bf_arg_mem(y), bf_arg_mem(t), bf_arg_mem(speed), bf_arg_i32(dim)};
     return code_call(c, kind, "time_code_forward", args, BF_COUNT(args), batch, dim, err);
 }
 
-bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, int batch,
-                                int dim, bf_err *err)
+bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, bf_mem speed,
+                                int batch, int dim, bf_err *err)
 {
-    const bf_arg args[] = {bf_arg_mem(dt), bf_arg_i32(acc), bf_arg_mem(dy), bf_arg_mem(t), bf_arg_i32(dim)};
+    const bf_arg args[] = {bf_arg_mem(dt), bf_arg_i32(acc),   bf_arg_mem(dy),
+                           bf_arg_mem(t),  bf_arg_mem(speed), bf_arg_i32(dim)};
     return code_call(c, kind, "time_code_backward", args, BF_COUNT(args), batch, dim, err);
 }
+
+/* ---- features ---------------------------------------------------------------------------------------------------- */
 
 static bf_status check_features(const char *what, int batch, int points, int cx, int cp, bf_err *err)
 {

@@ -119,10 +119,15 @@ typedef enum bf_time_code {
     BF_CODE_POSITION, /* column j: sin (even j) or cos (odd j) of t 10000^(-j / dim) */
     BF_CODE_FOURIER   /* [sin | cos](2 pi 2^(5 + k) t) */
 } bf_time_code;
-/* y [B,dim] from t [B] */
-bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t, int batch, int dim, bf_err *err);
-bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, int batch,
-                                int dim, bf_err *err);
+/* Angular speed of each of the `dim` columns: what y's formula multiplies the (scaled) time with. Made on the host with
+ * the roundings of the official code, because the angles reach 4000: one ulp of a speed, which is what the exp() of two
+ * devices may differ by, moves a sine by 2e-4. */
+bf_status bf_time_code_speeds(bf_time_code kind, float *speed, int dim, bf_err *err);
+/* y [B,dim] from t [B] and speed [dim] */
+bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t, bf_mem speed, int batch, int dim,
+                               bf_err *err);
+bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, bf_mem speed,
+                                int batch, int dim, bf_err *err);
 /* y[b,p,:] = [x[b,p,0..cx), 2 t[b] - 1 (if t), pos[p,0..cp) (if pos)] */
 bf_status bf_features_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, bf_mem pos, int batch, int points, int cx,
                               int cp, bf_err *err);

@@ -91,8 +91,8 @@ START_TEST(time_code_gradient)
 }
 END_TEST
 
-/* The official code's values: times up to 1, an odd width among them; to an ulp of the largest angle, since a few speeds
- * differ in their last bit. */
+/* The official code's values: times up to 1, an odd width among them; to an ulp of the largest angle, since a few
+ * speeds differ in their last bit. */
 START_TEST(golden_embeddings)
 {
     static const struct {

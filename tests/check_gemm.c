@@ -80,7 +80,8 @@ static void check_sizes(bf_ctx *ctx)
                                    {24, 64, 33}, {63, 65, 64},  {65, 63, 2},  {37, 48, 400},  {8, 16, 31},
                                    {4, 17, 5},   {48, 128, 64}, {97, 101, 3}, {200, 96, 130}, {5, 33, 1500}};
     for (size_t i = 0; i < BF_COUNT(sizes); i++) {
-        for (int t = 0; t < 4; t++) {
+        for (int half = 0; half < 2; half++) {
+            const int t = half ? 3 - (int)(i % 4) : (int)(i % 4); /* two of the four transposes each */
             const bf_gemm g = {.m = sizes[i][0],
                                .n = sizes[i][1],
                                .k = sizes[i][2],

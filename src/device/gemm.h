@@ -1,7 +1,8 @@
 /*
  * Matrix products, row-major: C[m,n] = alpha * op(A)[m,k] op(B)[k,n] + beta * C, then the epilogue. Two providers
  * behind one entry: "packed" (cl/gemm.cl, ours) and "clblast"; BF_GEMM_AUTO takes packed on a CPU device (of either
- * class), clblast elsewhere where the self-test passed. Batched: matrix i starts at mem + i * stride floats (stride 0 shares a matrix).
+ * class), clblast elsewhere where the self-test passed. Batched: matrix i starts at mem + i * stride floats (stride 0
+ * shares a matrix).
  */
 #ifndef BF_DEVICE_GEMM_H
 #define BF_DEVICE_GEMM_H

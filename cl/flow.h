@@ -1,6 +1,6 @@
 /*
  * Shared by the flow kernels. A lane is one variable of one sample: a group takes up to FLOW_CHUNK variables of sample
- * get_group_id(1), VW variables at a time, and every lane loops over its bins, classes or mixture components itself.
+ * get_group_id(1), LANES variables at a time, and every lane loops over its bins, classes or mixture components itself.
  * Vectors therefore run over variables in both device classes, and no kernel needs a fold over the group.
  */
 #ifndef BF_FLOW_CL_H
@@ -13,50 +13,70 @@
 
 #define LANE_BEGIN ((int)get_group_id(0) * FLOW_CHUNK)
 #define LANE_END(dims) min((dims), LANE_BEGIN + FLOW_CHUNK)
-#define LANE_FOR(d, end) for (int d = LANE_BEGIN + (int)get_local_id(0) * VW; d < (end); d += WG * VW)
+#define LANE_FOR(d, end) for (int d = LANE_BEGIN + (int)get_local_id(0) * LANES; d < (end); d += WG * LANES)
 
+/* Lanes of a vector. Four, not the sixteen of common.h: these kernels are long, every function is inlined, and compilers
+ * that split vectors (rusticl) take minutes over sixteen; measured on POCL with AVX-512 four cost nothing in the
+ * continuous-time losses and up to a factor of two in the n-step ones. */
 #if WIDE
-typedef int vi;
-#define vf_to_vi(x) convert_int(x)
+#define LANES 1
+typedef float lf;
+typedef int li;
 #else
-typedef int16 vi;
-#define vf_to_vi(x) convert_int16(x)
+#define LANES 4
+typedef float4 lf;
+typedef int4 li;
 #endif
 
-/* One number per lane, `stride` floats apart; lanes beyond `left` read as 0 and are not written. */
-inline vf ldg(__global const float *p, const int stride, const int left)
+/* One number per lane, `stride` floats apart; lanes beyond `left` repeat the last one and are not written. */
+static inline lf ldg(__global const float *p, const int stride, const int left)
 {
 #if WIDE
     (void)stride;
     (void)left;
     return p[0];
 #else
-    if (left >= VW) {
-        if (stride == 1) return vload16(0, p);
-        return (vf)(p[0], p[stride], p[2 * stride], p[3 * stride], p[4 * stride], p[5 * stride], p[6 * stride],
-                    p[7 * stride], p[8 * stride], p[9 * stride], p[10 * stride], p[11 * stride], p[12 * stride],
-                    p[13 * stride], p[14 * stride], p[15 * stride]);
-    }
-    float t[VW];
-    for (int i = 0; i < VW; i++) t[i] = i < left ? p[i * stride] : 0.0f;
-    return vload16(0, t);
+    const int last = left - 1;
+    return (lf)(p[0], p[min(1, last) * stride], p[min(2, last) * stride], p[min(3, last) * stride]);
 #endif
 }
 
-inline void stg(const vf v, __global float *p, const int stride, const int left)
+static inline void stg(const lf v, __global float *p, const int stride, const int left)
 {
 #if WIDE
     (void)stride;
     (void)left;
     p[0] = v;
 #else
-    float t[VW];
-    if (left >= VW && stride == 1) {
-        vstore16(v, 0, p);
-        return;
+    p[0] = v.s0;
+    if (left > 1) p[stride] = v.s1;
+    if (left > 2) p[2 * stride] = v.s2;
+    if (left > 3) p[3 * stride] = v.s3;
+#endif
+}
+
+/* The same for neighbours. */
+static inline lf ldn(__global const float *p, const int left)
+{
+#if WIDE
+    (void)left;
+    return p[0];
+#else
+    return left >= LANES ? vload4(0, p) : ldg(p, 1, left);
+#endif
+}
+
+static inline void stn(const lf v, __global float *p, const int left)
+{
+#if WIDE
+    (void)left;
+    p[0] = v;
+#else
+    if (left >= LANES) {
+        vstore4(v, 0, p);
+    } else {
+        stg(v, p, 1, left);
     }
-    vstore16(v, 0, t);
-    for (int i = 0; i < min(left, VW); i++) p[i * stride] = t[i];
 #endif
 }
 
@@ -81,29 +101,29 @@ inline void stg(const vf v, __global float *p, const int stride, const int left)
 /* 1 - Phi(a) for a >= 0, relative error below 3e-7 until it underflows; *e = exp(-a^2 / 2). The polynomial in
  * 1 / (1 + 0.3 a) fits (1 - Phi(a)) exp(a^2 / 2) on [0, 13.2]: no difference of nearly equal numbers, so bins far in
  * the tails keep their digits. */
-inline vf upper_tail(const vf a, vf *e)
+static inline lf upper_tail(const lf a, lf *e)
 {
-    const vf t = 1.0f / fma(a, (vf)(0.3f), (vf)(1.0f));
-    vf r = (vf)(-0.020815175f);
-    r = fma(r, t, (vf)(0.113509864f));
-    r = fma(r, t, (vf)(-0.230815127f));
-    r = fma(r, t, (vf)(0.195348069f));
-    r = fma(r, t, (vf)(-0.0824569389f));
-    r = fma(r, t, (vf)(0.0978155881f));
-    r = fma(r, t, (vf)(0.0778089091f));
-    r = fma(r, t, (vf)(0.110360555f));
-    r = fma(r, t, (vf)(0.1195568f));
-    r = fma(r, t, (vf)(0.119687453f));
+    const lf t = 1.0f / fma(a, (lf)(0.3f), (lf)(1.0f));
+    lf r = (lf)(-0.020815175f);
+    r = fma(r, t, (lf)(0.113509864f));
+    r = fma(r, t, (lf)(-0.230815127f));
+    r = fma(r, t, (lf)(0.195348069f));
+    r = fma(r, t, (lf)(-0.0824569389f));
+    r = fma(r, t, (lf)(0.0978155881f));
+    r = fma(r, t, (lf)(0.0778089091f));
+    r = fma(r, t, (lf)(0.110360555f));
+    r = fma(r, t, (lf)(0.1195568f));
+    r = fma(r, t, (lf)(0.119687453f));
     *e = exp(-0.5f * a * a);
     return *e * (r * t);
 }
 
 /* One end of an interval in standard deviations: z, its tail 1 - Phi(|z|) and e = exp(-z^2 / 2). */
 typedef struct edge {
-    vf z, q, e;
+    lf z, q, e;
 } edge;
 
-inline edge edge_at(const vf z)
+static inline edge edge_at(const lf z)
 {
     edge a;
     a.z = z;
@@ -114,33 +134,37 @@ inline edge edge_at(const vf z)
 /* Phi(hi) - Phi(lo), to full relative precision: from the tails, on the side where nothing cancels; for an interval
  * narrower than 1/4 by the Euler-Maclaurin sum over its two ends, error below 1e-7. width = hi - lo, from the caller,
  * who knows it without rounding. */
-inline vf interval_mass(const edge lo, const edge hi, const vf width)
+static inline lf interval_mass(const edge lo, const edge hi, const lf width)
 {
-    const vf one_side = fabs(lo.q - hi.q);
-    const vf wide = select(one_side, 1.0f - lo.q - hi.q, (lo.z < 0.0f) & (hi.z > 0.0f));
-    const vf w2 = width * width;
-    const vf first = hi.z * hi.e - lo.z * lo.e;
-    const vf third = hi.z * hi.e * (3.0f - hi.z * hi.z) - lo.z * lo.e * (3.0f - lo.z * lo.z);
-    const vf sum = 0.5f * width * (lo.e + hi.e) + w2 * (first / 12.0f + w2 * third / 720.0f);
+    const lf one_side = fabs(lo.q - hi.q);
+    const lf wide = select(one_side, 1.0f - lo.q - hi.q, (lo.z < 0.0f) & (hi.z > 0.0f));
+    const lf w2 = width * width;
+    const lf first = hi.z * hi.e - lo.z * lo.e;
+    const lf third = hi.z * hi.e * (3.0f - hi.z * hi.z) - lo.z * lo.e * (3.0f - lo.z * lo.z);
+    const lf sum = 0.5f * width * (lo.e + hi.e) + w2 * (first / 12.0f + w2 * third / 720.0f);
     return select(wide, SQRT_1_2PI * sum, (width < 0.25f) & (hi.z - lo.z < 0.5f));
 }
 
 /* Index of the bin that v falls into, as a float (spec 2.1). */
-inline vf bin_index(const vf v, const float bins)
+static inline lf bin_index(const lf v, const float bins)
 {
-    return clamp(floor((v * 0.5f + 0.5f) * bins), (vf)(0.0f), (vf)(bins - 1.0f));
+    return clamp(floor((v * 0.5f + 0.5f) * bins), (lf)(0.0f), (lf)(bins - 1.0f));
 }
 
-inline vf bin_centre(const vf index, const float bins)
+static inline lf bin_centre(const lf index, const float bins)
 {
     return (2.0f * index + 1.0f) / bins - 1.0f;
 }
 
 /* ---- heads: what the network's numbers mean for real-valued data --------------------------------------------------- */
 
+/* The output distribution is a mixture; without it the loops over components vanish. */
+#ifndef MIXTURE
+#define MIXTURE 0
+#endif
+
 #define OUT_DELTA 0 /* enum bf_flow_output */
 #define OUT_NORMAL 1
-#define OUT_MIXTURE 2
 #define PREDICT_NOISE 0 /* enum bf_flow_predict */
 #define PREDICT_DATA 1
 #define PREDICT_DATA_SD 2
@@ -160,7 +184,7 @@ typedef struct schedule {
     float post, gamma;
 } schedule;
 
-inline schedule schedule_at(const float ln_v, const float ln_v_low, const float t)
+static inline schedule schedule_at(const float ln_v, const float ln_v_low, const float t)
 {
     schedule s;
     const float x = t * ln_v;
@@ -172,15 +196,15 @@ inline schedule schedule_at(const float ln_v, const float ln_v_low, const float 
 }
 
 /* v = sigma_1^2 */
-inline head head_at(const int out, const int predict, const int n, const float lo, const float hi, const float ln_v,
+static inline head head_at(const int out, const int predict, const int n, const float lo, const float hi, const float ln_v,
                     const float ln_v_low, const float t)
 {
     head h;
     const schedule s = schedule_at(ln_v, ln_v_low, fmax(t, FLOW_MIN_T));
     h.out = out;
     h.predict = predict;
-    h.n = n;
-    h.width = out == OUT_DELTA ? 1 : out == OUT_NORMAL ? 2 : 3 * n;
+    h.n = MIXTURE ? n : 1;
+    h.width = MIXTURE ? 3 * n : out == OUT_DELTA ? 1 : 2;
     h.lo = lo;
     h.hi = hi;
     h.gamma = s.gamma;
@@ -196,55 +220,55 @@ inline head head_at(const int out, const int predict, const int n, const float l
 #define HEAD(t) head_at(out, predict, mixture, min_sd, max_sd, ln_v, ln_v_low, (t))
 
 typedef struct component {
-    vf m, s;   /* mean and (clamped) deviation */
-    vf raw;    /* deviation before the clamp */
-    vf dm, ds; /* derivatives of m and s by the two numbers of the network */
+    lf m, s;   /* mean and (clamped) deviation */
+    lf raw;    /* deviation before the clamp */
+    lf dm, ds; /* derivatives of m and s by the two numbers of the network */
 } component;
 
 /* Component i of the lanes at `net` (their first number). Clamps stop gradients. */
-inline component head_component(const head *h, const vf mu, __global const float *net, const int left, const int i)
+static inline component head_component(const head *h, const lf mu, __global const float *net, const int left, const int i)
 {
     component c;
-    const int at = h->out == OUT_MIXTURE ? h->n + i : 0;
-    const vf first = ldg(net + at, h->width, left);
+    const int at = MIXTURE ? h->n + i : 0;
+    const lf first = ldg(net + at, h->width, left);
     c.m = h->predict == PREDICT_NOISE ? mu / h->gamma - h->b * first : first;
-    c.dm = (vf)(h->predict == PREDICT_NOISE ? -h->b : 1.0f);
-    c.raw = (vf)(1.0f);
-    c.ds = (vf)(0.0f);
+    c.dm = (lf)(h->predict == PREDICT_NOISE ? -h->b : 1.0f);
+    c.raw = (lf)(1.0f);
+    c.ds = (lf)(0.0f);
     if (h->out != OUT_DELTA) {
-        const vf second = ldg(net + at + h->n, h->width, left);
+        const lf second = ldg(net + at + h->n, h->width, left);
         if (h->predict == PREDICT_DATA_SD) {
             c.raw = second;
-            c.ds = (vf)(1.0f);
+            c.ds = (lf)(1.0f);
         } else {
-            const vf x = clamp(second, (vf)(-FLOW_EXP_LIMIT), (vf)(FLOW_EXP_LIMIT));
+            const lf x = clamp(second, (lf)(-FLOW_EXP_LIMIT), (lf)(FLOW_EXP_LIMIT));
             c.raw = exp(x) * (h->predict == PREDICT_NOISE ? h->b : 1.0f);
-            c.ds = select((vf)(0.0f), c.raw, x == second);
+            c.ds = select((lf)(0.0f), c.raw, x == second);
         }
     }
     if (h->early) {
-        c.m = (vf)(0.0f);
-        c.raw = (vf)(1.0f);
-        c.dm = (vf)(0.0f);
-        c.ds = (vf)(0.0f);
+        c.m = (lf)(0.0f);
+        c.raw = (lf)(1.0f);
+        c.dm = (lf)(0.0f);
+        c.ds = (lf)(0.0f);
     }
-    c.s = clamp(c.raw, (vf)(h->lo), (vf)(h->hi));
-    c.ds = select((vf)(0.0f), c.ds, c.s == c.raw);
+    c.s = clamp(c.raw, (lf)(h->lo), (lf)(h->hi));
+    c.ds = select((lf)(0.0f), c.ds, c.s == c.raw);
     return c;
 }
 
 /* Softmax of the mixture logits: weight i = exp(logit_i - max) * scale; 1 without a mixture. */
 typedef struct weights {
-    vf max, scale;
+    lf max, scale;
 } weights;
 
-inline weights head_mix(const head *h, __global const float *net, const int left)
+static inline weights head_mix(const head *h, __global const float *net, const int left)
 {
     weights x;
-    x.max = (vf)(-FLT_MAX);
-    x.scale = (vf)(1.0f);
-    if (h->out == OUT_MIXTURE) {
-        vf sum = (vf)(0.0f);
+    x.max = (lf)(-FLT_MAX);
+    x.scale = (lf)(1.0f);
+    if (MIXTURE) {
+        lf sum = (lf)(0.0f);
         for (int i = 0; i < h->n; i++) x.max = fmax(x.max, ldg(net + i, h->width, left));
         for (int i = 0; i < h->n; i++) sum += exp(ldg(net + i, h->width, left) - x.max);
         x.scale = 1.0f / sum;
@@ -252,34 +276,34 @@ inline weights head_mix(const head *h, __global const float *net, const int left
     return x;
 }
 
-inline vf head_weight(const head *h, const weights *x, __global const float *net, const int left, const int i)
+static inline lf head_weight(const head *h, const weights *x, __global const float *net, const int left, const int i)
 {
-    if (h->out != OUT_MIXTURE) return (vf)(1.0f);
+    if (!MIXTURE) return (lf)(1.0f);
     return exp(ldg(net + i, h->width, left) - x->max) * x->scale;
 }
 
 /* Writes the gradient of component i: g_w by its logit, g_m by its mean, g_s by its deviation. */
-inline void head_store_grad(const head *h, const component *c, __global float *grad, const int left, const int i,
-                            const vf g_w, const vf g_m, const vf g_s)
+static inline void head_store_grad(const head *h, const component *c, __global float *grad, const int left, const int i,
+                            const lf g_w, const lf g_m, const lf g_s)
 {
-    const int at = h->out == OUT_MIXTURE ? h->n + i : 0;
-    if (h->out == OUT_MIXTURE) stg(g_w, grad + i, h->width, left);
+    const int at = MIXTURE ? h->n + i : 0;
+    if (MIXTURE) stg(g_w, grad + i, h->width, left);
     stg(g_m * c->dm, grad + at, h->width, left);
     if (h->out != OUT_DELTA) stg(g_s * c->ds, grad + at + h->n, h->width, left);
 }
 
 /* ln N(x; m, s) */
-inline vf log_normal(const vf x, const vf m, const vf s)
+static inline lf log_normal(const lf x, const lf m, const lf s)
 {
-    const vf z = (x - m) / s;
+    const lf z = (x - m) / s;
     return -0.5f * z * z - log(s) - LN_SQRT_2PI;
 }
 
 /* ln of the mixture's density at x. */
-inline vf head_log_density(const head *h, const weights *w, const vf mu, __global const float *net, const int left,
-                           const vf x)
+static inline lf head_log_density(const head *h, const weights *w, const lf mu, __global const float *net, const int left,
+                           const lf x)
 {
-    vf top = (vf)(-FLT_MAX), sum = (vf)(0.0f);
+    lf top = (lf)(-FLT_MAX), sum = (lf)(0.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
         top = fmax(top, log_normal(x, c.m, c.s));

@@ -1,21 +1,26 @@
 /*
  * Discretised data (spec 2.3): P(bin k) = F(right) - F(left) for F the CDF of a normal or a mixture of normals.
- *   truncated 0: F := 0 left of the first bin and 1 right of the last, so the outer bins take the tails.
- *   truncated 1: divided by R = F(1) - F(-1); where R < 1e-5 every bin has 1 / bins.
+ *   TRUNCATED 0: F := 0 left of the first bin and 1 right of the last, so the outer bins take the tails.
+ *   TRUNCATED 1: divided by R = F(1) - F(-1); where R < 1e-5 every bin has 1 / bins.
  * Boundary j is at 2 j / bins - 1, j = 0..bins.
  */
 #include "flow.h"
 
-inline float boundary(const int j, const float nb)
+/* Normalise by the mass in [-1, 1] instead of giving the outer bins the tails. */
+#ifndef TRUNCATED
+#define TRUNCATED 0
+#endif
+
+static inline float boundary(const int j, const float nb)
 {
     return 2.0f * (float)j / nb - 1.0f;
 }
 
 /* Boundary j of a component in standard deviations from its mean. */
-inline vf boundary_z(const component *c, const vf inv_s, const int j, const int bins, const int truncated)
+static inline lf boundary_z(const component *c, const lf inv_s, const int j, const int bins)
 {
-    if (!truncated && j == 0) return (vf)(-FLOW_FAR);
-    if (!truncated && j == bins) return (vf)(FLOW_FAR);
+    if (!TRUNCATED && j == 0) return (lf)(-FLOW_FAR);
+    if (!TRUNCATED && j == bins) return (lf)(FLOW_FAR);
     return (boundary(j, (float)bins) - c->m) * inv_s;
 }
 
@@ -25,17 +30,17 @@ inline vf boundary_z(const component *c, const vf inv_s, const int j, const int 
  *   e, ze sums of e and z e over the inner boundaries
  *   ends  e and z e at -1 and 1, zero when clipped */
 typedef struct bin_sums {
-    vf mean, mass, e, ze, e_lo, ze_lo, e_hi, ze_hi;
+    lf mean, mass, e, ze, e_lo, ze_lo, e_hi, ze_hi;
 } bin_sums;
 
-inline bin_sums sum_clipped(const component *c, const int bins)
+static inline bin_sums sum_clipped(const component *c, const int bins)
 {
-    const vf inv_s = 1.0f / c->s;
+    const lf inv_s = 1.0f / c->s;
     const float nb = (float)bins;
     bin_sums s;
-    vf erf_sum = (vf)(0.0f);
-    s.e = (vf)(0.0f);
-    s.ze = (vf)(0.0f);
+    lf erf_sum = (lf)(0.0f);
+    s.e = (lf)(0.0f);
+    s.ze = (lf)(0.0f);
     for (int j = 1; j < bins; j++) {
         const edge b = edge_at((boundary(j, nb) - c->m) * inv_s);
         erf_sum += copysign(1.0f - 2.0f * b.q, b.z);
@@ -43,31 +48,31 @@ inline bin_sums sum_clipped(const component *c, const int bins)
         s.ze += b.z * b.e;
     }
     s.mean = -erf_sum / nb;
-    s.mass = (vf)(1.0f);
-    s.e_lo = (vf)(0.0f);
-    s.ze_lo = (vf)(0.0f);
-    s.e_hi = (vf)(0.0f);
-    s.ze_hi = (vf)(0.0f);
+    s.mass = (lf)(1.0f);
+    s.e_lo = (lf)(0.0f);
+    s.ze_lo = (lf)(0.0f);
+    s.e_hi = (lf)(0.0f);
+    s.ze_hi = (lf)(0.0f);
     return s;
 }
 
-inline bin_sums sum_truncated(const component *c, const int bins)
+static inline bin_sums sum_truncated(const component *c, const int bins)
 {
-    const vf inv_s = 1.0f / c->s;
+    const lf inv_s = 1.0f / c->s;
     const float nb = (float)bins;
-    const vf width = 2.0f / nb * inv_s;
+    const lf width = 2.0f / nb * inv_s;
     bin_sums s;
-    edge right = edge_at(boundary_z(c, inv_s, 0, bins, 1));
-    s.mean = (vf)(0.0f);
-    s.mass = (vf)(0.0f);
-    s.e = (vf)(0.0f);
-    s.ze = (vf)(0.0f);
+    edge right = edge_at(boundary_z(c, inv_s, 0, bins));
+    s.mean = (lf)(0.0f);
+    s.mass = (lf)(0.0f);
+    s.e = (lf)(0.0f);
+    s.ze = (lf)(0.0f);
     s.e_lo = right.e;
     s.ze_lo = right.z * right.e;
     for (int j = 1; j <= bins; j++) {
         const edge left = right;
-        right = edge_at(boundary_z(c, inv_s, j, bins, 1));
-        const vf p = interval_mass(left, right, width);
+        right = edge_at(boundary_z(c, inv_s, j, bins));
+        const lf p = interval_mass(left, right, width);
         s.mass += p;
         s.mean += p * (boundary(j, nb) - 1.0f / nb);
         if (j < bins) {
@@ -80,36 +85,36 @@ inline bin_sums sum_truncated(const component *c, const int bins)
     return s;
 }
 
-inline bin_sums sum_bins(const component *c, const int bins, const int truncated)
+static inline bin_sums sum_bins(const component *c, const int bins)
 {
-    return truncated ? sum_truncated(c, bins) : sum_clipped(c, bins);
+    return TRUNCATED ? sum_truncated(c, bins) : sum_clipped(c, bins);
 }
 
 /* Expected bin centre; *range = R, 1 when clipped, 0 where the mass in [-1, 1] is too small to divide by. *last: sums
  * of the last component, for distributions that have only one. */
-inline vf bins_mean(const head *h, const weights *w, const vf mu, __global const float *net, const int left,
-                    const int bins, const int truncated, vf *range, bin_sums *last)
+static inline lf bins_mean(const head *h, const weights *w, const lf mu, __global const float *net, const int left,
+                    const int bins, lf *range, bin_sums *last)
 {
-    vf mean = (vf)(0.0f), mass = (vf)(0.0f);
+    lf mean = (lf)(0.0f), mass = (lf)(0.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
-        const vf weight = head_weight(h, w, net, left, i);
-        *last = sum_bins(&c, bins, truncated);
+        const lf weight = head_weight(h, w, net, left, i);
+        *last = sum_bins(&c, bins);
         mean += weight * last->mean;
         mass += weight * last->mass;
     }
     *range = mass;
-    if (truncated) {
-        const vi thin = mass < FLOW_MIN_PROB;
-        *range = select(mass, (vf)(0.0f), thin);
-        mean = select(mean / mass, (vf)(0.0f), thin);
+    if (TRUNCATED) {
+        const li thin = mass < FLOW_MIN_PROB;
+        *range = select(mass, (lf)(0.0f), thin);
+        mean = select(mean / mass, (lf)(0.0f), thin);
     }
     return mean;
 }
 
 /* y = expected bin centre. */
 __kernel void bins_expect(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), const int dims, HEAD_ARGS,
-                          const int bins, const int truncated)
+                          const int bins)
 {
     PTR(y);
     PTR_CONST(mu);
@@ -123,15 +128,15 @@ __kernel void bins_expect(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), c
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
         const weights w = head_mix(&h, lane, left);
-        vf range;
+        lf range;
         bin_sums s;
-        stv(bins_mean(&h, &w, ldv(mu + row + d, left), lane, left, bins, truncated, &range, &s), y + row + d, left);
+        stn(bins_mean(&h, &w, ldn(mu + row + d, left), lane, left, bins, &range, &s), y + row + d, left);
     }
 }
 
 /* loss = factor (x - mean)^2 / max(v^t, floor_v), factor = -ln sigma_1, with the mean over bins; grad = scale dloss. */
 __kernel void bins_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), const int dims,
-                        HEAD_ARGS, const int bins, const int truncated, const float factor, const float floor_v,
+                        HEAD_ARGS, const int bins, const float factor, const float floor_v,
                         const int has_grad, const float scale)
 {
     PTR(loss);
@@ -150,24 +155,24 @@ __kernel void bins_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_C
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         const weights w = head_mix(&h, net + at, left);
-        vf range;
+        lf range;
         bin_sums s;
-        const vf mean = bins_mean(&h, &w, state, net + at, left, bins, truncated, &range, &s);
-        const vf miss = mean - ldv(x + row + d, left);
-        stv(weight * miss * miss, loss + row + d, left);
+        const lf mean = bins_mean(&h, &w, state, net + at, left, bins, &range, &s);
+        const lf miss = mean - ldn(x + row + d, left);
+        stn(weight * miss * miss, loss + row + d, left);
         if (!has_grad) continue;
         /* d mean / d F: -2 / bins at the inner boundaries, (1 - 1/bins -+ mean) at the ends; all over R. */
-        const vf g = select(2.0f * scale * weight * miss / range, (vf)(0.0f), range == 0.0f);
-        const vf to_hi = 1.0f - 1.0f / nb - mean, to_lo = 1.0f - 1.0f / nb + mean;
+        const lf g = select(2.0f * scale * weight * miss / range, (lf)(0.0f), range == 0.0f);
+        const lf to_hi = 1.0f - 1.0f / nb - mean, to_lo = 1.0f - 1.0f / nb + mean;
         for (int i = 0; i < h.n; i++) {
             const component c = head_component(&h, state, net + at, left, i);
-            const vf weight_i = head_weight(&h, &w, net + at, left, i);
-            if (h.n > 1) s = sum_bins(&c, bins, truncated);
-            const vf k = g * weight_i * SQRT_1_2PI / c.s;
-            const vf g_m = k * (2.0f / nb * s.e - to_hi * s.e_hi - to_lo * s.e_lo);
-            const vf g_s = k * (2.0f / nb * s.ze - to_hi * s.ze_hi - to_lo * s.ze_lo);
+            const lf weight_i = head_weight(&h, &w, net + at, left, i);
+            if (MIXTURE) s = sum_bins(&c, bins);
+            const lf k = g * weight_i * SQRT_1_2PI / c.s;
+            const lf g_m = k * (2.0f / nb * s.e - to_hi * s.e_hi - to_lo * s.e_lo);
+            const lf g_s = k * (2.0f / nb * s.ze - to_hi * s.ze_hi - to_lo * s.ze_lo);
             head_store_grad(&h, &c, grad + at, left, i, g * weight_i * (s.mean - mean * s.mass), g_m, g_s);
         }
     }
@@ -176,16 +181,16 @@ __kernel void bins_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_C
 /* A component at the two ends of one bin per lane, and the bin's mass. */
 typedef struct bin_edges {
     edge lo, hi;
-    vf p;
+    lf p;
 } bin_edges;
 
-inline bin_edges edges_at(const component *c, const vf index, const float nb, const int truncated)
+static inline bin_edges edges_at(const component *c, const lf index, const float nb)
 {
     bin_edges b;
-    vf lo = (2.0f * index / nb - 1.0f - c->m) / c->s, hi = (2.0f * (index + 1.0f) / nb - 1.0f - c->m) / c->s;
-    if (!truncated) {
-        lo = select(lo, (vf)(-FLOW_FAR), index <= 0.0f);
-        hi = select(hi, (vf)(FLOW_FAR), index >= nb - 1.0f);
+    lf lo = (2.0f * index / nb - 1.0f - c->m) / c->s, hi = (2.0f * (index + 1.0f) / nb - 1.0f - c->m) / c->s;
+    if (!TRUNCATED) {
+        lo = select(lo, (lf)(-FLOW_FAR), index <= 0.0f);
+        hi = select(hi, (lf)(FLOW_FAR), index >= nb - 1.0f);
     }
     b.lo = edge_at(lo);
     b.hi = edge_at(hi);
@@ -194,27 +199,26 @@ inline bin_edges edges_at(const component *c, const vf index, const float nb, co
 }
 
 /* The whole of [-1, 1] as one bin: its p is the component's share of R. */
-inline bin_edges range_at(const component *c)
+static inline bin_edges range_at(const component *c)
 {
-    return edges_at(c, (vf)(0.0f), 1.0f, 1);
+    return edges_at(c, (lf)(0.0f), 1.0f);
 }
 
 /* R = F(1) - F(-1): 1 when clipped, 0 where it is too small to divide by and all bins are equal. */
-inline vf bins_range(const head *h, const weights *w, const vf mu, __global const float *net, const int left,
-                     const int truncated)
+static inline lf bins_range(const head *h, const weights *w, const lf mu, __global const float *net, const int left)
 {
-    vf range = (vf)(0.0f);
-    if (!truncated) return (vf)(1.0f);
+    lf range = (lf)(0.0f);
+    if (!TRUNCATED) return (lf)(1.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
         range += head_weight(h, w, net, left, i) * range_at(&c).p;
     }
-    return select(range, (vf)(0.0f), range < FLOW_MIN_PROB);
+    return select(range, (lf)(0.0f), range < FLOW_MIN_PROB);
 }
 
 /* loss = -ln P(bin of x); where P < 1e-5: minus ln density at the bin's centre - ln(2 / bins). grad = scale dloss. */
 __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
-                         const int dims, HEAD_ARGS, const int bins, const int truncated, const int has_grad,
+                         const int dims, HEAD_ARGS, const int bins, const int has_grad,
                          const float scale)
 {
     PTR(loss);
@@ -231,45 +235,45 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         const weights w = head_mix(&h, net + at, left);
-        const vf index = bin_index(ldv(x + row + d, left), nb);
-        const vf centre = bin_centre(index, nb);
-        const vf density = head_log_density(&h, &w, state, net + at, left, centre);
-        const vf range = bins_range(&h, &w, state, net + at, left, truncated);
-        vf mass = (vf)(0.0f);
+        const lf index = bin_index(ldn(x + row + d, left), nb);
+        const lf centre = bin_centre(index, nb);
+        const lf density = head_log_density(&h, &w, state, net + at, left, centre);
+        const lf range = bins_range(&h, &w, state, net + at, left);
+        lf mass = (lf)(0.0f);
         for (int i = 0; i < h.n; i++) {
             const component c = head_component(&h, state, net + at, left, i);
-            mass += head_weight(&h, &w, net + at, left, i) * edges_at(&c, index, nb, truncated).p;
+            mass += head_weight(&h, &w, net + at, left, i) * edges_at(&c, index, nb).p;
         }
-        const vi flat = range == 0.0f;
-        const vf p = select(mass / range, (vf)(1.0f / nb), flat);
-        const vi thin = p < FLOW_MIN_PROB;
-        stv(-select(log(fmax(p, (vf)(FLOW_LOG_FLOOR))), density + log(2.0f / nb), thin), loss + row + d, left);
+        const li flat = range == 0.0f;
+        const lf p = select(mass / range, (lf)(1.0f / nb), flat);
+        const li thin = p < FLOW_MIN_PROB;
+        stn(-select(log(fmax(p, (lf)(FLOW_LOG_FLOOR))), density + log(2.0f / nb), thin), loss + row + d, left);
         if (!has_grad) continue;
         for (int i = 0; i < h.n; i++) {
             const component c = head_component(&h, state, net + at, left, i);
-            const vf weight = head_weight(&h, &w, net + at, left, i);
-            const bin_edges b = edges_at(&c, index, nb, truncated);
+            const lf weight = head_weight(&h, &w, net + at, left, i);
+            const bin_edges b = edges_at(&c, index, nb);
             /* -ln(mass / range): by mass -1 / mass, by range 1 / range */
-            const vf k = weight * SQRT_1_2PI / (c.s * mass);
-            vf g_w = -weight * b.p / mass, g_m = k * (b.hi.e - b.lo.e);
-            vf g_s = k * (b.hi.z * b.hi.e - b.lo.z * b.lo.e);
-            if (truncated) {
+            const lf k = weight * SQRT_1_2PI / (c.s * mass);
+            lf g_w = -weight * b.p / mass, g_m = k * (b.hi.e - b.lo.e);
+            lf g_s = k * (b.hi.z * b.hi.e - b.lo.z * b.lo.e);
+            if (TRUNCATED) {
                 const bin_edges all = range_at(&c);
-                const vf kr = weight * SQRT_1_2PI / (c.s * range);
+                const lf kr = weight * SQRT_1_2PI / (c.s * range);
                 g_w += weight * all.p / range;
                 g_m -= kr * (all.hi.e - all.lo.e);
                 g_s -= kr * (all.hi.z * all.hi.e - all.lo.z * all.lo.e);
             } else {
                 g_w += weight;
             }
-            g_w = select(g_w, (vf)(0.0f), flat);
-            g_m = select(g_m, (vf)(0.0f), flat);
-            g_s = select(g_s, (vf)(0.0f), flat);
+            g_w = select(g_w, (lf)(0.0f), flat);
+            g_m = select(g_m, (lf)(0.0f), flat);
+            g_s = select(g_s, (lf)(0.0f), flat);
             /* -ln sum of weight_i N(centre; m_i, s_i): r = share of component i */
-            const vf r = weight * exp(log_normal(centre, c.m, c.s) - density);
-            const vf z = (centre - c.m) / c.s;
+            const lf r = weight * exp(log_normal(centre, c.m, c.s) - density);
+            const lf z = (centre - c.m) / c.s;
             g_w = select(g_w, weight - r, thin);
             g_m = select(g_m, -r * z / c.s, thin);
             g_s = select(g_s, r * (1.0f - z * z) / c.s, thin);
@@ -279,36 +283,35 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
 }
 
 /* P of every bin, bin k of lane d at p[k * plane + d * pitch]. Returns R (0: too small, all bins equal). */
-inline vf bins_fill(const head *h, const weights *w, const vf mu, __global const float *net, __global float *p,
-                    const int pitch, const int plane, const int left, const int bins, const int truncated)
+static inline lf bins_fill(const head *h, const weights *w, const lf mu, __global const float *net, __global float *p,
+                    const int pitch, const int plane, const int left, const int bins)
 {
-    vf range = (vf)(0.0f);
+    lf range = (lf)(0.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
-        const vf weight = head_weight(h, w, net, left, i);
-        const vf inv_s = 1.0f / c.s, width = 2.0f / (float)bins * inv_s;
-        edge right_end = edge_at(boundary_z(&c, inv_s, 0, bins, truncated));
+        const lf weight = head_weight(h, w, net, left, i);
+        const lf inv_s = 1.0f / c.s, width = 2.0f / (float)bins * inv_s;
+        edge right_end = edge_at(boundary_z(&c, inv_s, 0, bins));
         for (int k = 0; k < bins; k++) {
             __global float *at = p + (size_t)k * (size_t)plane;
             const edge left_end = right_end;
-            right_end = edge_at(boundary_z(&c, inv_s, k + 1, bins, truncated));
-            const vf share = weight * interval_mass(left_end, right_end, width);
+            right_end = edge_at(boundary_z(&c, inv_s, k + 1, bins));
+            const lf share = weight * interval_mass(left_end, right_end, width);
             stg(i == 0 ? share : ldg(at, pitch, left) + share, at, pitch, left);
             range += share;
         }
     }
-    if (!truncated) return (vf)(1.0f);
-    const vi thin = range < FLOW_MIN_PROB;
+    if (!TRUNCATED) return (lf)(1.0f);
+    const li thin = range < FLOW_MIN_PROB;
     for (int k = 0; k < bins; k++) {
         __global float *at = p + (size_t)k * (size_t)plane;
-        stg(select(ldg(at, pitch, left) / range, (vf)(1.0f / (float)bins), thin), at, pitch, left);
+        stg(select(ldg(at, pitch, left) / range, (lf)(1.0f / (float)bins), thin), at, pitch, left);
     }
-    return select(range, (vf)(0.0f), thin);
+    return select(range, (lf)(0.0f), thin);
 }
 
 /* p [B, dims, bins] = P of every bin. */
-__kernel void bins_probs(ARG(p), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), const int dims, HEAD_ARGS, const int bins,
-                         const int truncated)
+__kernel void bins_probs(ARG(p), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), const int dims, HEAD_ARGS, const int bins)
 {
     PTR(p);
     PTR_CONST(mu);
@@ -322,15 +325,14 @@ __kernel void bins_probs(ARG(p), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t), co
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
         const weights w = head_mix(&h, lane, left);
-        bins_fill(&h, &w, ldv(mu + row + d, left), lane, p + (row + (ulong)d) * (ulong)bins, bins, 1, left, bins,
-                  truncated);
+        bins_fill(&h, &w, ldn(mu + row + d, left), lane, p + (row + (ulong)d) * (ulong)bins, bins, 1, left, bins);
     }
 }
 
 /* A value on a bin's centre. what 1: a draw (one clipped normal: mean + sd noise, rounded to its bin; else noise is
  * uniform and the bin is found by inverse CDF); 2: the mode, first of equals. */
 __kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise), ARG_CONST(t), const int dims,
-                         HEAD_ARGS, const int bins, const int truncated, const int what)
+                         HEAD_ARGS, const int bins, const int what)
 {
     PTR(y);
     PTR_CONST(mu);
@@ -345,48 +347,48 @@ __kernel void bins_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise)
     {
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         component c = head_component(&h, state, lane, left, 0);
-        if (what == 1 && out == OUT_NORMAL && !truncated) {
-            stv(bin_centre(bin_index(c.m + c.s * ldv(noise + row + d, left), nb), nb), y + row + d, left);
+        if (!(MIXTURE | TRUNCATED) && what == 1) {
+            stn(bin_centre(bin_index(c.m + c.s * ldn(noise + row + d, left), nb), nb), y + row + d, left);
             continue;
         }
         const weights w = head_mix(&h, lane, left);
-        const vf range = bins_range(&h, &w, state, lane, left, truncated);
-        const vi flat = range == 0.0f;
+        const lf range = bins_range(&h, &w, state, lane, left);
+        const li flat = range == 0.0f;
         /* shares are not divided by R: u is multiplied by it */
-        const vf u = what == 1 ? ldv(noise + row + d, left) * select(range, (vf)(1.0f), flat) : (vf)(0.0f);
-        vf index = (vf)(0.0f), sum = (vf)(0.0f), top = (vf)(-1.0f);
-        edge upper = edge_at((vf)(0.0f));
+        const lf u = what == 1 ? ldn(noise + row + d, left) * select(range, (lf)(1.0f), flat) : (lf)(0.0f);
+        lf index = (lf)(0.0f), sum = (lf)(0.0f), top = (lf)(-1.0f);
+        edge upper = edge_at((lf)(0.0f));
         for (int k = 0; k < bins; k++) {
-            vf share = (vf)(0.0f);
+            lf share = (lf)(0.0f);
             for (int i = 0; i < h.n; i++) {
-                if (h.n > 1) c = head_component(&h, state, lane, left, i);
-                const vf inv_s = 1.0f / c.s;
-                const edge lower = h.n > 1 || k == 0 ? edge_at(boundary_z(&c, inv_s, k, bins, truncated)) : upper;
-                upper = edge_at(boundary_z(&c, inv_s, k + 1, bins, truncated));
+                if (MIXTURE) c = head_component(&h, state, lane, left, i);
+                const lf inv_s = 1.0f / c.s;
+                const edge lower = MIXTURE || k == 0 ? edge_at(boundary_z(&c, inv_s, k, bins)) : upper;
+                upper = edge_at(boundary_z(&c, inv_s, k + 1, bins));
                 share += head_weight(&h, &w, lane, left, i) * interval_mass(lower, upper, 2.0f / nb * inv_s);
             }
-            share = select(share, (vf)(1.0f / nb), flat);
-            const vi take = what == 1 ? (u >= sum) & (vi)(k > 0 ? -1 : 0) : share > top;
-            index = select(index, (vf)((float)k), take);
+            share = select(share, (lf)(1.0f / nb), flat);
+            const li take = what == 1 ? (u >= sum) & (li)(k > 0 ? -1 : 0) : share > top;
+            index = select(index, (lf)((float)k), take);
             top = fmax(top, share);
             sum += share;
         }
-        stv(bin_centre(index, nb), y + row + d, left);
+        stn(bin_centre(index, nb), y + row + d, left);
     }
 }
 
 /* Receiver of the n-step loss: ln of the clamped weights into ws planes, returns ln of their sum. */
-inline vf receiver_weights(__global float *lnw, const int plane, const int left, const int bins, vf *total)
+static inline lf receiver_weights(__global float *lnw, const int plane, const int left, const int bins, lf *total)
 {
-    vf sum = (vf)(0.0f), clamped = (vf)(0.0f);
-    for (int k = 0; k < bins; k++) sum += ldv(lnw + (size_t)k * (size_t)plane, left);
+    lf sum = (lf)(0.0f), clamped = (lf)(0.0f);
+    for (int k = 0; k < bins; k++) sum += ldn(lnw + (size_t)k * (size_t)plane, left);
     for (int k = 0; k < bins; k++) {
         __global float *at = lnw + (size_t)k * (size_t)plane;
-        const vf c = clamp(ldv(at, left) / sum, (vf)(FLOW_EPS), (vf)(1.0f - FLOW_EPS));
+        const lf c = clamp(ldn(at, left) / sum, (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
         clamped += c;
-        stv(log(c), at, left);
+        stn(log(c), at, left);
     }
     *total = clamped;
     return log(clamped);
@@ -394,53 +396,52 @@ inline vf receiver_weights(__global float *lnw, const int plane, const int left,
 
 /* dL/dP of every bin from the mean responsibilities r that `share` holds, in place: through the logarithm, the clamp
  * (which stops gradients) and the normalisation. n: steps. */
-inline void receiver_grad(__global const float *lnw, __global float *share, const int plane, const int left,
-                          const int bins, const vf total, const float n)
+static inline void receiver_grad(__global const float *lnw, __global float *share, const int plane, const int left,
+                          const int bins, const lf total, const float n)
 {
     const float lo = log(FLOW_EPS), hi = log(1.0f - FLOW_EPS);
-    vf sum = (vf)(0.0f);
+    lf sum = (lf)(0.0f);
     for (int k = 0; k < bins; k++) {
         __global float *at = share + (size_t)k * (size_t)plane;
-        const vf ln_c = ldv(lnw + (size_t)k * (size_t)plane, left), c = exp(ln_c);
-        const vf a = select((vf)(0.0f), n * (1.0f / total - ldv(at, left) / c), (ln_c > lo) & (ln_c < hi));
+        const lf ln_c = ldn(lnw + (size_t)k * (size_t)plane, left), c = exp(ln_c);
+        const lf a = select((lf)(0.0f), n * (1.0f / total - ldn(at, left) / c), (ln_c > lo) & (ln_c < hi));
         sum += a * c;
-        stv(a, at, left);
+        stn(a, at, left);
     }
     for (int k = 0; k < bins; k++) {
         __global float *at = share + (size_t)k * (size_t)plane;
-        stv(ldv(at, left) - sum, at, left);
+        stn(ldn(at, left) - sum, at, left);
     }
 }
 
 /* From dL/dP in the planes of `dp` to the network's numbers. */
-inline void bins_backward(const head *h, const weights *w, const vf mu, __global const float *net, __global float *grad,
-                          __global const float *dp, const int plane, const int left, const int bins,
-                          const int truncated, const vf range, const float scale)
+static inline void bins_backward(const head *h, const weights *w, const lf mu, __global const float *net, __global float *grad,
+                          __global const float *dp, const int plane, const int left, const int bins, const lf range, const float scale)
 {
-    const vf inv_range = select(1.0f / range, (vf)(0.0f), range == 0.0f);
-    vf mean_gw = (vf)(0.0f);
+    const lf inv_range = select(1.0f / range, (lf)(0.0f), range == 0.0f);
+    lf mean_gw = (lf)(0.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
-        const vf weight = head_weight(h, w, net, left, i);
-        const vf inv_s = 1.0f / c.s;
-        vf g_w = (vf)(0.0f), g_e = (vf)(0.0f), g_ze = (vf)(0.0f), before = (vf)(0.0f);
+        const lf weight = head_weight(h, w, net, left, i);
+        const lf inv_s = 1.0f / c.s;
+        lf g_w = (lf)(0.0f), g_e = (lf)(0.0f), g_ze = (lf)(0.0f), before = (lf)(0.0f);
         for (int j = 0; j <= bins; j++) {
-            const vf after = j < bins ? ldv(dp + (size_t)j * (size_t)plane, left) : (vf)(0.0f);
-            const edge b = edge_at(boundary_z(&c, inv_s, j, bins, truncated));
-            const vf by_cdf = before - after;
+            const lf after = j < bins ? ldn(dp + (size_t)j * (size_t)plane, left) : (lf)(0.0f);
+            const edge b = edge_at(boundary_z(&c, inv_s, j, bins));
+            const lf by_cdf = before - after;
             g_w += by_cdf * select(1.0f - b.q, b.q, b.z < 0.0f);
             g_e += by_cdf * b.e;
             g_ze += by_cdf * b.z * b.e;
             before = after;
         }
-        const vf k = -weight * SQRT_1_2PI * inv_s * inv_range * scale;
+        const lf k = -weight * SQRT_1_2PI * inv_s * inv_range * scale;
         g_w *= inv_range * scale;
         mean_gw += weight * g_w;
         head_store_grad(h, &c, grad, left, i, g_w, k * g_e, k * g_ze);
     }
-    if (h->out != OUT_MIXTURE) return;
+    if (!MIXTURE) return;
     for (int i = 0; i < h->n; i++) {
-        const vf g_w = ldg(grad + i, h->width, left);
+        const lf g_w = ldg(grad + i, h->width, left);
         stg(head_weight(h, w, net, left, i) * (g_w - mean_gw), grad + i, h->width, left);
     }
 }
@@ -450,7 +451,7 @@ inline void bins_backward(const head *h, const weights *w, const vf mu, __global
  * with w the probabilities normalised, clamped to [eps, 1 - eps] and normalised again; alpha = factor / v^t, factor = v^(-1/n) - 1. Draw s of
  * sample b starts at noise + s * draw_pitch + b * sample_pitch. ws: [B, bins, dims], twice when has_grad. */
 __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
-                          ARG_CONST(noise), ARG(ws), const int dims, HEAD_ARGS, const int bins, const int truncated,
+                          ARG_CONST(noise), ARG(ws), const int dims, HEAD_ARGS, const int bins,
                           const int n_steps, const float factor, const int draws, const ulong draw_pitch,
                           const ulong sample_pitch, const int has_grad, const float scale)
 {
@@ -475,36 +476,36 @@ __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG
         const ulong at = (row + (ulong)d) * (ulong)h.width;
         __global float *lnw = ws + row * (ulong)bins + d;
         __global float *share = lnw + (ulong)get_num_groups(1) * (ulong)dims * (ulong)bins;
-        const vf state = ldv(mu + row + d, left), value = ldv(x + row + d, left);
+        const lf state = ldn(mu + row + d, left), value = ldn(x + row + d, left);
         const weights w = head_mix(&h, net + at, left);
-        const vf range = bins_fill(&h, &w, state, net + at, lnw, 1, dims, left, bins, truncated);
-        vf total, sum = (vf)(0.0f);
-        const vf ln_total = receiver_weights(lnw, dims, left, bins, &total);
+        const lf range = bins_fill(&h, &w, state, net + at, lnw, 1, dims, left, bins);
+        lf total, sum = (lf)(0.0f);
+        const lf ln_total = receiver_weights(lnw, dims, left, bins, &total);
         for (int s = 0; s < draws; s++) {
-            const vf y = value + sd * ldv(noise + (ulong)s * draw_pitch + get_group_id(1) * sample_pitch + d, left);
-            vf top = (vf)(-FLT_MAX), mass = (vf)(0.0f);
+            const lf y = value + sd * ldn(noise + (ulong)s * draw_pitch + get_group_id(1) * sample_pitch + d, left);
+            lf top = (lf)(-FLT_MAX), mass = (lf)(0.0f);
             for (int k = 0; k < bins; k++) {
-                const vf far = y - (boundary(k, nb) + 1.0f / nb);
-                top = fmax(top, ldv(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far);
+                const lf far = y - (boundary(k, nb) + 1.0f / nb);
+                top = fmax(top, ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far);
             }
             for (int k = 0; k < bins; k++) {
-                const vf far = y - (boundary(k, nb) + 1.0f / nb);
-                mass += exp(ldv(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top);
+                const lf far = y - (boundary(k, nb) + 1.0f / nb);
+                mass += exp(ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top);
             }
             sum -= 0.5f * alpha * (y - value) * (y - value) + top + log(mass) - ln_total;
             if (!has_grad) continue;
             for (int k = 0; k < bins; k++) {
                 __global float *r = share + (size_t)k * (size_t)dims;
-                const vf far = y - (boundary(k, nb) + 1.0f / nb);
-                const vf one =
-                    exp(ldv(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top) / (mass * draws);
-                stv(s == 0 ? one : ldv(r, left) + one, r, left);
+                const lf far = y - (boundary(k, nb) + 1.0f / nb);
+                const lf one =
+                    exp(ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top) / (mass * draws);
+                stn(s == 0 ? one : ldn(r, left) + one, r, left);
             }
         }
-        stv(n * sum / (float)draws, loss + row + d, left);
+        stn(n * sum / (float)draws, loss + row + d, left);
         if (!has_grad) continue;
         receiver_grad(lnw, share, dims, left, bins, total, n);
-        bins_backward(&h, &w, state, net + at, grad + at, share, dims, left, bins, truncated, range, scale);
+        bins_backward(&h, &w, state, net + at, grad + at, share, dims, left, bins, range, scale);
     }
 }
 
@@ -518,8 +519,8 @@ __kernel void bins_quantise(ARG(index), ARG(value), ARG_CONST(x), const int dims
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
-        const vf k = bin_index(ldv(x + row + d, end - d), (float)bins);
-        stv(k, index + row + d, end - d);
-        stv(bin_centre(k, (float)bins), value + row + d, end - d);
+        const lf k = bin_index(ldn(x + row + d, end - d), (float)bins);
+        stn(k, index + row + d, end - d);
+        stn(bin_centre(k, (float)bins), value + row + d, end - d);
     }
 }

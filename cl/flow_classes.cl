@@ -9,39 +9,39 @@
 #define CLASS_MIN_SQRT_BETA 1e-10f
 
 /* Class of a variable as a float: the data hold it, or (discretize) a real value that falls into a bin. */
-inline vf class_of(const vf x, const int classes, const int discretize)
+static inline lf class_of(const lf x, const int classes, const int discretize)
 {
     return discretize ? bin_index(x, (float)classes) : x;
 }
 
 /* Probabilities from the network's numbers: p_k = exp(logit - max) / sum; K = 2: one logit, its sigmoid is class one. */
 typedef struct soft {
-    vf max, sum;
+    lf max, sum;
 } soft;
 
-inline vf class_logit(__global const float *net, const int classes, const int left, const int k)
+static inline lf class_logit(__global const float *net, const int classes, const int left, const int k)
 {
-    if (classes == 2) return k == 0 ? (vf)(0.0f) : ldg(net, 1, left);
+    if (classes == 2) return k == 0 ? (lf)(0.0f) : ldg(net, 1, left);
     return ldg(net + k, classes, left);
 }
 
-inline soft class_soft(__global const float *net, const int classes, const int left)
+static inline soft class_soft(__global const float *net, const int classes, const int left)
 {
     soft s;
-    s.max = (vf)(-FLT_MAX);
-    s.sum = (vf)(0.0f);
+    s.max = (lf)(-FLT_MAX);
+    s.sum = (lf)(0.0f);
     for (int k = 0; k < classes; k++) s.max = fmax(s.max, class_logit(net, classes, left, k));
     for (int k = 0; k < classes; k++) s.sum += exp(class_logit(net, classes, left, k) - s.max);
     return s;
 }
 
-inline vf class_prob(const soft *s, __global const float *net, const int classes, const int left, const int k)
+static inline lf class_prob(const soft *s, __global const float *net, const int classes, const int left, const int k)
 {
     return exp(class_logit(net, classes, left, k) - s->max) / s->sum;
 }
 
 /* Gradient by logit k; K = 2 keeps that of the one logit. */
-inline void class_store_grad(const vf g, __global float *grad, const int classes, const int left, const int k)
+static inline void class_store_grad(const lf g, __global float *grad, const int classes, const int left, const int k)
 {
     if (classes != 2) {
         stg(g, grad + k, classes, left);
@@ -67,9 +67,9 @@ __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t),
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)classes;
-        const vf label = class_of(ldv(x + row + d, left), classes, discretize);
+        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
         for (int k = 0; k < classes; k++) {
-            const vf mean = select((vf)(-beta), (vf)(beta * (float)(classes - 1)), label == (float)k);
+            const lf mean = select((lf)(-beta), (lf)(beta * (float)(classes - 1)), label == (float)k);
             stg(mean + sd * ldg(noise + at + k, classes, left), z + at + k, classes, left);
         }
     }
@@ -87,7 +87,7 @@ __kernel void class_input(ARG(y), ARG_CONST(z), const int dims, const int classe
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)classes;
         if (classes == 2) {
-            stv(tanh(0.5f * (ldg(z + at, 2, left) - ldg(z + at + 1, 2, left))), y + row + d, left);
+            stn(tanh(0.5f * (ldg(z + at, 2, left) - ldg(z + at + 1, 2, left))), y + row + d, left);
             continue;
         }
         const soft s = class_soft(z + at, classes, left);
@@ -130,21 +130,21 @@ __kernel void class_value(ARG(y), ARG_CONST(net), ARG_CONST(noise), const int di
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)width;
         const soft s = class_soft(lane, classes, left);
-        const vf u = what == 1 ? ldv(noise + row + d, left) : (vf)(0.0f);
-        vf index = (vf)(0.0f), sum = (vf)(0.0f), top = class_logit(lane, classes, left, 0);
+        const lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f);
+        lf index = (lf)(0.0f), sum = (lf)(0.0f), top = class_logit(lane, classes, left, 0);
         for (int k = 0; k < classes; k++) {
-            const vf logit = class_logit(lane, classes, left, k);
-            const vf p = class_prob(&s, lane, classes, left, k);
+            const lf logit = class_logit(lane, classes, left, k);
+            const lf p = class_prob(&s, lane, classes, left, k);
             if (what == 0) {
                 index += p * (float)k;
             } else if (k > 0) {
-                const vi take = what == 1 ? u >= sum : classes == 2 ? logit >= top : logit > top;
-                index = select(index, (vf)((float)k), take);
+                const li take = what == 1 ? u >= sum : classes == 2 ? logit >= top : logit > top;
+                index = select(index, (lf)((float)k), take);
             }
             top = fmax(top, logit);
             sum += p;
         }
-        stv(centres ? bin_centre(index, (float)classes) : index, y + row + d, left);
+        stn(centres ? bin_centre(index, (float)classes) : index, y + row + d, left);
     }
 }
 
@@ -163,9 +163,9 @@ __kernel void class_send(ARG(y), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(step)
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)classes;
-        const vf label = class_of(ldv(x + row + d, left), classes, discretize);
+        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
         for (int k = 0; k < classes; k++) {
-            const vf mean = select((vf)(-alpha), (vf)(alpha * (float)(classes - 1)), label == (float)k);
+            const lf mean = select((lf)(-alpha), (lf)(alpha * (float)(classes - 1)), label == (float)k);
             stg(mean + sd * ldg(noise + at + k, classes, left), y + at + k, classes, left);
         }
     }
@@ -181,7 +181,7 @@ __kernel void class_update(ARG(z), ARG_CONST(y), const int dims)
     LANE_FOR(d, end)
     {
         const int left = end - d;
-        stv(ldv(z + row + d, left) + ldv(y + row + d, left), z + row + d, left);
+        stn(ldn(z + row + d, left) + ldn(y + row + d, left), z + row + d, left);
     }
 }
 
@@ -203,19 +203,19 @@ __kernel void class_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
-        const vf label = class_of(ldv(x + row + d, left), classes, discretize);
+        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
         const soft s = class_soft(net + at, classes, left);
-        vf sum = (vf)(0.0f), inner = (vf)(0.0f);
+        lf sum = (lf)(0.0f), inner = (lf)(0.0f);
         for (int k = 0; k < classes; k++) {
-            const vf p = class_prob(&s, net + at, classes, left, k);
-            const vf miss = p - select((vf)(0.0f), (vf)(1.0f), label == (float)k);
+            const lf p = class_prob(&s, net + at, classes, left, k);
+            const lf miss = p - select((lf)(0.0f), (lf)(1.0f), label == (float)k);
             sum += miss * miss;
             inner += miss * p;
         }
-        stv(weight * sum, loss + row + d, left);
+        stn(weight * sum, loss + row + d, left);
         for (int k = 0; has_grad && k < classes; k++) {
-            const vf p = class_prob(&s, net + at, classes, left, k);
-            const vf miss = p - select((vf)(0.0f), (vf)(1.0f), label == (float)k);
+            const lf p = class_prob(&s, net + at, classes, left, k);
+            const lf miss = p - select((lf)(0.0f), (lf)(1.0f), label == (float)k);
             class_store_grad(2.0f * scale * weight * p * (miss - inner), grad + at, classes, left, k);
         }
     }
@@ -236,20 +236,20 @@ __kernel void class_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), co
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
-        const vf label = class_of(ldv(x + row + d, left), classes, discretize);
+        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
         const soft s = class_soft(net + at, classes, left);
-        vf own = (vf)(0.0f), rest = (vf)(0.0f);
+        lf own = (lf)(0.0f), rest = (lf)(0.0f);
         for (int k = 0; k < classes; k++) {
-            const vf logit = class_logit(net + at, classes, left, k);
+            const lf logit = class_logit(net + at, classes, left, k);
             own = select(own, logit, label == (float)k);
-            rest += select(exp(logit - s.max), (vf)(0.0f), label == (float)k);
+            rest += select(exp(logit - s.max), (lf)(0.0f), label == (float)k);
         }
         /* ln(1 + rest / own): keeps its digits where p is nearly 1 */
-        const vf top = s.max - own;
-        stv(select(top + log(s.sum), log1p(rest), top == 0.0f), loss + row + d, left);
+        const lf top = s.max - own;
+        stn(select(top + log(s.sum), log1p(rest), top == 0.0f), loss + row + d, left);
         for (int k = 0; has_grad && k < classes; k++) {
-            const vf p = class_prob(&s, net + at, classes, left, k);
-            const vf hit = select((vf)(0.0f), (vf)(1.0f), label == (float)k);
+            const lf p = class_prob(&s, net + at, classes, left, k);
+            const lf hit = select((lf)(0.0f), (lf)(1.0f), label == (float)k);
             class_store_grad(scale * (p - hit), grad + at, classes, left, k);
         }
     }
@@ -261,36 +261,36 @@ typedef struct receiver {
     __global const float *noise;
     int plane, classes, left;
     float alpha, sd;
-    vf label, total, ln_total;
-    vf most;      /* index of the largest weight */
-    vf most_rest; /* 1 - that weight, summed from the others: no digits lost */
+    lf label, total, ln_total;
+    lf most;      /* index of the largest weight */
+    lf most_rest; /* 1 - that weight, summed from the others: no digits lost */
 } receiver;
 
-inline vf sent(const receiver *r, __global const float *noise, const int k)
+static inline lf sent(const receiver *r, __global const float *noise, const int k)
 {
-    const vf mean = select((vf)(-r->alpha), (vf)(r->alpha * (float)(r->classes - 1)), r->label == (float)k);
+    const lf mean = select((lf)(-r->alpha), (lf)(r->alpha * (float)(r->classes - 1)), r->label == (float)k);
     return mean + r->sd * ldg(noise + k, r->classes, r->left);
 }
 
-inline void add_plane(const receiver *r, const int k, const vf g, const int first)
+static inline void add_plane(const receiver *r, const int k, const lf g, const int first)
 {
     __global float *at = r->by_w + (size_t)k * (size_t)r->plane;
-    stv(first ? g : ldv(at, r->left) + g, at, r->left);
+    stn(first ? g : ldn(at, r->left) + g, at, r->left);
 }
 
 /* Joint mixture: y_x - ln sum_k w_k exp(y_k). The planes collect -r_k (responsibilities) = w_k dL/dw_k. */
-inline vf draw_joint(const receiver *r, __global const float *noise, const int first, const int has_grad)
+static inline lf draw_joint(const receiver *r, __global const float *noise, const int first, const int has_grad)
 {
-    vf top = (vf)(-FLT_MAX), sum = (vf)(0.0f), own = (vf)(0.0f);
+    lf top = (lf)(-FLT_MAX), sum = (lf)(0.0f), own = (lf)(0.0f);
     for (int k = 0; k < r->classes; k++) {
-        const vf y = sent(r, noise, k);
+        const lf y = sent(r, noise, k);
         own = select(own, y, r->label == (float)k);
-        top = fmax(top, y + ldv(r->lnw + (size_t)k * (size_t)r->plane, r->left));
+        top = fmax(top, y + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left));
     }
     for (int k = 0; k < r->classes; k++)
-        sum += exp(sent(r, noise, k) + ldv(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
+        sum += exp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
     for (int k = 0; has_grad && k < r->classes; k++) {
-        const vf e = exp(sent(r, noise, k) + ldv(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
+        const lf e = exp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
         add_plane(r, k, -e / sum, first);
     }
     return (own - top) - log(sum) + r->ln_total;
@@ -298,22 +298,22 @@ inline vf draw_joint(const receiver *r, __global const float *noise, const int f
 
 /* Released form: per coordinate j a mixture of two normals, ratio exp(d) with d = y_j - alpha (K - 2) / 2:
  *   -ln(w_x + (1 - w_x) exp(-d)) for the true class, -ln(1 - w_j + w_j exp(d)) for the others. */
-inline vf draw_official(const receiver *r, __global const float *noise, const int first, const int has_grad)
+static inline lf draw_official(const receiver *r, __global const float *noise, const int first, const int has_grad)
 {
-    vf loss = (vf)(0.0f);
+    lf loss = (lf)(0.0f);
     for (int k = 0; k < r->classes; k++) {
-        const vi own = r->label == (float)k;
-        const vf y = sent(r, noise, k) - 0.5f * r->alpha * (float)(r->classes - 2);
-        const vf d = select(y, -y, own);
-        const vf w = exp(ldv(r->lnw + (size_t)k * (size_t)r->plane, r->left)) / r->total;
-        const vf rest = select(1.0f - w, r->most_rest, r->most == (float)k);
-        const vf stay = select(rest, w, own), swap = select(w, rest, own);
-        const vf top = fmax(d, (vf)(0.0f));
-        const vf e_stay = exp(-top), e_swap = exp(d - top);
-        const vf sum = stay * e_stay + swap * e_swap;
+        const li own = r->label == (float)k;
+        const lf y = sent(r, noise, k) - 0.5f * r->alpha * (float)(r->classes - 2);
+        const lf d = select(y, -y, own);
+        const lf w = exp(ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left)) / r->total;
+        const lf rest = select(1.0f - w, r->most_rest, r->most == (float)k);
+        const lf stay = select(rest, w, own), swap = select(w, rest, own);
+        const lf top = fmax(d, (lf)(0.0f));
+        const lf e_stay = exp(-top), e_swap = exp(d - top);
+        const lf sum = stay * e_stay + swap * e_swap;
         loss -= top + log(sum);
         if (has_grad) {
-            const vf g = (e_stay - e_swap) / sum;
+            const lf g = (e_stay - e_swap) / sum;
             add_plane(r, k, w * select(g, -g, own), first);
         }
     }
@@ -353,49 +353,49 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
         const ulong at = (row + (ulong)d) * (ulong)width;
         const soft s = class_soft(net + at, classes, left);
         __global const float *first = noise + get_group_id(1) * sample_pitch + (ulong)d * (ulong)classes;
-        vf sum = (vf)(0.0f), top = (vf)(0.0f), inner = (vf)(0.0f);
+        lf sum = (lf)(0.0f), top = (lf)(0.0f), inner = (lf)(0.0f);
         r.left = left;
         r.lnw = ws + row * (ulong)classes + d;
         r.by_w = r.lnw + (ulong)get_num_groups(1) * (ulong)dims * (ulong)classes;
-        r.label = class_of(ldv(x + row + d, left), classes, discretize);
-        r.total = (vf)(0.0f);
-        r.most = (vf)(0.0f);
-        r.most_rest = (vf)(0.0f);
-        const vf ln_sum = log(s.sum);
+        r.label = class_of(ldn(x + row + d, left), classes, discretize);
+        r.total = (lf)(0.0f);
+        r.most = (lf)(0.0f);
+        r.most_rest = (lf)(0.0f);
+        const lf ln_sum = log(s.sum);
         for (int k = 0; k < classes; k++) {
-            const vf ln_p = class_logit(net + at, classes, left, k) - s.max - ln_sum;
-            const vf p = exp(ln_p);
-            const vf c = joint ? p : clamp(p, (vf)(FLOW_EPS), (vf)(1.0f - FLOW_EPS));
-            const vi more = c > top;
+            const lf ln_p = class_logit(net + at, classes, left, k) - s.max - ln_sum;
+            const lf p = exp(ln_p);
+            const lf c = joint ? p : clamp(p, (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
+            const li more = c > top;
             r.most_rest += select(c, top, more);
-            r.most = select(r.most, (vf)((float)k), more);
+            r.most = select(r.most, (lf)((float)k), more);
             top = fmax(top, c);
             r.total += c;
-            stv(joint ? ln_p : log(c), r.lnw + (size_t)k * (size_t)dims, left);
+            stn(joint ? ln_p : log(c), r.lnw + (size_t)k * (size_t)dims, left);
         }
-        if (joint) r.total = (vf)(1.0f);
+        if (joint) r.total = (lf)(1.0f);
         r.most_rest /= r.total;
         r.ln_total = log(r.total);
         for (int i = 0; i < draws; i++) {
             __global const float *draw = first + (ulong)i * draw_pitch;
             sum += joint ? draw_joint(&r, draw, i == 0, has_grad) : draw_official(&r, draw, i == 0, has_grad);
         }
-        stv(n * sum / (float)draws, loss + row + d, left);
+        stn(n * sum / (float)draws, loss + row + d, left);
         if (!has_grad) continue;
         /* planes hold S = sum over draws of w dL/dw; through the normalisation, the clamp, the softmax */
-        vf mean = (vf)(0.0f);
-        for (int k = 0; k < classes; k++) mean += ldv(r.by_w + (size_t)k * (size_t)dims, left);
+        lf mean = (lf)(0.0f);
+        for (int k = 0; k < classes; k++) mean += ldn(r.by_w + (size_t)k * (size_t)dims, left);
         for (int k = 0; k < classes; k++) {
             __global float *plane = r.by_w + (size_t)k * (size_t)dims;
-            const vf ln_c = ldv(r.lnw + (size_t)k * (size_t)dims, left);
-            const vf by_ln = ldv(plane, left) - mean * exp(ln_c) / r.total;
-            const vf open = joint ? by_ln : select((vf)(0.0f), by_ln, (ln_c > ln_lo) & (ln_c < ln_hi));
+            const lf ln_c = ldn(r.lnw + (size_t)k * (size_t)dims, left);
+            const lf by_ln = ldn(plane, left) - mean * exp(ln_c) / r.total;
+            const lf open = joint ? by_ln : select((lf)(0.0f), by_ln, (ln_c > ln_lo) & (ln_c < ln_hi));
             inner += open;
-            stv(open, plane, left);
+            stn(open, plane, left);
         }
         for (int k = 0; k < classes; k++) {
-            const vf p = class_prob(&s, net + at, classes, left, k);
-            const vf g = ldv(r.by_w + (size_t)k * (size_t)dims, left) - p * inner;
+            const lf p = class_prob(&s, net + at, classes, left, k);
+            const lf g = ldn(r.by_w + (size_t)k * (size_t)dims, left) - p * inner;
             class_store_grad(g * (scale * n / (float)draws), grad + at, classes, left, k);
         }
     }

@@ -19,7 +19,7 @@ __kernel void real_sample(ARG(mu), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t),
     LANE_FOR(d, end)
     {
         const ulong at = row + (ulong)d;
-        stv(s.gamma * ldv(x + at, end - d) + sd * ldv(noise + at, end - d), mu + at, end - d);
+        stn(s.gamma * ldn(x + at, end - d) + sd * ldn(noise + at, end - d), mu + at, end - d);
     }
 }
 
@@ -36,7 +36,7 @@ __kernel void real_send(ARG(y), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(step),
     LANE_FOR(d, end)
     {
         const ulong at = row + (ulong)d;
-        stv(ldv(x + at, end - d) + sd * ldv(noise + at, end - d), y + at, end - d);
+        stn(ldn(x + at, end - d) + sd * ldn(noise + at, end - d), y + at, end - d);
     }
 }
 
@@ -52,7 +52,7 @@ __kernel void real_update(ARG(mu), ARG_CONST(y), ARG_CONST(step), const int dims
     LANE_FOR(d, end)
     {
         const ulong at = row + (ulong)d;
-        stv(keep * ldv(mu + at, end - d) + gain * ldv(y + at, end - d), mu + at, end - d);
+        stn(keep * ldn(mu + at, end - d) + gain * ldn(y + at, end - d), mu + at, end - d);
     }
 }
 
@@ -72,43 +72,43 @@ __kernel void real_params(ARG(params), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         for (int i = 0; i < h.n; i++) {
             const component c = head_component(&h, state, net + at, left, i);
-            const int first = out == OUT_MIXTURE ? h.n + i : 0;
+            const int first = MIXTURE ? h.n + i : 0;
             const int clip = clamped && out == OUT_DELTA;
-            if (out == OUT_MIXTURE) stg(ldg(net + at + i, h.width, left), params + at + i, h.width, left);
-            stg(clip ? clamp(c.m, (vf)(-FLOW_X_CLIP), (vf)(FLOW_X_CLIP)) : c.m, params + at + first, h.width, left);
+            if (MIXTURE) stg(ldg(net + at + i, h.width, left), params + at + i, h.width, left);
+            stg(clip ? clamp(c.m, (lf)(-FLOW_X_CLIP), (lf)(FLOW_X_CLIP)) : c.m, params + at + first, h.width, left);
             if (out != OUT_DELTA) stg(clamped ? c.s : c.raw, params + at + first + h.n, h.width, left);
         }
     }
 }
 
 /* Expected value of the distribution; a delta is clipped, and `pass` is 0 where that stops the gradient. */
-inline vf head_mean(const head *h, const weights *w, const vf mu, __global const float *net, const int left, vf *pass)
+static inline lf head_mean(const head *h, const weights *w, const lf mu, __global const float *net, const int left, lf *pass)
 {
-    vf mean = (vf)(0.0f);
-    *pass = (vf)(1.0f);
+    lf mean = (lf)(0.0f);
+    *pass = (lf)(1.0f);
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
         mean += head_weight(h, w, net, left, i) * c.m;
     }
     if (h->out == OUT_DELTA) {
-        const vf clipped = clamp(mean, (vf)(-FLOW_X_CLIP), (vf)(FLOW_X_CLIP));
-        *pass = select((vf)(0.0f), (vf)(1.0f), clipped == mean);
+        const lf clipped = clamp(mean, (lf)(-FLOW_X_CLIP), (lf)(FLOW_X_CLIP));
+        *pass = select((lf)(0.0f), (lf)(1.0f), clipped == mean);
         mean = clipped;
     }
     return mean;
 }
 
 /* Hands the gradient g by the mean on to the network's numbers. */
-inline void head_mean_grad(const head *h, const weights *w, const vf mu, __global const float *net, __global float *grad,
-                           const int left, const vf mean, const vf g)
+static inline void head_mean_grad(const head *h, const weights *w, const lf mu, __global const float *net, __global float *grad,
+                           const int left, const lf mean, const lf g)
 {
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
-        const vf weight = head_weight(h, w, net, left, i);
-        head_store_grad(h, &c, grad, left, i, g * weight * (c.m - mean), g * weight, (vf)(0.0f));
+        const lf weight = head_weight(h, w, net, left, i);
+        head_store_grad(h, &c, grad, left, i, g * weight * (c.m - mean), g * weight, (lf)(0.0f));
     }
 }
 
@@ -131,27 +131,27 @@ __kernel void continuous_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
     {
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         const weights w = head_mix(&h, lane, left);
-        vf pass, value;
+        lf pass, value;
         if (what == 0 || out == OUT_DELTA || (what == 2 && out == OUT_NORMAL)) {
             value = head_mean(&h, &w, state, lane, left, &pass);
         } else {
-            const int draw = what == 1, pick = out == OUT_MIXTURE;
-            const vf u = draw && pick ? ldv(noise + row + d, left) : (vf)(0.0f);
-            const vf eps = draw ? ldv(noise + (pick ? normals : 0) + row + d, left) : (vf)(0.0f);
-            vf sum = (vf)(0.0f), top = (vf)(-1.0f);
-            value = (vf)(0.0f);
+            const int draw = what == 1;
+            const lf u = MIXTURE && draw ? ldn(noise + row + d, left) : (lf)(0.0f);
+            const lf eps = draw ? ldn(noise + (MIXTURE ? normals : 0) + row + d, left) : (lf)(0.0f);
+            lf sum = (lf)(0.0f), top = (lf)(-1.0f);
+            value = (lf)(0.0f);
             for (int i = 0; i < h.n; i++) {
                 const component c = head_component(&h, state, lane, left, i);
-                const vf weight = head_weight(&h, &w, lane, left, i);
-                const vi better = draw ? (u >= sum) | (vi)(i == 0 ? -1 : 0) : (weight / c.s > top);
+                const lf weight = head_weight(&h, &w, lane, left, i);
+                const li better = draw ? (u >= sum) | (li)(i == 0 ? -1 : 0) : (weight / c.s > top);
                 value = select(value, c.m + c.s * eps, better);
                 top = fmax(top, weight / c.s);
                 sum += weight;
             }
         }
-        stv(value, y + row + d, left);
+        stn(value, y + row + d, left);
     }
 }
 
@@ -172,8 +172,8 @@ __kernel void continuous_log_density(ARG(y), ARG_CONST(x), ARG_CONST(mu), ARG_CO
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
         const weights w = head_mix(&h, lane, left);
-        const vf state = ldv(mu + row + d, left);
-        stv(head_log_density(&h, &w, state, lane, left, ldv(x + row + d, left)), y + row + d, left);
+        const lf state = ldn(mu + row + d, left);
+        stn(head_log_density(&h, &w, state, lane, left, ldn(x + row + d, left)), y + row + d, left);
     }
 }
 
@@ -200,14 +200,14 @@ __kernel void continuous_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu),
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         const weights w = head_mix(&h, net + at, left);
-        vf pass;
-        const vf mean = head_mean(&h, &w, state, net + at, left, &pass);
-        const vf miss = mean - ldv(x + row + d, left);
-        stv(weight * miss * miss, loss + row + d, left);
+        lf pass;
+        const lf mean = head_mean(&h, &w, state, net + at, left, &pass);
+        const lf miss = mean - ldn(x + row + d, left);
+        stn(weight * miss * miss, loss + row + d, left);
         if (has_grad) {
-            const vf g = 2.0f * scale * weight * miss * pass;
+            const lf g = 2.0f * scale * weight * miss * pass;
             head_mean_grad(&h, &w, state, net + at, grad + at, left, mean, g);
         }
     }
@@ -232,23 +232,23 @@ __kernel void continuous_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu)
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)h.width;
-        const vf state = ldv(mu + row + d, left);
+        const lf state = ldn(mu + row + d, left);
         const weights w = head_mix(&h, net + at, left);
-        vf pass;
-        const vf mean = head_mean(&h, &w, state, net + at, left, &pass);
-        const vf index = bin_index(ldv(x + row + d, left), nb);
-        const vf left_z = (2.0f * index / nb - 1.0f - mean) / sd, right_z = (2.0f * (index + 1.0f) / nb - 1.0f - mean) / sd;
-        const edge lo = edge_at(select(left_z, (vf)(-FLOW_FAR), index <= 0.0f));
-        const edge hi = edge_at(select(right_z, (vf)(FLOW_FAR), index >= nb - 1.0f));
-        const vf p = interval_mass(lo, hi, (vf)(2.0f / (nb * sd)));
-        const vf centre = bin_centre(index, nb);
-        const vi thin = p < FLOW_MIN_PROB;
-        const vf dense = log_normal(centre, mean, (vf)(sd)) + log(2.0f / nb);
-        stv(-select(log(fmax(p, (vf)(FLOW_LOG_FLOOR))), dense, thin), loss + row + d, left);
+        lf pass;
+        const lf mean = head_mean(&h, &w, state, net + at, left, &pass);
+        const lf index = bin_index(ldn(x + row + d, left), nb);
+        const lf left_z = (2.0f * index / nb - 1.0f - mean) / sd, right_z = (2.0f * (index + 1.0f) / nb - 1.0f - mean) / sd;
+        const edge lo = edge_at(select(left_z, (lf)(-FLOW_FAR), index <= 0.0f));
+        const edge hi = edge_at(select(right_z, (lf)(FLOW_FAR), index >= nb - 1.0f));
+        const lf p = interval_mass(lo, hi, (lf)(2.0f / (nb * sd)));
+        const lf centre = bin_centre(index, nb);
+        const li thin = p < FLOW_MIN_PROB;
+        const lf dense = log_normal(centre, mean, (lf)(sd)) + log(2.0f / nb);
+        stn(-select(log(fmax(p, (lf)(FLOW_LOG_FLOOR))), dense, thin), loss + row + d, left);
         if (has_grad) {
-            const vf by_density = (mean - centre) / (sd * sd);
-            const vf by_mass = SQRT_1_2PI * (hi.e - lo.e) / (sd * fmax(p, (vf)(FLOW_LOG_FLOOR)));
-            const vf g = scale * pass * select(by_mass, by_density, thin);
+            const lf by_density = (mean - centre) / (sd * sd);
+            const lf by_mass = SQRT_1_2PI * (hi.e - lo.e) / (sd * fmax(p, (lf)(FLOW_LOG_FLOOR)));
+            const lf g = scale * pass * select(by_mass, by_density, thin);
             head_mean_grad(&h, &w, state, net + at, grad + at, left, mean, g);
         }
     }

@@ -19,20 +19,20 @@ bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, 
                            bf_arg_i32(f->classes),
                            bf_arg_i32(f->discretize),
                            bf_arg_f32((float)f->max_sqrt_beta)};
-    return bf_flow_launch(c, CL_FILE, "class_sample", shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_sample", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
 bf_status bf_flow_op_input(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem input, bf_mem z, bf_err *err)
 {
     const bf_arg args[] = {bf_arg_mem(input), bf_arg_mem(z), bf_arg_i32((int32_t)shape.dims), bf_arg_i32(f->classes)};
-    return bf_flow_launch(c, CL_FILE, "class_input", shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_input", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
 bf_status bf_class_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem params, bf_mem net, bf_err *err)
 {
     const bf_arg args[] = {bf_arg_mem(params), bf_arg_mem(net), bf_arg_i32((int32_t)shape.dims),
                            bf_arg_i32(f->classes)};
-    return bf_flow_launch(c, CL_FILE, "class_probs", shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_probs", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
 bf_status bf_class_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_flow_value what, bf_mem y, bf_mem net,
@@ -41,7 +41,7 @@ bf_status bf_class_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
     const bf_arg args[] = {
         bf_arg_mem(y),          bf_arg_mem(net),  bf_arg_mem(noise),        bf_arg_i32((int32_t)shape.dims),
         bf_arg_i32(f->classes), bf_arg_i32(what), bf_arg_i32(f->discretize)};
-    return bf_flow_launch(c, CL_FILE, "class_value", shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_value", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
 bf_status bf_class_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem y, bf_mem x, bf_mem noise,
@@ -54,14 +54,14 @@ bf_status bf_class_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf
                            bf_arg_i32((int32_t)shape.dims),
                            bf_arg_i32(f->classes),
                            bf_arg_i32(f->discretize)};
-    return bf_flow_launch(c, CL_FILE, "class_send", shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_send", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
 bf_status bf_class_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem y, bf_err *err)
 {
     const bf_flow_shape flat = {shape.batch, shape.dims * (uint64_t)f->classes};
     const bf_arg args[] = {bf_arg_mem(z), bf_arg_mem(y), bf_arg_i32((int32_t)flat.dims)};
-    return bf_flow_launch(c, CL_FILE, "class_update", flat, 1, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_update", NULL, flat, 1, args, BF_COUNT(args), err);
 }
 
 bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_shape shape,
@@ -75,11 +75,11 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
     if (spec->kind == BF_LOSS_CTS) {
         const float factor = (float)(f->classes * f->max_sqrt_beta * f->max_sqrt_beta);
         const bf_arg args[] = {loss, grad, x, net, t, dims, classes, discretize, bf_arg_f32(factor), has_grad, scale};
-        return bf_flow_launch(c, CL_FILE, "class_loss", shape, width, args, BF_COUNT(args), err);
+        return bf_flow_launch(c, CL_FILE, "class_loss", NULL, shape, width, args, BF_COUNT(args), err);
     }
     if (spec->kind == BF_LOSS_RECON) {
         const bf_arg args[] = {loss, grad, x, net, dims, classes, discretize, has_grad, scale};
-        return bf_flow_launch(c, CL_FILE, "class_recon", shape, width, args, BF_COUNT(args), err);
+        return bf_flow_launch(c, CL_FILE, "class_recon", NULL, shape, width, args, BF_COUNT(args), err);
     }
     const bf_arg args[] = {loss,
                            grad,
@@ -99,5 +99,5 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
                            bf_arg_u64(a->sample_pitch),
                            has_grad,
                            scale};
-    return bf_flow_launch(c, CL_FILE, "class_n_step", shape, width, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "class_n_step", NULL, shape, width, args, BF_COUNT(args), err);
 }

@@ -72,9 +72,10 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
 
 /* ---- between the two files that implement these ------------------------------------------------------------------ */
 
-/* One launch over shape.batch x `dims` lanes; checks that a sample can be indexed with 32 bits. */
-bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, bf_flow_shape shape, uint64_t per_variable,
-                         const bf_arg *args, size_t n_args, bf_err *err);
+/* One launch over shape.batch x `dims` lanes; checks that a sample can be indexed with 32 bits. `defines` may be NULL.
+ */
+bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, const char *defines, bf_flow_shape shape,
+                         uint64_t per_variable, const bf_arg *args, size_t n_args, bf_err *err);
 
 bf_status bf_class_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem params, bf_mem net, bf_err *err);
 bf_status bf_class_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_flow_value what, bf_mem y, bf_mem net,

@@ -9,11 +9,11 @@
 #define HEAD_ARGS 7
 #define DEFAULT_DRAWS 10
 
-bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, bf_flow_shape shape, uint64_t per_variable,
-                         const bf_arg *args, size_t n_args, bf_err *err)
+bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, const char *defines, bf_flow_shape shape,
+                         uint64_t per_variable, const bf_arg *args, size_t n_args, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_call call = {.file = file, .kernel = kernel, .args = args, .n_args = n_args};
+    bf_call call = {.file = file, .kernel = kernel, .defines = defines, .args = args, .n_args = n_args};
     uint64_t per_sample = 0;
     BF_CHECK(bf_mul_u64(shape.dims, per_variable, &per_sample) && per_sample <= INT32_MAX - 2 * CHUNK &&
                  shape.batch <= INT32_MAX,
@@ -64,6 +64,15 @@ static void head_args(const bf_flow *f, bf_arg out[HEAD_ARGS])
     log_variance(f, out + 5);
 }
 
+static const char *head_defines(const bf_flow *f)
+{
+    static const char *const binned[2][2] = {{"-DMIXTURE=0 -DTRUNCATED=0", "-DMIXTURE=0 -DTRUNCATED=1"},
+                                             {"-DMIXTURE=1 -DTRUNCATED=0", "-DMIXTURE=1 -DTRUNCATED=1"}};
+    const bool mixture = f->output == BF_OUT_MIXTURE;
+    if (f->kind == BF_FLOW_DISCRETISED) return binned[mixture][f->truncated];
+    return mixture ? "-DMIXTURE=1" : "-DMIXTURE=0";
+}
+
 /* Launch of a kernel whose arguments are: buffers, dims, head, more. */
 static bf_status head_launch(bf_cmds *c, const bf_flow *f, const char *file, const char *kernel, bf_flow_shape shape,
                              const bf_arg *buffers, size_t n_buffers, const bf_arg *more, size_t n_more, bf_err *err)
@@ -76,7 +85,8 @@ static bf_status head_launch(bf_cmds *c, const bf_flow *f, const char *file, con
     head_args(f, args + n);
     n += HEAD_ARGS;
     for (size_t i = 0; i < n_more; i++) args[n++] = more[i];
-    return bf_flow_launch(c, file, kernel, shape, (uint64_t)BF_MAX(planes, bf_flow_outputs(f)), args, n, err);
+    return bf_flow_launch(c, file, kernel, head_defines(f), shape, (uint64_t)BF_MAX(planes, bf_flow_outputs(f)), args,
+                          n, err);
 }
 
 bf_status bf_flow_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem state, bf_mem x, bf_mem noise,
@@ -86,7 +96,7 @@ bf_status bf_flow_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
                       bf_arg_i32((int32_t)shape.dims)};
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_sample(c, f, shape, state, x, noise, t, err);
     log_variance(f, args + 5);
-    return bf_flow_launch(c, CL_FILE, "real_sample", shape, 1, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "real_sample", NULL, shape, 1, args, BF_COUNT(args), err);
 }
 
 bf_status bf_flow_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem params, bf_mem mu, bf_mem net,
@@ -102,7 +112,7 @@ bf_status bf_flow_op_bins(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_
                           bf_err *err)
 {
     const bf_arg buffers[] = {bf_arg_mem(p), bf_arg_mem(mu), bf_arg_mem(net), bf_arg_mem(t)};
-    const bf_arg more[] = {bf_arg_i32(f->bins), bf_arg_i32(f->truncated)};
+    const bf_arg more[] = {bf_arg_i32(f->bins)};
     return head_launch(c, f, CL_BINS, "bins_probs", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
 }
 
@@ -118,14 +128,14 @@ bf_status bf_flow_op_quantise(bf_cmds *c, int bins, bf_flow_shape shape, bf_mem 
 {
     const bf_arg args[] = {bf_arg_mem(index), bf_arg_mem(centre), bf_arg_mem(x), bf_arg_i32((int32_t)shape.dims),
                            bf_arg_i32(bins)};
-    return bf_flow_launch(c, CL_BINS, "bins_quantise", shape, 1, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_BINS, "bins_quantise", NULL, shape, 1, args, BF_COUNT(args), err);
 }
 
 bf_status bf_flow_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_flow_value what, bf_mem y, bf_mem mu,
                            bf_mem net, bf_mem t, bf_mem noise, bf_err *err)
 {
     const bf_arg state = bf_arg_mem(mu), out = bf_arg_mem(net), time = bf_arg_mem(t), eps = bf_arg_mem(noise);
-    const bf_arg bins = bf_arg_i32(f->bins), truncated = bf_arg_i32(f->truncated), which = bf_arg_i32(what);
+    const bf_arg bins = bf_arg_i32(f->bins), which = bf_arg_i32(what);
     const bf_arg value = bf_arg_mem(y);
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_value(c, f, shape, what, y, net, noise, err);
     if (f->kind == BF_FLOW_CONTINUOUS) {
@@ -133,10 +143,10 @@ bf_status bf_flow_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf
         return head_launch(c, f, CL_FILE, "continuous_value", shape, buffers, BF_COUNT(buffers), &which, 1, err);
     }
     if (what == BF_VALUE_MEAN) {
-        const bf_arg buffers[] = {value, state, out, time}, more[] = {bins, truncated};
+        const bf_arg buffers[] = {value, state, out, time}, more[] = {bins};
         return head_launch(c, f, CL_BINS, "bins_expect", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
     }
-    const bf_arg buffers[] = {value, state, out, eps, time}, more[] = {bins, truncated, which};
+    const bf_arg buffers[] = {value, state, out, eps, time}, more[] = {bins, which};
     return head_launch(c, f, CL_BINS, "bins_value", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
 }
 
@@ -146,7 +156,7 @@ bf_status bf_flow_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_
     const bf_arg args[] = {bf_arg_mem(y), bf_arg_mem(x), bf_arg_mem(noise), bf_arg_mem(step),
                            bf_arg_i32((int32_t)shape.dims)};
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_send(c, f, shape, y, x, noise, step, err);
-    return bf_flow_launch(c, CL_FILE, "real_send", shape, 1, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "real_send", NULL, shape, 1, args, BF_COUNT(args), err);
 }
 
 bf_status bf_flow_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem state, bf_mem y, bf_mem step,
@@ -154,7 +164,7 @@ bf_status bf_flow_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
 {
     const bf_arg args[] = {bf_arg_mem(state), bf_arg_mem(y), bf_arg_mem(step), bf_arg_i32((int32_t)shape.dims)};
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_update(c, f, shape, state, y, err);
-    return bf_flow_launch(c, CL_FILE, "real_update", shape, 1, args, BF_COUNT(args), err);
+    return bf_flow_launch(c, CL_FILE, "real_update", NULL, shape, 1, args, BF_COUNT(args), err);
 }
 
 /* Bins and deviation of the discretised normal that codes continuous data at t = 1: those of the released code, which
@@ -173,7 +183,7 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
     const double per_step = steps ? pow(f->min_variance, -1.0 / spec->steps) - 1.0 : 0.0;
     const bf_arg factor = bf_arg_f32((float)(steps ? per_step : -0.5 * log(f->min_variance)));
     const bf_arg floor_v = bf_arg_f32((float)f->min_loss_variance), n_steps = bf_arg_i32(steps ? spec->steps : 0);
-    const bf_arg bins = bf_arg_i32(f->bins), truncated = bf_arg_i32(f->truncated);
+    const bf_arg bins = bf_arg_i32(f->bins);
     const bf_arg has_grad = bf_arg_i32(!bf_mem_is_none(a->grad));
     const bf_arg scale = bf_arg_f32((float)(1.0 / ((double)shape.batch * (double)shape.dims)));
     const bf_arg buffers[] = {bf_arg_mem(a->loss), bf_arg_mem(a->grad), bf_arg_mem(a->x),     bf_arg_mem(a->mu),
@@ -181,7 +191,6 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_loss(c, f, spec, shape, a, err);
     if (binned && steps) {
         const bf_arg more[] = {bins,
-                               truncated,
                                n_steps,
                                factor,
                                bf_arg_i32(bf_flow_loss_draws(f, spec)),
@@ -192,7 +201,7 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
         return head_launch(c, f, CL_BINS, "bins_n_step", shape, buffers, 8, more, BF_COUNT(more), err);
     }
     if (spec->kind == BF_LOSS_RECON && binned) {
-        const bf_arg more[] = {bins, truncated, has_grad, scale};
+        const bf_arg more[] = {bins, has_grad, scale};
         return head_launch(c, f, CL_BINS, "bins_recon", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     if (spec->kind == BF_LOSS_RECON) {
@@ -203,7 +212,7 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
         return head_launch(c, f, CL_FILE, "continuous_recon", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     if (binned) {
-        const bf_arg more[] = {bins, truncated, factor, floor_v, has_grad, scale};
+        const bf_arg more[] = {bins, factor, floor_v, has_grad, scale};
         return head_launch(c, f, CL_BINS, "bins_loss", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     const bf_arg more[] = {n_steps, factor, floor_v, has_grad, scale};

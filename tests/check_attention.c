@@ -64,7 +64,7 @@ END_TEST
 START_TEST(widest_head)
 {
     static const bf_attention s = {1, 17, 1, 128, BF_QKV_THIRDS, false};
-    if (op_quick()) return;
+    if (test_quick()) return;
     TEST_BOTH(ctx)
     check_attention(ctx, &s, true, 1);
 }

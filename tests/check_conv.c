@@ -5,7 +5,6 @@
 
 #include "base/size.h"
 #include "op/op.h"
-#include "op_test.h"
 #include "ref/conv.h"
 #include "ref/linear.h"
 #include "support.h"
@@ -73,7 +72,7 @@ static void conv_case(bf_ctx *ctx, const bf_conv *s, bool extras)
     const size_t ny =
         (size_t)(s->batch * bf_conv_out(s->h, s->k, s->stride) * bf_conv_out(s->w, s->k, s->stride) * s->co);
     const double taps = s->k * s->k;
-    if (op_quick() && taps * s->ci * (double)ny > QUICK_PRODUCTS) return;
+    if (test_quick() && taps * s->ci * (double)ny > QUICK_PRODUCTS) return;
     pair x = pair_new(ctx, nx, 1), w = pair_new(ctx, nw, 2), bias = pair_new(ctx, (size_t)s->co, 3);
     pair sample = pair_new(ctx, (size_t)(s->batch * s->co), 4), residual = pair_new(ctx, ny, 5);
     pair y = pair_out(ctx, ny, 6, false), dy = pair_new(ctx, ny, 7);
@@ -180,7 +179,7 @@ START_TEST(linear_matches_definition)
     {
         linear_case(ctx, 1, 1, 1, BF_ACT_NONE, true);
         linear_case(ctx, 31, 33, 17, BF_ACT_NONE, false);
-        if (op_quick()) continue;
+        if (test_quick()) continue;
         linear_case(ctx, 48, 64, 128, BF_ACT_SILU, true);
         linear_case(ctx, 2053, 7, 2, BF_ACT_SILU, true);
     }

@@ -330,9 +330,9 @@ END_TEST
 /* Frequencies of drawn values: every variable has the same distribution; within 5 standard deviations of the count. */
 static void check_frequencies(bf_ctx *ctx, const bf_flow *f, const float *net, const double *p, int count)
 {
-    enum { BATCH = 5, DIMS = 4001 };
-    const size_t n = (size_t)BATCH * DIMS;
-    batch b = batch_new(f, BF_LOSS_RECON, DIMS);
+    const int dims = test_quick() ? 101 : 4001;
+    batch b = batch_new(f, BF_LOSS_RECON, dims);
+    const size_t n = (size_t)b.batch * (size_t)dims;
     float *drawn = floats(n);
     size_t seen[300] = {0};
     bf_cmds *c;
@@ -391,10 +391,10 @@ START_TEST(draws_have_the_right_frequencies)
 }
 END_TEST
 
-/* Draw of a continuous mixture: mean and variance of 20005 draws. */
+/* Draw of a continuous mixture: mean and variance of 20005 draws (505 of the quick ones). */
 START_TEST(draws_of_a_continuous_mixture)
 {
-    enum { DIMS = 4001 };
+    const int dims = test_quick() ? 101 : 4001;
     bf_flow f = bf_flow_defaults(BF_FLOW_CONTINUOUS);
     f.output = BF_OUT_MIXTURE;
     f.mixture = 2;
@@ -404,8 +404,8 @@ START_TEST(draws_of_a_continuous_mixture)
     static const float net[] = {0.5f, -0.5f, -0.6f, 0.4f, -2.0f, -1.0f};
     TEST_BOTH(ctx)
     {
-        batch b = batch_new(&f, BF_LOSS_RECON, DIMS);
-        const size_t n = (size_t)b.batch * DIMS;
+        batch b = batch_new(&f, BF_LOSS_RECON, dims);
+        const size_t n = (size_t)b.batch * (size_t)dims;
         double sum = 0.0, square = 0.0;
         float *drawn = floats(n);
         bf_cmds *c;
@@ -548,6 +548,7 @@ START_TEST(receivers_of_the_n_step_loss)
                  {100, BF_RECEIVER_JOINT, 2.7881}};
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
     const bf_flow f = bf_flow_defaults(BF_FLOW_CATEGORICAL);
+    if (test_quick()) return; /* a mean over many draws; the kernel is that of categorical_losses */
     for (size_t i = 0; i < BF_COUNT(cases); i++) {
         batch b = batch_new(&f, BF_LOSS_N_STEP, 3000);
         const size_t one = 3000;

@@ -109,7 +109,7 @@ END_TEST
 START_TEST(many_points)
 {
     static const shape big = {1, 5003, 16, 4, BF_ACT_SILU, false, 0, false, 0};
-    if (op_quick()) return;
+    if (test_quick()) return;
     TEST_BOTH(ctx)
     check_shape(ctx, &big);
 }

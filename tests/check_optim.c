@@ -20,7 +20,7 @@ START_TEST(norm_and_clip)
     TEST_BOTH(ctx)
     for (size_t k = 0; k < BF_COUNT(sizes); k++) {
         const size_t n = sizes[k];
-        if (op_quick() && n > 20000) continue;
+        if (test_quick() && n > 20000) continue;
         op_tensor a = op_rand(ctx, n, 0, 1, 1), b = op_rand(ctx, 65, 0, 1, 2);
         test_tensor ws = op_workspace(ctx, bf_grad_norm_workspace(ctx, n));
         test_tensor stats = test_new(ctx, BF_STATS, NULL);

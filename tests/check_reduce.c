@@ -13,7 +13,7 @@ START_TEST(sum_matches_reference)
     TEST_BOTH(ctx)
     for (size_t k = 0; k < BF_COUNT(shapes); k++) {
         const size_t outer = shapes[k][0], mid = shapes[k][1], inner = shapes[k][2], n = outer * mid * inner;
-        if (op_quick() && n > 20000) continue;
+        if (test_quick() && n > 20000) continue;
         const bool acc = k % 2;
         op_tensor x = op_rand(ctx, n, 0.25f, 1, 1), out = op_out(ctx, outer * inner, acc, 3);
         test_tensor ws = op_workspace(ctx, bf_sum_mid_workspace(ctx, outer, mid, inner));

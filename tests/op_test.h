@@ -128,12 +128,6 @@ static inline double op_dot(const double *a, const double *b, size_t n)
     return sum;
 }
 
-/* Large shapes are left out where every work-item is simulated or checked (BFNCL_TEST_QUICK). */
-static inline bool op_quick(void)
-{
-    return getenv("BFNCL_TEST_QUICK") != NULL;
-}
-
 static inline bf_cmds *op_cmds(bf_ctx *ctx)
 {
     bf_cmds *c = NULL;

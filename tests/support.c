@@ -16,12 +16,20 @@ bool test_class_on(bf_class cls)
     return only == NULL || strcmp(only, cls == BF_CLASS_CPU ? "cpu" : "wide") == 0;
 }
 
+bool test_quick(void)
+{
+    return getenv("BFNCL_TEST_QUICK") != NULL;
+}
+
 bf_ctx *test_ctx(bf_class cls)
 {
     if (!test_class_on(cls)) cls = cls == BF_CLASS_CPU ? BF_CLASS_WIDE : BF_CLASS_CPU;
     if (contexts[cls] == NULL) {
         const char *device = getenv("BFNCL_TEST_DEVICE");
-        const bf_ctx_options o = {.selector = device ? device : "pocl:0", .selector_from = "the test", .cls = cls};
+        const bf_ctx_options o = {.selector = device ? device : "pocl:0",
+                                  .selector_from = "the test",
+                                  .cls = cls,
+                                  .profile = getenv("BFNCL_TEST_KERNELS") != NULL};
         OK(bf_ctx_open(&o, &contexts[cls], err));
     }
     return contexts[cls];
@@ -97,15 +105,39 @@ void test_run(bf_cmds *c)
     bf_cmds_free(c);
 }
 
+/* Appends the kernels that ran on the context to the file BFNCL_TEST_KERNELS names; true without it. Not a test: no
+ * assertions here. */
+static bool record_kernels(bf_ctx *ctx)
+{
+    const bf_profile_row *rows;
+    const char *path = getenv("BFNCL_TEST_KERNELS");
+    bf_err err;
+    FILE *f;
+    if (path == NULL || ctx == NULL) return true;
+    if (bf_finish(ctx, &err) != BF_OK || (f = fopen(path, "a")) == NULL) return false;
+    const size_t n = bf_ctx_profile(ctx, &rows);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].runs == 0 || rows[i].file[0] == '\0') continue;
+        fprintf(f, "%s %s %s\n", bf_ctx_class(ctx) == BF_CLASS_CPU ? "cpu" : "wide", rows[i].file, rows[i].kernel);
+    }
+    return fclose(f) == 0;
+}
+
 int test_main(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);
     const char *only = getenv("BFNCL_TEST_CASE");
     int failed;
     srunner_run(runner, NULL, only, CK_NORMAL);
-    /* here and not by atexit: a driver's own exit handlers, registered when it was loaded, would run first */
-    for (int i = 0; i <= BF_CLASS_WIDE; i++) bf_ctx_close(contexts[i]);
     failed = srunner_ntests_failed(runner);
+    /* here and not by atexit: a driver's own exit handlers, registered when it was loaded, would run first */
+    for (int i = 0; i <= BF_CLASS_WIDE; i++) {
+        if (!record_kernels(contexts[i])) {
+            fprintf(stderr, "the kernels that ran could not be recorded\n");
+            failed++;
+        }
+        bf_ctx_close(contexts[i]);
+    }
     if (srunner_ntests_run(runner) == 0) {
         fprintf(stderr, "no test was run%s%s\n", only ? ": no test case named " : "", only ? only : "");
         failed = 1;

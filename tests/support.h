@@ -9,7 +9,8 @@
 
 #include "device/device.h"
 
-/* Contexts of both classes, opened once per process, closed by test_main. */
+/* Contexts of both classes, opened once per process, closed by test_main. BFNCL_TEST_KERNELS=FILE: every kernel that
+ * ran on them is appended to FILE, a line "cpu gemm.cl gemm" each. */
 bf_ctx *test_ctx(bf_class cls);
 
 /* BFNCL_TEST_CLASS=cpu or wide restricts a run to one class (a driver whose compiler is not made for the other one);
@@ -29,6 +30,10 @@ bool test_class_on(bf_class cls);
         bf_status ok_st_ = (call);                                                                                     \
         ck_assert_msg(ok_st_ == BF_OK, "%s: status %d: %s", #call, ok_st_, ok_err_.message);                           \
     } while (0)
+
+/* BFNCL_TEST_QUICK: small shapes and few draws, for runs in which every work-item is simulated or checked. Every kernel
+ * and every branch of a test stays. */
+bool test_quick(void);
 
 /* Uniform in [-1, 1], reproducible. */
 void test_fill(float *x, size_t n, uint32_t seed);

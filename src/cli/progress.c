@@ -97,7 +97,7 @@ bool cli_progress(void *user, const bfncl_progress *p)
     char line[LINE_SIZE];
     double time = now();
     bool changed = strncmp(shown.phase, p->phase, sizeof shown.phase - 1) != 0;
-    bool last = !changed && p->total && p->done >= p->total && p->done != shown.done;
+    bool last = p->total && p->done >= p->total && (changed || p->done != shown.done);
     double pause = cli_term.terminal ? REWRITE_SECONDS : changed ? PHASE_SECONDS : LINE_SECONDS;
     bool due = last || shown.phase[0] == 0 || time - shown.time >= pause;
     if (cli_term.level < CLI_NORMAL || !due) return cli_signal() == 0;

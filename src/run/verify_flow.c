@@ -176,38 +176,61 @@ static uint32_t float_bits(double x)
     return bits;
 }
 
+/* One sample's messages: x the same for every draw, noise and y [draws, variables (, K)] of that sample. */
+static bf_status send_sample(bf_flow_case *r, uint64_t b, uint64_t draws, double alpha, const float *x,
+                             const float *noise, float *y, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_pool mark = r->pool;
+    const uint64_t dims = r->shape.dims, wide = dims * (uint64_t)bf_flow_noise_width(&r->flow);
+    const bool classes = r->flow.kind == BF_FLOW_CATEGORICAL;
+    uint32_t words[BF_STEP_WORDS] = {0};
+    float *many = NULL, *picked = NULL, *sent;
+    bf_mem dx, dn, dy, step;
+    BF_NEW(many, draws * dims);
+    BF_NEW(picked, draws * wide);
+    for (uint64_t s = 0; s < draws; s++) {
+        memcpy(many + s * dims, x + b * dims, (size_t)dims * sizeof *x);
+        memcpy(picked + s * wide, noise + (s * r->shape.batch + b) * wide, (size_t)wide * sizeof *noise);
+    }
+    words[BF_FLOW_SENDER_MEAN] = float_bits(alpha);
+    words[BF_FLOW_SENDER_SD] = float_bits(classes ? sqrt(r->flow.classes * alpha) : 1.0 / sqrt(alpha));
+    BF_TRY(bf_pool_put(&r->pool, many, draws * dims, &dx, err));
+    BF_TRY(bf_pool_put(&r->pool, picked, draws * wide, &dn, err));
+    BF_TRY(bf_pool_new(&r->pool, draws * wide, &dy, err));
+    BF_TRY(bf_pool_new(&r->pool, BF_STEP_WORDS, &step, err));
+    BF_TRY(bf_write(bf_verify_ctx(r->v), step, words, sizeof words, err));
+    BF_TRY(bf_flow_op_send(r->pool.cmds, &r->flow, (bf_flow_shape){draws, dims}, dy, dx, dn, step, err));
+    BF_TRY(bf_pool_run(&r->pool, dy, draws * wide, &sent, err));
+    for (uint64_t s = 0; s < draws; s++) {
+        memcpy(y + (s * r->shape.batch + b) * wide, sent + s * wide, (size_t)wide * sizeof *y);
+    }
+out:
+    free(many);
+    free(picked);
+    bf_pool_reset(&r->pool, &mark);
+    return st;
+}
+
 bf_status bf_golden_sender(bf_flow_case *r, const char *prefix, int n, const float *t, bf_err *err)
 {
     bf_status st = BF_OK;
     char name[128];
     const bf_pool mark = r->pool;
-    const uint64_t per_sample = r->shape.dims * (uint64_t)bf_flow_noise_width(&r->flow);
-    const uint64_t wide = per_sample * r->shape.batch;
-    const bool classes = r->flow.kind == BF_FLOW_CATEGORICAL;
+    const uint64_t wide = r->shape.batch * r->shape.dims * (uint64_t)bf_flow_noise_width(&r->flow);
     uint64_t count = 0;
-    float *unused;
-    bf_mem noise, y, step;
-    BF_TRY(bf_pool_load(&r->pool, bf_golden_name(name, prefix, "mc_noise"), NULL, &noise, &count, err));
+    float *x, *noise, *y = NULL;
+    BF_TRY(bf_pool_load(&r->pool, "x", &x, NULL, NULL, err));
+    BF_TRY(bf_pool_load(&r->pool, bf_golden_name(name, prefix, "mc_noise"), &noise, NULL, &count, err));
     BF_CHECK(count > 0 && count % wide == 0, BF_FILE, "%s: wrong number of elements", name);
-    BF_TRY(bf_pool_new(&r->pool, count, &y, err));
-    BF_TRY(bf_pool_new(&r->pool, BF_STEP_WORDS, &step, err));
+    BF_NEW(y, count);
     for (uint64_t b = 0; b < r->shape.batch; b++) {
-        const float i = t[b] * (float)n + 1.0f;
-        const double alpha = bf_flow_alpha(&r->flow, i, n);
-        uint32_t words[BF_STEP_WORDS] = {0};
-        words[BF_FLOW_SENDER_MEAN] = float_bits(alpha);
-        words[BF_FLOW_SENDER_SD] = float_bits(classes ? sqrt(r->flow.classes * alpha) : 1.0 / sqrt(alpha));
-        BF_TRY(bf_write(bf_verify_ctx(r->v), step, words, sizeof words, err));
-        for (uint64_t s = 0; s < count / wide; s++) {
-            const uint64_t at = (s * wide + b * per_sample) * sizeof(float);
-            BF_TRY(bf_flow_op_send(r->pool.cmds, &r->flow, (bf_flow_shape){1, r->shape.dims}, bf_mem_at(y, at),
-                                   bf_mem_at(r->x, b * r->shape.dims * sizeof(float)), bf_mem_at(noise, at), step,
-                                   err));
-        }
-        BF_TRY(bf_pool_run(&r->pool, y, 1, &unused, err)); /* before the step record changes */
+        const double alpha = bf_flow_alpha(&r->flow, (double)(t[b] * (float)n + 1.0f), n);
+        BF_TRY(send_sample(r, b, count / wide, alpha, x, noise, y, err));
     }
-    BF_TRY(bf_pool_check(&r->pool, bf_golden_name(name, prefix, "mc_y"), y, count, BF_VERIFY_FORWARD, NULL, err));
+    bf_verify_tensor(r->v, bf_golden_name(name, prefix, "mc_y"), y, count, BF_VERIFY_FORWARD);
 out:
+    free(y);
     bf_pool_reset(&r->pool, &mark);
     return st;
 }

@@ -286,6 +286,38 @@ START_TEST(transfers)
 }
 END_TEST
 
+/* bf_finish waits also when everything was submitted before: what was written asynchronously may then be overwritten.
+ */
+START_TEST(finish_waits)
+{
+    enum { LONG = 1 << 20, COPIES = 40 };
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    bf_buf *from = NULL, *to = NULL;
+    bf_cmds *slow = new_cmds(ctx);
+    float *x = malloc(LONG * sizeof *x), *y = malloc(LONG * sizeof *y);
+    ck_assert(x && y);
+    OK(bf_buf_new(ctx, LONG * sizeof *x, "source", &from, err));
+    OK(bf_buf_new(ctx, LONG * sizeof *x, "copy", &to, err));
+    for (int i = 0; i < COPIES; i++) OK(bf_cmds_copy(slow, (bf_mem){to, 0}, (bf_mem){from, 0}, LONG * sizeof *x, err));
+    OK(bf_cmds_run(slow, err));
+    for (int turn = 1; turn <= 3; turn++) {
+        for (int i = 0; i < LONG; i++) x[i] = (float)turn;
+        OK(bf_cmds_run(slow, err));
+        OK(bf_write_async(ctx, (bf_mem){from, 0}, x, LONG * sizeof *x, err));
+        OK(bf_cmds_run_range(slow, 0, 1, err));
+        OK(bf_finish(ctx, err));
+        for (int i = 0; i < LONG; i++) x[i] = -1.0f;
+        OK(bf_read(ctx, y, (bf_mem){to, 0}, LONG * sizeof *y, err));
+        for (int i = 0; i < LONG; i++) ck_assert_float_eq(y[i], (float)turn);
+    }
+    bf_cmds_free(slow);
+    bf_buf_free(from);
+    bf_buf_free(to);
+    free(x);
+    free(y);
+}
+END_TEST
+
 /* ---- programs -------------------------------------------------------------------------------------------------- */
 
 static void build_fails(const char *file, const char *part)
@@ -478,6 +510,7 @@ int main(void)
     tcase_add_test(commands, argument_kinds);
     tcase_add_test(commands, wrong_commands);
     tcase_add_test(commands, transfers);
+    tcase_add_test(commands, finish_waits);
     tcase_add_test(commands, profile);
     tcase_add_test(commands, code_names);
     tcase_add_test(programs, build_errors_name_file_and_line);

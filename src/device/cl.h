@@ -54,7 +54,8 @@ enum {
     BF_QUIRK_HOST_PTR = 1u << 3,     /* allocate with CL_MEM_ALLOC_HOST_PTR */
     BF_QUIRK_LAST = 1u << 4,         /* correct but slow: automatic choice takes it last among its type */
     BF_QUIRK_IS_CPU = 1u << 5,       /* runs on the processor, whatever type it reports */
-    BF_QUIRK_WIDE = 1u << 6          /* shaped by work-groups, although it is a CPU */
+    BF_QUIRK_WIDE = 1u << 6,         /* shaped by work-groups, although it is a CPU */
+    BF_QUIRK_FINISH = 1u << 7        /* clFinish waits only for what was enqueued since the last clFlush */
 };
 
 /* Is `part` in `text`, letters of any case? */
@@ -126,6 +127,9 @@ struct bf_buf {
     cl_mem mem;
     uint64_t size;
 };
+
+/* Waits for everything that was enqueued; clFinish alone does not on every driver. */
+cl_int bf_queue_finish(bf_ctx *ctx);
 
 /* BF_RUNTIME unless `m` is memory of ctx with `bytes` bytes behind its offset; `what` starts the message. */
 bf_status bf_range_check(const bf_ctx *ctx, bf_mem m, uint64_t bytes, const char *what, bf_err *err);

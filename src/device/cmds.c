@@ -292,11 +292,11 @@ static bf_status enqueue_watched(bf_ctx *ctx, const cmd *c, bf_err *err)
     cl_event event = NULL;
     const bool wall = ctx->sync || c->kind == CMD_HOST || bf_profile_wall(ctx);
     double start;
-    if (wall) BF_CL(clFinish(ctx->queue), "waiting for %s", ctx->name);
+    if (wall) BF_CL(bf_queue_finish(ctx), "waiting for %s", ctx->name);
     start = bf_seconds();
     BF_TRY(enqueue(ctx, c, wall ? NULL : &event, err));
     if (wall) {
-        BF_CL(clFinish(ctx->queue), "%s on %s", cmd_name(c), ctx->name);
+        BF_CL(bf_queue_finish(ctx), "%s on %s", cmd_name(c), ctx->name);
         if (ctx->profile != NULL) bf_profile_add(ctx, c->profile_row, bf_seconds() - start, c->work);
     } else {
         BF_TRY(bf_profile_event(ctx, c->profile_row, event, c->work, err));
@@ -324,7 +324,7 @@ bf_status bf_cmds_run_range(bf_cmds *cmds, size_t first, size_t count, bf_err *e
         c->ran = true;
     }
     if (fresh) {
-        BF_CL(clFinish(ctx->queue), "the first run of %zu commands on %s", count, ctx->name);
+        BF_CL(bf_queue_finish(ctx), "the first run of %zu commands on %s", count, ctx->name);
         ctx->first_run_seconds += bf_seconds() - start;
     } else {
         BF_CL(clFlush(ctx->queue), "submitting %zu commands to %s", count, ctx->name);

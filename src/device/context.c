@@ -149,7 +149,7 @@ out:
 void bf_ctx_close(bf_ctx *ctx)
 {
     if (ctx == NULL) return;
-    if (ctx->queue != NULL) clFinish(ctx->queue);
+    if (ctx->queue != NULL) bf_queue_finish(ctx);
     bf_profile_free(ctx);
     bf_programs_free(ctx);
     if (ctx->used_clblast) bf_clblast_forget();

@@ -28,6 +28,15 @@ out:
     return st;
 }
 
+cl_int bf_queue_finish(bf_ctx *ctx)
+{
+    if (ctx->device.quirks & BF_QUIRK_FINISH) {
+        const cl_int code = clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, NULL);
+        if (code != CL_SUCCESS) return code;
+    }
+    return clFinish(ctx->queue);
+}
+
 /* Drivers hand out memory at first use and may end the process when it is not there: use it now, once. */
 static bf_status touch(bf_buf *buf, const char *what, bf_err *err)
 {
@@ -37,7 +46,7 @@ static bf_status touch(bf_buf *buf, const char *what, bf_err *err)
     if (whole == 0) return BF_OK;
     BF_CL(clEnqueueFillBuffer(buf->ctx->queue, buf->mem, &zero, sizeof zero, 0, whole, 0, NULL, NULL),
           "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
-    BF_CL(clFinish(buf->ctx->queue), "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
+    BF_CL(bf_queue_finish(buf->ctx), "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
 out:
     return st;
 }
@@ -134,7 +143,7 @@ out:
 bf_status bf_finish(bf_ctx *ctx, bf_err *err)
 {
     bf_status st = BF_OK;
-    BF_CL(clFinish(ctx->queue), "waiting for %s", ctx->name);
+    BF_CL(bf_queue_finish(ctx), "waiting for %s", ctx->name);
     if (ctx->profile != NULL) BF_TRY(bf_profile_collect(ctx, err));
 out:
     return st;

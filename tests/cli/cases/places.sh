@@ -10,7 +10,7 @@ exists "$name/ä b.png"
 bfncl info "$name/run 1/last.safetensors" --json
 json kind
 run 0 env -u HOME -u XDG_CACHE_HOME "$BFNCL" sample "$run_folder" -n 1 --steps 1 -o nohome.png
-run 0 env HOME=/nonexistent XDG_CACHE_HOME=/nonexistent/cache "$BFNCL" sample "$run_folder" -n 1 --steps 1 -o nohome.png
+run 0 env HOME=/dev/null XDG_CACHE_HOME=/dev/null/cache "$BFNCL" sample "$run_folder" -n 1 --steps 1 -o nohome.png
 mkdir locked
 chmod a-w locked
 if [ "$(id -u)" != 0 ]; then

@@ -64,8 +64,11 @@ static setting toy(void)
     add(&s, "data.train", data);
     add(&s, "data.test", data);
     add(&s, "net.width", "4");
+    add(&s, "net.mult", "[1]"); /* few launches: rusticl takes milliseconds for each */
+    add(&s, "train.steps", "8");
+    add(&s, "train.eval_every", "8");
     add(&s, "train.batch", "5");
-    add(&s, "train.save_every", "7");
+    add(&s, "train.save_every", "3");
     add(&s, "eval.examples", "4");
     add(&s, "sample.batch", "3");
     return s;
@@ -102,7 +105,7 @@ static bfncl_status run(const setting *base, run_options r, bfncl_train_result *
     return bfncl_train(&o, result, err);
 }
 
-/* The folder of a run of 20 steps, made once. */
+/* The folder of a run of 8 steps, made once. */
 static const char *reference(void)
 {
     static char path[128];
@@ -183,11 +186,11 @@ START_TEST(two_halves_equal_one_run)
     bfncl_train_result r;
     char out[128];
     snprintf(out, sizeof out, "%s", test_path("halves"));
-    OK(run(&s, (run_options){.out = out, .steps = "10"}, &r, err));
-    ck_assert_uint_eq(r.steps, 10);
+    OK(run(&s, (run_options){.out = out, .steps = "4"}, &r, err));
+    ck_assert_uint_eq(r.steps, 4);
     OK(run(&s, (run_options){.out = out, .resume = true}, &r, err));
-    ck_assert_uint_eq(r.first_step, 10);
-    ck_assert_uint_eq(r.steps, 20);
+    ck_assert_uint_eq(r.first_step, 4);
+    ck_assert_uint_eq(r.steps, 8);
     ck_assert(isfinite(r.best) && r.best > 0);
     same_tensors(in(out, "last.safetensors"), in(reference(), "last.safetensors"));
 }
@@ -205,19 +208,19 @@ static bool stop_at(void *user, const bfncl_progress *p)
 START_TEST(a_stopped_run_saves_and_continues)
 {
     const setting s = toy();
-    stopper stop = {13};
+    stopper stop = {5};
     bfncl_train_result r;
     char out[128];
     snprintf(out, sizeof out, "%s", test_path("stopped"));
-    FAILS(BF_STOPPED, "step 13", run(&s, (run_options){.out = out, .progress = stop_at, .user = &stop}, NULL, err));
-    /* the newest checkpoint is damaged: renamed, and the one of step 7 takes over */
+    FAILS(BF_STOPPED, "step 5", run(&s, (run_options){.out = out, .progress = stop_at, .user = &stop}, NULL, err));
+    /* the newest checkpoint is damaged: renamed, and the one of step 3 takes over */
     FILE *f = fopen(in(out, "last.safetensors"), "r+b");
     ck_assert_ptr_nonnull(f);
     fseek(f, -5, SEEK_END);
     fputc('x', f);
     fclose(f);
     OK(run(&s, (run_options){.out = out, .resume = true}, &r, err));
-    ck_assert_uint_eq(r.first_step, 7);
+    ck_assert_uint_eq(r.first_step, 3);
     f = fopen(in(out, "last.safetensors.bad"), "rb");
     ck_assert_ptr_nonnull(f);
     fclose(f);

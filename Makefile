@@ -64,7 +64,7 @@ else
 PROG := $(B)/bfncl
 endif
 
-.PHONY: all lib cli tests clean install uninstall help
+.PHONY: all lib cli tests clean install uninstall help FORCE
 .DELETE_ON_ERROR:
 
 all: lib cli ## library, program (default)
@@ -72,7 +72,14 @@ lib: $(STATIC) $(SHARED) $(B)/bfncl.pc ## static and shared library
 cli: $(PROG) ## the program: build/bfncl
 tests: $(TESTS) ## build the test programs without running them
 
+# Rewritten only when a folder differs from the last build's, so that `make install PREFIX=...` rebuilds what names it.
+$(B)/places: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(DATADIR)' | cmp -s - $@ || echo '$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(DATADIR)' > $@
+FORCE:
+
 # Where `bfncl verify` finds the installed vectors.
+$(O)/src/run/verify.o: $(B)/places
 $(O)/src/run/verify.o: ALL_CPPFLAGS += -DBF_DATADIR='"$(DATADIR)"'
 
 $(O)/%.o: %.c
@@ -115,7 +122,7 @@ $(B)/fuzz/%: $(O)/tests/fuzz/%.o $(O)/tests/fuzz/replay.o $(STATIC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(B)/bfncl.pc: Makefile include/bfncl.h
+$(B)/bfncl.pc: $(B)/places Makefile include/bfncl.h
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: bfncl' \
 	  'Description: Bayesian Flow Networks on any OpenCL device' 'Version: $(VERSION)' \

@@ -51,6 +51,33 @@ typedef float vf;
 typedef float16 vf;
 #endif
 
+#if !WIDE
+/* 16 floats at the address of any: in global memory (ld16, st16) and in private memory (ldp16, stp16). vload16 and vstore16
+ * mean the same, but a driver may build them from pieces that its compiler does not always join again (POCL 3.1: kernels up
+ * to twice as slow). Functions, not macros: clang uses 512-bit registers only where such a vector is passed or returned. */
+typedef float16 __attribute__((aligned(4))) float16_anywhere;
+static inline __attribute__((always_inline)) float16 ld16(__global const float *p)
+{
+    return *(__global const float16_anywhere *)p;
+}
+static inline __attribute__((always_inline)) void st16(const float16 v, __global float *p)
+{
+    *(__global float16_anywhere *)p = v;
+}
+static inline __attribute__((always_inline)) float16 ldp16(const float *p)
+{
+    return *(const float16_anywhere *)p;
+}
+static inline __attribute__((always_inline)) void stp16(const float16 v, float *p)
+{
+    *(float16_anywhere *)p = v;
+}
+/* A private array of n floats (a multiple of 16) that begins at a multiple of 64 bytes. */
+#define LINES(name, n)                                                                                                 \
+    float16 name##_lines[(n) / 16];                                                                                    \
+    float *const name = (float *)name##_lines
+#endif
+
 #define ROW_FOR(i, m) for (int i = (int)get_local_id(0) * VW; i < (m); i += WG * VW)
 
 /* Walks rows x cols elements; at (r, c) a vector of cols - c valid lanes (TILE_FOR) or one element (ELEM_FOR). The wide
@@ -78,12 +105,12 @@ static inline vf ldv_or(__global const float *p, int left, float fill)
     (void)fill;
     return p[0];
 #else
-    if (left >= VW) return vload16(0, p);
+    if (left >= VW) return ld16(p);
     float t[VW];
-    vstore16((vf)(fill), 0, t);
+    stp16((vf)(fill), t);
 #pragma unroll 1 /* the rare path: keep it small, it is compiled into every loop of every kernel */
     for (int i = 0; i < left; i++) t[i] = p[i];
-    return vload16(0, t);
+    return ldp16(t);
 #endif
 }
 
@@ -99,10 +126,10 @@ static inline void stv(vf v, __global float *p, int left)
     p[0] = v;
 #else
     if (left >= VW) {
-        vstore16(v, 0, p);
+        st16(v, p);
     } else {
         float t[VW];
-        vstore16(v, 0, t);
+        stp16(v, t);
 #pragma unroll 1
         for (int i = 0; i < left; i++) p[i] = t[i];
     }
@@ -121,7 +148,7 @@ static inline vf ldl(__local const float *p)
 #if WIDE
     return p[0];
 #else
-    return vload16(0, p);
+    return *(__local const float16_anywhere *)p;
 #endif
 }
 
@@ -130,7 +157,7 @@ static inline void stl(vf v, __local float *p)
 #if WIDE
     p[0] = v;
 #else
-    vstore16(v, 0, p);
+    *(__local float16_anywhere *)p = v;
 #endif
 }
 

@@ -15,17 +15,12 @@
  * conv_fold    adds the parts in order
  */
 #include "common.h"
+#include "conv.h"
 #include "tile.h"
 
 #ifndef BWD
 #define BWD 0
 #endif
-
-/* Bits of `epi`. */
-#define EPI_BIAS 1
-#define EPI_SAMPLE 2
-#define EPI_RESIDUAL 4
-#define EPI_ACC 8
 
 #define MAX_TAPS 9
 
@@ -75,7 +70,7 @@ inline int tap_shift(const int first, const int d, const int stride)
             __global const float *row = w + (long)tap[q] * cs * ldw;                                                   \
             for (int c = 0; c < cs; c++) {                                                                             \
                 float16 b[NV];                                                                                         \
-                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] = vload16(v, row);                                 \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] = ld16(row + 16 * v);                                 \
                 PREFETCH(row + AHEAD * ldw);                                                                           \
                 PREFETCH(row + AHEAD * ldw + 16 * (NV - 1));                                                           \
                 row += ldw;                                                                                            \
@@ -87,7 +82,7 @@ inline int tap_shift(const int first, const int d, const int stride)
             }                                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                             \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                     \
     }
 DEFINE_CONV_TILE(conv_tile_2, 2)
 DEFINE_CONV_TILE(conv_tile_1, 1)
@@ -125,18 +120,6 @@ inline void multiply(float acc[RM][RN], __local const float *a, __local const fl
 
 #endif
 
-/* The epilogue for up to VW channels of pixel `at` (in floats, channel j included) of image b. */
-inline vf finish(vf v, __global const float *r, __global const float *bias, __global const float *per_sample,
-                 __global const float *residual, const int at, const int b, const int j, const int cr, const int epi)
-{
-    const int left = cr - j;
-    if (epi & EPI_BIAS) v += ldv(bias + j, left);
-    if (epi & EPI_SAMPLE) v += ldv(per_sample + (long)b * cr + j, left);
-    if (epi & EPI_RESIDUAL) v += ldv(residual + at, left);
-    if (epi & EPI_ACC) v += ldv(r + at, left);
-    return v;
-}
-
 /*
  * Group (i, j, class): CPU: `block` pixels from i * block, all channels (j = 0). WIDE: tile i of pixels, tile j of
  * channels; w is read in place and panel, ldw, zero are not used.
@@ -156,7 +139,7 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
     const int count = batch * g.gh * g.gw, pad = k / 2;
 #if !WIDE
     PTR_CONST(zero);
-    float t[TILE_M * TILE_N];
+    LINES(t, TILE_M * TILE_N);
     int off[MAX_TAPS * 16], tap[MAX_TAPS], image[16], row[16], column[16], pixel[16];
     int taps = 0;
     for (int d = 0; d < k * k; d++)
@@ -200,15 +183,15 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
                 conv_tile_1(t, s, zero, off, tap, taps, panel_j, ldw, cs);
             if (epi == 0 && cr - j >= TILE_N) {
                 for (int i = 0; i < rows; i++) {
-                    vstore16(vload16(0, t + i * TILE_N), 0, r + pixel[i] + j);
-                    vstore16(vload16(1, t + i * TILE_N), 1, r + pixel[i] + j);
+                    st16(ldp16(t + i * TILE_N), r + pixel[i] + j);
+                    st16(ldp16(t + i * TILE_N + 16), r + pixel[i] + j + 16);
                 }
                 continue;
             }
             for (int i = 0; i < rows; i++) {
                 for (int v = 0; v < min(TILE_N, cr - j); v += VW) {
                     const int at = pixel[i] + j + v;
-                    const vf sum = vload16(0, t + i * TILE_N + v);
+                    const vf sum = ldp16(t + i * TILE_N + v);
                     stv(finish(sum, r, bias, per_sample, residual, at, image[i], j + v, cr, epi), r + at, cr - j - v);
                 }
             }
@@ -290,14 +273,14 @@ __kernel void conv_pack(ARG(out), ARG_CONST(w), const int taps, const int cs, co
     {                                                                                                                  \
         float16 acc[ROWS][NV];                                                                                         \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = vload16(v, t + r * TILE_N);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = ldp16(t + r * TILE_N + 16 * v);                     \
         for (int line = 0; line < count; line++) {                                                                     \
             const int n = y * stride + shift >= 0 && y * stride + shift < h ? run : 0;                                 \
             __global const float *px = x, *pd = dy;                                                                    \
             for (int p = 0; p < n; p++) {                                                                              \
                 float16 b[NV];                                                                                         \
                 _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] =                                                  \
-                    v < NV - 1 || left >= VW ? vload16(v, pd) : ldv(pd + v * VW, left);                                \
+                    v < NV - 1 || left >= VW ? ld16(pd + 16 * v) : ldv(pd + v * VW, left);                                \
                 _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
                 {                                                                                                      \
                     const float a = px[r];                                                                             \
@@ -314,7 +297,7 @@ __kernel void conv_pack(ARG(out), ARG_CONST(w), const int taps, const int cs, co
             }                                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                     \
     }
 DEFINE_WEIGHT_TILE(weight_8_2, CI_ROWS, 2)
 DEFINE_WEIGHT_TILE(weight_8_1, CI_ROWS, 1)
@@ -349,10 +332,10 @@ __kernel void conv_weight(ARG(part), ARG_CONST(x), ARG_CONST(dy), const int batc
             for (int c = c0; c < c1;) {
                 const int rows = c1 - c >= CI_ROWS ? CI_ROWS : 1;
                 __global float *to = part + base + ((long)d * ci + c) * co + j;
-                float t[CI_ROWS * TILE_N];
+                LINES(t, CI_ROWS * TILE_N);
                 for (int r = 0; r < rows; r++)
                     for (int v = 0; v < cols; v += VW)
-                        vstore16(a == line0 ? (vf)(0.0f) : ldv(to + (long)r * co + v, cols - v), 0, t + r * TILE_N + v);
+                        stp16(a == line0 ? (vf)(0.0f) : ldv(to + (long)r * co + v, cols - v), t + r * TILE_N + v);
                 const int count = min(line1 - a, step), run = o1 - o0, y = a % ho;
                 __global const float *px =
                     x + ((long)(a / ho * h + y * stride + ty) * w + o0 * stride + tx) * ci + c;
@@ -367,7 +350,7 @@ __kernel void conv_weight(ARG(part), ARG_CONST(x), ARG_CONST(dy), const int batc
                     weight_1_1(t, px, pd, count, run, y, ho, h, ty, stride, w, wo, ci, co, cols);
                 for (int r = 0; r < rows; r++)
                     for (int v = 0; v < cols; v += VW)
-                        stv(vload16(0, t + r * TILE_N + v), to + (long)r * co + v, cols - v);
+                        stv(ldp16(t + r * TILE_N + v), to + (long)r * co + v, cols - v);
                 c += rows;
             }
         }

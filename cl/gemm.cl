@@ -77,14 +77,14 @@ inline void store_tile(const float *t, __global float *c, __global const float *
     const int extras = epi | ACT;
     if (cols == TILE_N && (!last || extras == 0)) {
         for (int r = 0; r < rows; r++) {
-            float16 x = alpha * vload16(0, t + r * TILE_N), y = alpha * vload16(1, t + r * TILE_N);
+            float16 x = alpha * ldp16(t + r * TILE_N), y = alpha * ldp16(t + r * TILE_N + 16);
             __global float *p = c + (long)r * ldc;
             if (keep != 0.0f) {
-                x += keep * vload16(0, p);
-                y += keep * vload16(1, p);
+                x += keep * ld16(p);
+                y += keep * ld16(p + 16);
             }
-            vstore16(x, 0, p);
-            vstore16(y, 1, p);
+            st16(x, p);
+            st16(y, p + 16);
         }
         return;
     }
@@ -92,7 +92,7 @@ inline void store_tile(const float *t, __global float *c, __global const float *
         for (int v = 0; v < cols; v += VW) {
             const int left = cols - v;
             const long at = (long)r * ldc + v;
-            vf x = alpha * vload16(0, t + r * TILE_N + v);
+            vf x = alpha * ldp16(t + r * TILE_N + v);
             if (keep != 0.0f) x += keep * ldv(c + at, left);
             if (last) {
                 if (epi & EPI_BIAS) x += ldv(bias + v, left);
@@ -153,7 +153,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
     const int n0 = (int)get_group_id(1) * block_n, n1 = min(n, n0 + block_n);
 #if !WIDE
     (void)trans_b;
-    float t[TILE_M * TILE_N];
+    LINES(t, TILE_M * TILE_N);
     const int rs = trans_a ? 1 : lda, ks = trans_a ? lda : 1;
     const int runs = max(1, (k_end - k_begin + KC - 1) / KC);
     const int run = (k_end - k_begin + runs - 1) / runs;
@@ -228,7 +228,7 @@ inline void transpose_16(__global float *out, __global const float *in, const in
 {
     float16 x[16], y[16];
 #pragma unroll
-    for (int r = 0; r < 16; r++) x[r] = vload16(0, in + (long)r * ld);
+    for (int r = 0; r < 16; r++) x[r] = ld16(in + (long)r * ld);
 #pragma unroll
     for (int step = 0; step < 2; step++) {
 #pragma unroll
@@ -243,7 +243,7 @@ inline void transpose_16(__global float *out, __global const float *in, const in
         }
     }
 #pragma unroll
-    for (int r = 0; r < 16; r++) vstore16(x[r], 0, out + r * TILE_N);
+    for (int r = 0; r < 16; r++) st16(x[r], out + r * TILE_N);
 }
 
 /* Columns that one work-item of gemm_pack moves, in panels: enough to read whole stretches of a row. */
@@ -253,8 +253,8 @@ inline void transpose_16(__global float *out, __global const float *in, const in
 inline void pack_row(__global float *to, __global const float *from, const int width, const int cols, const long sj)
 {
     if (cols == TILE_N && sj == 1) {
-        vstore16(vload16(0, from), 0, to);
-        vstore16(vload16(1, from), 1, to);
+        st16(ld16(from), to);
+        st16(ld16(from + 16), to + 16);
     } else if (cols == TILE_M && width == TILE_M && sj == 1) {
         vstore8(vload8(0, from), 0, to);
         vstore4(vload4(2, from), 2, to);

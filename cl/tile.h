@@ -34,7 +34,7 @@
             _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = (float16)(0.0f);                                \
         for (int k = 0; k < kn; k++) {                                                                                 \
             float16 row[NV];                                                                                           \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) row[v] = vload16(v, b);                                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) row[v] = ld16(b + 16 * v);                                     \
             _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                           \
             {                                                                                                          \
                 const float x = a[(long)r * rs];                                                                       \
@@ -48,7 +48,7 @@
             b += bs;                                                                                                   \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) vstore16(acc[r][v], v, t + r * TILE_N);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                     \
     }
 
 #endif

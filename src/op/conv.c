@@ -1,4 +1,4 @@
-/* Convolution: plans the launches of cl/conv.cl. */
+/* Convolution: plans the launches of cl/conv.cl and cl/winograd.cl. */
 #include <stdio.h>
 
 #include "op/op.h"
@@ -8,6 +8,8 @@ enum {
     TILE_N = 32,
     WIDE_TILE = 64, /* TS in cl/conv.cl */
     CI_BLOCK = 32,  /* input channels of a block of the weight gradient (CPU) */
+    VECTOR = 16,
+    WINOGRAD_MAX = 256, /* source channels: more do not fit the private arrays (cl/winograd.cl) */
     ITEMS_PER_UNIT = 24,
     PARTS_PER_UNIT = 8 /* groups that share out the sum of the weight gradient, per unit */
 };
@@ -47,12 +49,25 @@ out:
     return st;
 }
 
+/* Does F(2x2, 3x3) apply, from cs channels to cr? */
+static bool winograd_fits(bf_ctx *ctx, const bf_conv *s, int cs, int cr)
+{
+    return is_cpu(ctx) && s->k == 3 && s->stride == 1 && s->h > 1 && s->w > 1 && cs % VECTOR == 0 &&
+           cs <= WINOGRAD_MAX && cr % VECTOR == 0;
+}
+
+/* Tiles of 2x2 pixels. */
+static uint64_t winograd_tiles(const bf_conv *s)
+{
+    return (uint64_t)s->batch * bf_ceil_div((uint64_t)s->h, 2) * bf_ceil_div((uint64_t)s->w, 2);
+}
+
 /* ---- forward and gradient by the input -----------------------------------------------------------------------------
  */
 
 /* One run of the kernel `conv`: from cs channels of the source to cr channels of the result. */
 typedef struct plan {
-    bool backward, pack;
+    bool backward, pack, winograd;
     int rh, rw, sh, sw, cs, cr;
     uint64_t pack_bytes, zero_bytes;
 } plan;
@@ -63,13 +78,19 @@ static plan make_plan(bf_ctx *ctx, const bf_conv *s, bool backward)
     plan p = {.backward = backward, .rh = ho, .rw = wo, .sh = s->h, .sw = s->w, .cs = s->ci, .cr = s->co};
     if (backward) p = (plan){.backward = true, .rh = s->h, .rw = s->w, .sh = ho, .sw = wo, .cs = s->co, .cr = s->ci};
     if (!is_cpu(ctx)) return p;
+    p.zero_bytes = (uint64_t)p.cs * 4;
+    p.winograd = winograd_fits(ctx, s, p.cs, p.cr);
+    if (p.winograd) {
+        p.pack_bytes = 16 * (uint64_t)p.cs * bf_round_up((uint64_t)p.cr, TILE_N) * 4;
+        p.pack_bytes = bf_round_up(p.pack_bytes, bf_ctx_align(ctx));
+        return p;
+    }
     /* forward weights of up to two panels already lie as the kernel wants them */
     p.pack = backward || s->co % 16 != 0 || s->co > 2 * TILE_N;
     if (p.pack) {
         p.pack_bytes = (uint64_t)s->k * (uint64_t)s->k * (uint64_t)p.cs * bf_round_up((uint64_t)p.cr, TILE_N) * 4;
         p.pack_bytes = bf_round_up(p.pack_bytes, bf_ctx_align(ctx));
     }
-    p.zero_bytes = (uint64_t)p.cs * 4;
     return p;
 }
 
@@ -93,11 +114,12 @@ static bf_status pack(bf_cmds *c, const bf_conv *s, const plan *p, bf_mem w, bf_
     return bf_cmds_kernel(c, &call, err);
 }
 
-/* Pixels of one work-item: a multiple of the tile, enough items for every unit, none too small. */
-static int pixels_per_item(bf_ctx *ctx, const bf_conv *s, uint64_t pixels)
+/* Rows (pixels, or tiles of Winograd) of one work-item: a multiple of the register block, enough items for every unit,
+ * none too small. */
+static int rows_per_item(bf_ctx *ctx, uint64_t rows, double row_flops)
 {
-    const uint64_t tiles = bf_ceil_div(pixels, TILE_M);
-    const double tile_flops = 2.0 * TILE_M * (double)weights(s);
+    const uint64_t tiles = bf_ceil_div(rows, TILE_M);
+    const double tile_flops = TILE_M * row_flops;
     const uint64_t wanted = tiles / ((uint64_t)bf_ctx_units(ctx) * ITEMS_PER_UNIT);
     return TILE_M * (int)BF_MAX(BF_MAX(wanted, (uint64_t)(MIN_ITEM_FLOPS / tile_flops)), (uint64_t)1);
 }
@@ -108,6 +130,49 @@ typedef struct operands {
     bool acc;
 } operands;
 
+static int epilogue(const operands *m)
+{
+    return (bf_mem_is_none(m->bias) ? 0 : EPI_BIAS) | (bf_mem_is_none(m->per_sample) ? 0 : EPI_SAMPLE) |
+           (bf_mem_is_none(m->residual) ? 0 : EPI_RESIDUAL) | (m->acc ? EPI_ACC : 0);
+}
+
+/* Bytes of the source and the result. */
+static double traffic(const bf_conv *s, const plan *p)
+{
+    return 4.0 * s->batch * ((double)p->rh * p->rw * p->cr + (double)p->sh * p->sw * p->cs);
+}
+
+static bf_status convolve_winograd(bf_cmds *c, const bf_conv *s, const plan *p, const operands *m, bf_mem zero,
+                                   bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_arg filter_args[] = {bf_arg_mem(m->ws), bf_arg_mem(m->w), bf_arg_i32(p->cs), bf_arg_i32(p->cr),
+                                  bf_arg_i32(p->backward)};
+    const bf_call filter = {.file = "winograd.cl",
+                            .kernel = "winograd_filter",
+                            .items = {(size_t)p->cs, (size_t)bf_ceil_div((uint64_t)p->cr, TILE_N)},
+                            .args = filter_args,
+                            .n_args = BF_COUNT(filter_args),
+                            .bytes = 4.0 * (9 + 16) / 9 * (double)weights(s)};
+    BF_TRY(bf_cmds_kernel(c, &filter, err));
+    const uint64_t tiles = winograd_tiles(s);
+    const int block = rows_per_item(bf_cmds_ctx(c), tiles, 2.0 * 16 * p->cs * p->cr);
+    const bf_arg args[] = {bf_arg_mem(m->r),          bf_arg_mem(m->s),        bf_arg_mem(m->ws), bf_arg_mem(m->bias),
+                           bf_arg_mem(m->per_sample), bf_arg_mem(m->residual), bf_arg_mem(zero),  bf_arg_i32(s->batch),
+                           bf_arg_i32(s->h),          bf_arg_i32(s->w),        bf_arg_i32(p->cs), bf_arg_i32(p->cr),
+                           bf_arg_i32(epilogue(m)),   bf_arg_i32(block)};
+    const bf_call call = {.file = "winograd.cl",
+                          .kernel = "winograd",
+                          .items = {(size_t)bf_ceil_div(tiles, (uint64_t)block)},
+                          .args = args,
+                          .n_args = BF_COUNT(args),
+                          .flops = flops(s),
+                          .bytes = traffic(s, p)};
+    BF_TRY(bf_cmds_kernel(c, &call, err));
+out:
+    return st;
+}
+
 static bf_status convolve(bf_cmds *c, const bf_conv *s, const plan *p, const operands *m, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -117,12 +182,11 @@ static bf_status convolve(bf_cmds *c, const bf_conv *s, const plan *p, const ope
     const uint64_t step = p->backward ? (uint64_t)s->stride : 1;
     const uint64_t pixels =
         (uint64_t)s->batch * bf_ceil_div((uint64_t)p->rh, step) * bf_ceil_div((uint64_t)p->rw, step);
-    const int block = cpu ? pixels_per_item(ctx, s, pixels) : WIDE_TILE;
+    const int block = cpu ? rows_per_item(ctx, pixels, 2.0 * (double)weights(s)) : WIDE_TILE;
     const bf_mem zero = cpu ? bf_mem_at(m->ws, p->pack_bytes) : BF_MEM_NONE;
-    const int epi = (bf_mem_is_none(m->bias) ? 0 : EPI_BIAS) | (bf_mem_is_none(m->per_sample) ? 0 : EPI_SAMPLE) |
-                    (bf_mem_is_none(m->residual) ? 0 : EPI_RESIDUAL) | (m->acc ? EPI_ACC : 0);
     BF_TRY(check(s, err));
     if (cpu) BF_TRY(bf_cmds_fill(c, zero, 0, p->zero_bytes, err));
+    if (p->winograd) return convolve_winograd(c, s, p, m, zero, err);
     if (p->pack) BF_TRY(pack(c, s, p, m->w, m->ws, err));
     const uint64_t panel = p->pack ? (uint64_t)s->k * (uint64_t)s->k * (uint64_t)p->cs * TILE_N : TILE_N;
     const bf_arg args[] = {bf_arg_mem(m->r),
@@ -143,7 +207,7 @@ static bf_status convolve(bf_cmds *c, const bf_conv *s, const plan *p, const ope
                            bf_arg_i32(s->stride),
                            bf_arg_i32(p->pack ? TILE_N : p->cr),
                            bf_arg_u64(panel),
-                           bf_arg_i32(epi),
+                           bf_arg_i32(epilogue(m)),
                            bf_arg_i32(block)};
     const bf_call call = {.file = "conv.cl",
                           .kernel = "conv",
@@ -154,7 +218,7 @@ static bf_status convolve(bf_cmds *c, const bf_conv *s, const plan *p, const ope
                           .args = args,
                           .n_args = BF_COUNT(args),
                           .flops = flops(s),
-                          .bytes = 4.0 * s->batch * ((double)p->rh * p->rw * p->cr + (double)p->sh * p->sw * p->cs)};
+                          .bytes = traffic(s, p)};
     BF_TRY(bf_cmds_kernel(c, &call, err));
 out:
     return st;
@@ -191,30 +255,36 @@ bf_status bf_conv_backward_input(bf_cmds *c, const bf_conv *s, bf_mem dx, bool a
 /* ---- gradient by the weight ----------------------------------------------------------------------------------------
  */
 
-/* Blocks of dw times parts of the sum over the lines (rows of output pixels of all images). */
+/* Blocks of dw times parts of the sum over the lines: rows of output pixels of all images, or Winograd's tiles. */
 typedef struct weight_plan {
+    bool winograd;
     int ci_blocks, co_blocks, block; /* block: input channels */
     int lines, parts;                /* lines of one part */
+    uint64_t parts_bytes, zero_bytes;
 } weight_plan;
 
 static weight_plan make_weight_plan(bf_ctx *ctx, const bf_conv *s)
 {
-    const bool cpu = is_cpu(ctx);
-    const uint64_t lines = (uint64_t)s->batch * (uint64_t)bf_conv_out(s->h, s->k, s->stride);
+    const bool cpu = is_cpu(ctx), winograd = winograd_fits(ctx, s, s->ci, s->co);
+    const uint64_t lines =
+        winograd ? winograd_tiles(s) : (uint64_t)s->batch * (uint64_t)bf_conv_out(s->h, s->k, s->stride);
     const uint64_t block = cpu ? CI_BLOCK : WIDE_TILE;
-    weight_plan p = {.block = (int)block};
+    weight_plan p = {.winograd = winograd, .block = (int)block};
     p.ci_blocks = (int)bf_ceil_div((uint64_t)s->ci, block) * (cpu ? 1 : s->k * s->k);
     p.co_blocks = (int)bf_ceil_div((uint64_t)s->co, cpu ? TILE_N : WIDE_TILE);
     const uint64_t blocks = (uint64_t)p.ci_blocks * (uint64_t)p.co_blocks;
     const uint64_t parts = BF_MIN(bf_ceil_div((uint64_t)bf_ctx_units(ctx) * PARTS_PER_UNIT, blocks), lines);
     p.lines = (int)bf_ceil_div(lines, parts);
     p.parts = (int)bf_ceil_div(lines, (uint64_t)p.lines);
+    p.parts_bytes = bf_round_up((uint64_t)p.parts * weights(s) * 4, bf_ctx_align(ctx));
+    p.zero_bytes = winograd ? (uint64_t)BF_MAX(s->ci, s->co) * 4 : 0;
     return p;
 }
 
 uint64_t bf_conv_backward_weight_workspace(bf_ctx *ctx, const bf_conv *s)
 {
-    return (uint64_t)make_weight_plan(ctx, s).parts * weights(s) * 4;
+    const weight_plan p = make_weight_plan(ctx, s);
+    return p.parts_bytes + p.zero_bytes;
 }
 
 static bf_status fold(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem ws, int parts, bf_err *err)
@@ -231,6 +301,27 @@ static bf_status fold(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem 
     return bf_cmds_kernel(c, &call, err);
 }
 
+static bf_status weight_winograd(bf_cmds *c, const bf_conv *s, const weight_plan *p, bf_mem dy, bf_mem x, bf_mem ws,
+                                 bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_mem zero = bf_mem_at(ws, p->parts_bytes);
+    const bf_arg args[] = {bf_arg_mem(ws),       bf_arg_mem(x),       bf_arg_mem(dy),   bf_arg_mem(zero),
+                           bf_arg_i32(s->batch), bf_arg_i32(s->h),    bf_arg_i32(s->w), bf_arg_i32(s->ci),
+                           bf_arg_i32(s->co),    bf_arg_i32(p->lines)};
+    const bf_call call = {.file = "winograd.cl",
+                          .kernel = "winograd_weight",
+                          .items = {(size_t)p->ci_blocks, (size_t)p->co_blocks, (size_t)p->parts},
+                          .args = args,
+                          .n_args = BF_COUNT(args),
+                          .flops = flops(s),
+                          .bytes = 4.0 * s->batch * s->h * s->w * ((double)s->ci + s->co)};
+    BF_TRY(bf_cmds_fill(c, zero, 0, p->zero_bytes, err));
+    BF_TRY(bf_cmds_kernel(c, &call, err));
+out:
+    return st;
+}
+
 bf_status bf_conv_backward_weight(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem dy, bf_mem x, bf_mem ws,
                                   bf_err *err)
 {
@@ -240,6 +331,10 @@ bf_status bf_conv_backward_weight(bf_cmds *c, const bf_conv *s, bf_mem dw, bool 
     BF_TRY(check(s, err));
     const int ho = bf_conv_out(s->h, s->k, s->stride), wo = bf_conv_out(s->w, s->k, s->stride);
     const weight_plan p = make_weight_plan(ctx, s);
+    if (p.winograd) {
+        BF_TRY(weight_winograd(c, s, &p, dy, x, ws, err));
+        return fold(c, s, dw, acc, ws, p.parts, err);
+    }
     const bf_arg args[] = {bf_arg_mem(ws),      bf_arg_mem(x),      bf_arg_mem(dy),   bf_arg_i32(s->batch),
                            bf_arg_i32(s->h),    bf_arg_i32(s->w),   bf_arg_i32(ho),   bf_arg_i32(wo),
                            bf_arg_i32(s->ci),   bf_arg_i32(s->co),  bf_arg_i32(s->k), bf_arg_i32(s->stride),

@@ -328,6 +328,65 @@ START_TEST(bin_probabilities)
 }
 END_TEST
 
+START_TEST(densities)
+{
+    enum { DIMS = 21, N = 5 * DIMS };
+    bf_flow f = bf_flow_defaults(BF_FLOW_CONTINUOUS);
+    TEST_BOTH(ctx)
+    {
+        for (int mixture = 0; mixture < 2; mixture++) {
+            f.output = mixture ? BF_OUT_MIXTURE : BF_OUT_NORMAL;
+            f.mixture = 3;
+            batch b = batch_new(&f, BF_LOSS_CTS, DIMS);
+            device_batch d = upload(ctx, &b, 1, N);
+            float y[N];
+            double want[N], net[16];
+            bf_cmds *c;
+            OK(bf_cmds_new(ctx, &c, err));
+            OK(bf_flow_op_log_density(c, &f, d.shape, d.y.mem, d.x.mem, d.mu.mem, d.net.mem, d.t.mem, err));
+            test_run(c);
+            test_get(ctx, &d.y, y);
+            for (size_t i = 0; i < N; i++) {
+                for (int k = 0; k < b.width; k++) net[k] = b.net[i * (size_t)b.width + (size_t)k];
+                want[i] = ref_log_density(&f, b.mu[i], b.t[i / DIMS], net, b.x[i]);
+            }
+            compare_rows("ln density", y, want, 5, DIMS, 3e-5);
+            device_free(&d);
+            batch_free(&b);
+        }
+    }
+}
+END_TEST
+
+/* Edges belong to the bin on their right, 1 and what lies outside to the bin at the end. */
+START_TEST(bins_of_values)
+{
+    static const float edge[] = {-1.0f, -0.875f, -0.876f, 0.0f, -1e-3f, 0.875f, 0.874f, 1.0f, -3.0f, 3.0f};
+    static const int want[] = {0, 1, 0, 8, 7, 15, 14, 15, 0, 15};
+    enum { EDGES = BF_COUNT(edge), BINS = 16 };
+    const bf_flow_shape shape = {3, EDGES};
+    TEST_BOTH(ctx)
+    {
+        float x[3 * EDGES], index[3 * EDGES], centre[3 * EDGES];
+        for (int i = 0; i < 3 * EDGES; i++) x[i] = edge[i % EDGES];
+        test_tensor dx = test_new(ctx, BF_COUNT(x), x), di = test_new(ctx, BF_COUNT(x), NULL);
+        test_tensor dc = test_new(ctx, BF_COUNT(x), NULL);
+        bf_cmds *c;
+        OK(bf_cmds_new(ctx, &c, err));
+        OK(bf_flow_op_quantise(c, BINS, shape, di.mem, dc.mem, dx.mem, err));
+        test_run(c);
+        test_get(ctx, &di, index);
+        test_get(ctx, &dc, centre);
+        for (int i = 0; i < 3 * EDGES; i++) {
+            ck_assert_float_eq(index[i], (float)want[i % EDGES]);
+            ck_assert_float_eq(centre[i], (float)(2 * want[i % EDGES] + 1) / BINS - 1.0f);
+        }
+        test_tensor *all[] = {&dx, &di, &dc};
+        for (size_t i = 0; i < BF_COUNT(all); i++) test_free(all[i]);
+    }
+}
+END_TEST
+
 /* Frequencies of drawn values: every variable has the same distribution; within 5 standard deviations of the count. */
 static void check_frequencies(bf_ctx *ctx, const bf_flow *f, const float *net, const double *p, int count)
 {
@@ -642,6 +701,8 @@ int main(void)
                                   discretised_losses,
                                   categorical_losses,
                                   bin_probabilities,
+                                  densities,
+                                  bins_of_values,
                                   draws_have_the_right_frequencies,
                                   draws_of_a_continuous_mixture,
                                   flow_samples,

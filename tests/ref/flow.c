@@ -111,6 +111,12 @@ double ref_mean(const bf_flow *f, double mu, double t, const double *net)
     return f->output == BF_OUT_DELTA ? clamp(sum, -1.0, 1.0) : sum;
 }
 
+double ref_log_density(const bf_flow *f, double mu, double t, const double *net, double x)
+{
+    const parts d = output(f, mu, t, net);
+    return log_density(&d, x);
+}
+
 static double log_prob(const parts *d, double x, int bins, bool truncated)
 {
     const int k = (int)clamp(floor((x / 2.0 + 0.5) * bins), 0.0, bins - 1.0);

@@ -9,9 +9,10 @@
  * of the n-step loss. */
 double ref_real_loss(const bf_flow *f, const bf_flow_loss_spec *spec, double x, double mu, double t, const double *net,
                      const double *noise, int draws);
-/* Probabilities of the bins; expectation of the output distribution. */
+/* Probabilities of the bins; expectation of the output distribution; its ln density at x (not for a delta). */
 void ref_bins(const bf_flow *f, double mu, double t, const double *net, double *p);
 double ref_mean(const bf_flow *f, double mu, double t, const double *net);
+double ref_log_density(const bf_flow *f, double mu, double t, const double *net, double x);
 
 /* Classes: noise [draws, K]. */
 double ref_class_loss(const bf_flow *f, const bf_flow_loss_spec *spec, int label, double t, const double *net,

@@ -387,10 +387,11 @@ out:
     return st;
 }
 
+/* The plan in full: what --dry-run is for, otherwise only of interest with -v. */
 static void log_line(void *user, const char *text)
 {
-    (void)user;
-    bf_log(BFNCL_LOG_DEBUG, "%s", text);
+    const trainer *t = user;
+    bf_log(t->o->dry_run ? BFNCL_LOG_INFO : BFNCL_LOG_DEBUG, "%s", text);
 }
 
 static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
@@ -404,7 +405,7 @@ static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
     bf_report_phase(&t->report, "compiling kernels", 0);
     if (!t->o->dry_run) (void)bf_report_done(&t->report, 0, 0);
     BF_TRY(build(t, r, err));
-    bf_stepper_report(t->stepper, log_line, NULL);
+    bf_stepper_report(t->stepper, log_line, t);
     if (t->o->dry_run) goto out;
     BF_NEW(t->x, t->config.train.batch * (int64_t)t->m->dims);
     BF_NEW(t->sums, t->examples + 1);

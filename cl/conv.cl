@@ -66,11 +66,11 @@ inline int tap_shift(const int first, const int d, const int stride)
         for (int q = 0; q < taps; q++) {                                                                               \
             __global const float *p[TILE_M];                                                                           \
             _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                         \
-                p[r] = off[q * 16 + r] < 0 ? zero : s + off[q * 16 + r];                                       \
+                p[r] = off[q * 16 + r] < 0 ? zero : s + off[q * 16 + r];                                               \
             __global const float *row = w + (long)tap[q] * cs * ldw;                                                   \
             for (int c = 0; c < cs; c++) {                                                                             \
                 float16 b[NV];                                                                                         \
-                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] = ld16(row + 16 * v);                                 \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] = ld16(row + 16 * v);                              \
                 PREFETCH(row + AHEAD * ldw);                                                                           \
                 PREFETCH(row + AHEAD * ldw + 16 * (NV - 1));                                                           \
                 row += ldw;                                                                                            \
@@ -82,7 +82,7 @@ inline int tap_shift(const int first, const int d, const int stride)
             }                                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                             \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                  \
     }
 DEFINE_CONV_TILE(conv_tile_2, 2)
 DEFINE_CONV_TILE(conv_tile_1, 1)
@@ -273,14 +273,14 @@ __kernel void conv_pack(ARG(out), ARG_CONST(w), const int taps, const int cs, co
     {                                                                                                                  \
         float16 acc[ROWS][NV];                                                                                         \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = ldp16(t + r * TILE_N + 16 * v);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) acc[r][v] = ldp16(t + r * TILE_N + 16 * v);                 \
         for (int line = 0; line < count; line++) {                                                                     \
             const int n = y * stride + shift >= 0 && y * stride + shift < h ? run : 0;                                 \
             __global const float *px = x, *pd = dy;                                                                    \
             for (int p = 0; p < n; p++) {                                                                              \
                 float16 b[NV];                                                                                         \
                 _Pragma("unroll") for (int v = 0; v < NV; v++) b[v] =                                                  \
-                    v < NV - 1 || left >= VW ? ld16(pd + 16 * v) : ldv(pd + v * VW, left);                                \
+                    v < NV - 1 || left >= VW ? ld16(pd + 16 * v) : ldv(pd + v * VW, left);                             \
                 _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
                 {                                                                                                      \
                     const float a = px[r];                                                                             \
@@ -297,7 +297,7 @@ __kernel void conv_pack(ARG(out), ARG_CONST(w), const int taps, const int cs, co
             }                                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                     \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                  \
     }
 DEFINE_WEIGHT_TILE(weight_8_2, CI_ROWS, 2)
 DEFINE_WEIGHT_TILE(weight_8_1, CI_ROWS, 1)

@@ -215,7 +215,7 @@ static inline head head_at(const int out, const int predict, const int n, const 
 
 /* The arguments every kernel with a head has, and the head of this group's sample. */
 #define HEAD_ARGS                                                                                                      \
-    const int out, const int predict, const int mixture, const float min_sd, const float max_sd, const float ln_v,      \
+    const int out, const int predict, const int mixture, const float min_sd, const float max_sd, const float ln_v,     \
         const float ln_v_low
 #define HEAD(t) head_at(out, predict, mixture, min_sd, max_sd, ln_v, ln_v_low, (t))
 

@@ -217,31 +217,13 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
 /* Rows of k that one work-item of gemm_pack moves. */
 #define PACK_K 32
 
-/* One step of the perfect shuffle: four of them transpose 16 x 16. */
-#define MIX_LO(x, y)                                                                                                   \
-    (float16)(x.s0, y.s0, x.s1, y.s1, x.s2, y.s2, x.s3, y.s3, x.s4, y.s4, x.s5, y.s5, x.s6, y.s6, x.s7, y.s7)
-#define MIX_HI(x, y)                                                                                                   \
-    (float16)(x.s8, y.s8, x.s9, y.s9, x.sa, y.sa, x.sb, y.sb, x.sc, y.sc, x.sd, y.sd, x.se, y.se, x.sf, y.sf)
-
 /* out[c * TILE_N + r] = in[r * ld + c] for a block of 16 x 16. */
-inline void transpose_16(__global float *out, __global const float *in, const int ld)
+inline void pack_transposed(__global float *out, __global const float *in, const int ld)
 {
-    float16 x[16], y[16];
+    float16 x[16];
 #pragma unroll
     for (int r = 0; r < 16; r++) x[r] = ld16(in + (long)r * ld);
-#pragma unroll
-    for (int step = 0; step < 2; step++) {
-#pragma unroll
-        for (int r = 0; r < 8; r++) {
-            y[2 * r] = MIX_LO(x[r], x[r + 8]);
-            y[2 * r + 1] = MIX_HI(x[r], x[r + 8]);
-        }
-#pragma unroll
-        for (int r = 0; r < 8; r++) {
-            x[2 * r] = MIX_LO(y[r], y[r + 8]);
-            x[2 * r + 1] = MIX_HI(y[r], y[r + 8]);
-        }
-    }
+    transpose_16(x);
 #pragma unroll
     for (int r = 0; r < 16; r++) st16(x[r], out + r * TILE_N);
 }
@@ -282,8 +264,8 @@ __kernel void gemm_pack(ARG(out), ARG_CONST(in), const int n, const int k, const
             for (int i = k0; i < k2; i += 16) {
                 __global float *q = to + (long)j * k + (long)i * TILE_N;
                 if (n - j >= TILE_N) {
-                    transpose_16(q, from + j * sj + i, ld);
-                    transpose_16(q + 16, from + (j + 16) * sj + i, ld);
+                    pack_transposed(q, from + j * sj + i, ld);
+                    pack_transposed(q + 16, from + (j + 16) * sj + i, ld);
                 } else {
                     for (int c = 0; c < 16; c++) pack_row(q + c * TILE_N, from + j * sj + i + c, TILE_N, n - j, sj);
                 }

@@ -27,15 +27,13 @@
 
 #if !WIDE
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* Source channels at most (src/op/conv.c): the transformed tiles of a block stay in the second-level cache. */
 #define MAX_CHANNELS 256
 /* Floats between elements of V and of M: a line more than the content, or they fight for the same sets of the cache. */
 #define V_STEP(blocks) ((blocks)*TILE_M * VW + VW)
 #define M_STEP (TILE_M * TILE_N + VW)
 
-/* A tile of 2x2 pixels: the first of them, and whether there is a second row and column. */
+/* A tile of 2x2 pixels: its first pixel. */
 typedef struct {
     int image, y, x;
 } place;
@@ -106,7 +104,7 @@ INLINE void source_transform(float *out, const int step, __global const float *s
             _Pragma("unroll 4") for (int c = 0; c < VW; c++)                                                           \
             {                                                                                                          \
                 float16 row[NV];                                                                                       \
-                _Pragma("unroll") for (int n = 0; n < NV; n++) row[n] = ld16(u + 16 * n);                                 \
+                _Pragma("unroll") for (int n = 0; n < NV; n++) row[n] = ld16(u + 16 * n);                              \
                 PREFETCH(u + AHEAD * TILE_N);                                                                          \
                 PREFETCH(u + AHEAD * TILE_N + VW * (NV - 1));                                                          \
                 u += TILE_N;                                                                                           \
@@ -119,7 +117,7 @@ INLINE void source_transform(float *out, const int step, __global const float *s
             v += TILE_M * VW;                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < TILE_M; r++)                                                             \
-            _Pragma("unroll") for (int n = 0; n < NV; n++) stp16(acc[r][n], m + r * TILE_N + 16 * n);                     \
+            _Pragma("unroll") for (int n = 0; n < NV; n++) stp16(acc[r][n], m + r * TILE_N + 16 * n);                  \
     }
 DEFINE_MULTIPLY(multiply_2, 2)
 DEFINE_MULTIPLY(multiply_1, 1)
@@ -196,39 +194,40 @@ __kernel void winograd(ARG(r), ARG_CONST(s), ARG_CONST(u), ARG_CONST(bias), ARG_
     }
 }
 
-/* Group (c, j): row c of panel j. w is [3, 3, cs, cr]; backward [3, 3, cr, cs]. */
+/* Group (i, j): 16 rows of panel j, from row 16 i. w is [3, 3, cs, cr]; backward [3, 3, cr, cs]. */
 __kernel void winograd_filter(ARG(u), ARG_CONST(w), const int cs, const int cr, const int backward)
 {
     PTR(u);
     PTR_CONST(w);
-    const int c = (int)get_group_id(0), j = (int)get_group_id(1) * TILE_N;
-    __global float *to = u + (long)j * 16 * cs + c * TILE_N;
+    const int c0 = (int)get_group_id(0) * VW, j = (int)get_group_id(1) * TILE_N;
+    float16 g[9][VW]; /* of each tap 16 rows */
     for (int n = 0; n < min(TILE_N, cr - j); n += VW) {
-        float16 g[9], t[12];
-#pragma unroll
         for (int d = 0; d < 9; d++) {
-            LINES(line, VW);
             if (backward) {
-                for (int i = 0; i < VW; i++) line[i] = w[((long)(8 - d) * cr + j + n + i) * cs + c];
-                g[d] = ldp16(line);
+                for (int i = 0; i < VW; i++) g[d][i] = ld16(w + ((long)(8 - d) * cr + j + n + i) * cs + c0);
+                transpose_16(g[d]);
             } else {
-                g[d] = ld16(w + ((long)d * cs + c) * cr + j + n);
+                for (int i = 0; i < VW; i++) g[d][i] = ld16(w + ((long)d * cs + c0 + i) * cr + j + n);
             }
         }
+        for (int c = 0; c < VW; c++) {
+            __global float *to = u + (long)j * 16 * cs + (c0 + c) * TILE_N + n;
+            float16 t[12];
 #pragma unroll
-        for (int i = 0; i < 3; i++) {
-            t[i] = g[i];
-            t[3 + i] = 0.5f * (g[i] + g[3 + i] + g[6 + i]);
-            t[6 + i] = 0.5f * (g[i] - g[3 + i] + g[6 + i]);
-            t[9 + i] = g[6 + i];
-        }
+            for (int i = 0; i < 3; i++) {
+                t[i] = g[i][c];
+                t[3 + i] = 0.5f * (g[i][c] + g[3 + i][c] + g[6 + i][c]);
+                t[6 + i] = 0.5f * (g[i][c] - g[3 + i][c] + g[6 + i][c]);
+                t[9 + i] = g[6 + i][c];
+            }
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            __global float *row = to + (long)4 * i * cs * TILE_N + n;
-            st16(t[3 * i], row);
-            st16(0.5f * (t[3 * i] + t[3 * i + 1] + t[3 * i + 2]), row + cs * TILE_N);
-            st16(0.5f * (t[3 * i] - t[3 * i + 1] + t[3 * i + 2]), row + 2 * cs * TILE_N);
-            st16(t[3 * i + 2], row + 3 * cs * TILE_N);
+            for (int i = 0; i < 4; i++) {
+                __global float *row = to + (long)4 * i * cs * TILE_N;
+                st16(t[3 * i], row);
+                st16(0.5f * (t[3 * i] + t[3 * i + 1] + t[3 * i + 2]), row + cs * TILE_N);
+                st16(0.5f * (t[3 * i] - t[3 * i + 1] + t[3 * i + 2]), row + 2 * cs * TILE_N);
+                st16(t[3 * i + 2], row + 3 * cs * TILE_N);
+            }
         }
     }
 }
@@ -267,11 +266,11 @@ INLINE void gradient_transform(float *out, const int step, const float16 *e)
     {                                                                                                                  \
         float16 acc[CI_ROWS][NV];                                                                                      \
         _Pragma("unroll") for (int r = 0; r < CI_ROWS; r++)                                                            \
-            _Pragma("unroll") for (int k = 0; k < NV; k++) acc[r][k] = ldp16(sum + r * TILE_N + 16 * k);                   \
+            _Pragma("unroll") for (int k = 0; k < NV; k++) acc[r][k] = ldp16(sum + r * TILE_N + 16 * k);               \
         _Pragma("unroll 2") for (int i = 0; i < n; i++)                                                                \
         {                                                                                                              \
             float16 row[NV];                                                                                           \
-            _Pragma("unroll") for (int k = 0; k < NV; k++) row[k] = ldp16(z + i * TILE_N + 16 * k);                        \
+            _Pragma("unroll") for (int k = 0; k < NV; k++) row[k] = ldp16(z + i * TILE_N + 16 * k);                    \
             _Pragma("unroll") for (int r = 0; r < CI_ROWS; r++)                                                        \
             {                                                                                                          \
                 const float x = v[i * CI_BLOCK + r];                                                                   \
@@ -279,7 +278,7 @@ INLINE void gradient_transform(float *out, const int step, const float16 *e)
             }                                                                                                          \
         }                                                                                                              \
         _Pragma("unroll") for (int r = 0; r < CI_ROWS; r++)                                                            \
-            _Pragma("unroll") for (int k = 0; k < NV; k++) stp16(acc[r][k], sum + r * TILE_N + 16 * k);                   \
+            _Pragma("unroll") for (int k = 0; k < NV; k++) stp16(acc[r][k], sum + r * TILE_N + 16 * k);                \
     }
 DEFINE_ACCUMULATE(accumulate_2, 2)
 DEFINE_ACCUMULATE(accumulate_1, 1)

@@ -150,7 +150,7 @@ static bf_status convolve_winograd(bf_cmds *c, const bf_conv *s, const plan *p, 
                                   bf_arg_i32(p->backward)};
     const bf_call filter = {.file = "winograd.cl",
                             .kernel = "winograd_filter",
-                            .items = {(size_t)p->cs, (size_t)bf_ceil_div((uint64_t)p->cr, TILE_N)},
+                            .items = {(size_t)(p->cs / VECTOR), (size_t)bf_ceil_div((uint64_t)p->cr, TILE_N)},
                             .args = filter_args,
                             .n_args = BF_COUNT(filter_args),
                             .bytes = 4.0 * (9 + 16) / 9 * (double)weights(s)};

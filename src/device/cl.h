@@ -120,6 +120,7 @@ struct bf_ctx {
     bf_program *programs; /* linked list, newest first */
     double compile_seconds, first_run_seconds;
     bf_profile *profile; /* NULL unless asked for */
+    bf_buf *zeros;       /* NULL until bf_ctx_zeros */
 };
 
 struct bf_buf {

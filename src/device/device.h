@@ -87,6 +87,10 @@ bf_status bf_buf_new(bf_ctx *ctx, uint64_t bytes, const char *what, bf_buf **out
 void bf_buf_free(bf_buf *buf);
 uint64_t bf_buf_size(const bf_buf *buf);
 
+/* BF_ZEROS floats 0, made at the first call and never written: what kernels read for pixels outside an image. */
+#define BF_ZEROS 16384
+bf_status bf_ctx_zeros(bf_ctx *ctx, bf_mem *out, bf_err *err);
+
 /* Blocking transfers. */
 bf_status bf_write(bf_ctx *ctx, bf_mem dst, const void *src, size_t bytes, bf_err *err);
 bf_status bf_read(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err);

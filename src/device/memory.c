@@ -148,3 +148,22 @@ bf_status bf_finish(bf_ctx *ctx, bf_err *err)
 out:
     return st;
 }
+
+bf_status bf_ctx_zeros(bf_ctx *ctx, bf_mem *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *zeros = NULL;
+    bf_buf *buf = NULL;
+    if (ctx->zeros == NULL) {
+        BF_NEW(zeros, BF_ZEROS);
+        BF_TRY(bf_buf_new(ctx, BF_ZEROS * sizeof *zeros, "zeros", &buf, err));
+        BF_TRY(bf_write(ctx, (bf_mem){buf, 0}, zeros, BF_ZEROS * sizeof *zeros, err));
+        ctx->zeros = buf;
+        buf = NULL;
+    }
+    *out = (bf_mem){ctx->zeros, 0};
+out:
+    bf_buf_free(buf);
+    free(zeros);
+    return st;
+}

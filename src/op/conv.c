@@ -41,6 +41,8 @@ static bf_status check(const bf_conv *s, bf_err *err)
                  (s->stride == 1 || s->stride == 2),
              BF_RUNTIME, "conv: %dx%d kernel, stride %d, on [%d,%d,%d,%d] to %d channels is not supported", s->k, s->k,
              s->stride, s->batch, s->h, s->w, s->ci, s->co);
+    BF_CHECK(BF_MAX(s->ci, s->co) <= BF_ZEROS, BF_RUNTIME, "conv: %d to %d channels: more than %d are not supported",
+             s->ci, s->co, BF_ZEROS);
     const uint64_t pixels = (uint64_t)s->batch * (uint64_t)s->h * (uint64_t)s->w;
     BF_CHECK(pixels * (uint64_t)BF_MAX(s->ci, s->co) < INT32_MAX && weights(s) < INT32_MAX, BF_RUNTIME,
              "conv: [%d,%d,%d,%d] to %d channels: a tensor of more than 2^31 elements; use a smaller batch", s->batch,
@@ -69,7 +71,7 @@ static uint64_t winograd_tiles(const bf_conv *s)
 typedef struct plan {
     bool backward, pack, winograd;
     int rh, rw, sh, sw, cs, cr;
-    uint64_t pack_bytes, zero_bytes;
+    uint64_t pack_bytes;
 } plan;
 
 static plan make_plan(bf_ctx *ctx, const bf_conv *s, bool backward)
@@ -78,7 +80,6 @@ static plan make_plan(bf_ctx *ctx, const bf_conv *s, bool backward)
     plan p = {.backward = backward, .rh = ho, .rw = wo, .sh = s->h, .sw = s->w, .cs = s->ci, .cr = s->co};
     if (backward) p = (plan){.backward = true, .rh = s->h, .rw = s->w, .sh = ho, .sw = wo, .cs = s->co, .cr = s->ci};
     if (!is_cpu(ctx)) return p;
-    p.zero_bytes = (uint64_t)p.cs * 4;
     p.winograd = winograd_fits(ctx, s, p.cs, p.cr);
     if (p.winograd) {
         p.pack_bytes = 16 * (uint64_t)p.cs * bf_round_up((uint64_t)p.cr, TILE_N) * 4;
@@ -183,9 +184,9 @@ static bf_status convolve(bf_cmds *c, const bf_conv *s, const plan *p, const ope
     const uint64_t pixels =
         (uint64_t)s->batch * bf_ceil_div((uint64_t)p->rh, step) * bf_ceil_div((uint64_t)p->rw, step);
     const int block = cpu ? rows_per_item(ctx, pixels, 2.0 * (double)weights(s)) : WIDE_TILE;
-    const bf_mem zero = cpu ? bf_mem_at(m->ws, p->pack_bytes) : BF_MEM_NONE;
+    bf_mem zero = BF_MEM_NONE;
     BF_TRY(check(s, err));
-    if (cpu) BF_TRY(bf_cmds_fill(c, zero, 0, p->zero_bytes, err));
+    if (cpu) BF_TRY(bf_ctx_zeros(ctx, &zero, err));
     if (p->winograd) return convolve_winograd(c, s, p, m, zero, err);
     if (p->pack) BF_TRY(pack(c, s, p, m->w, m->ws, err));
     const uint64_t panel = p->pack ? (uint64_t)s->k * (uint64_t)s->k * (uint64_t)p->cs * TILE_N : TILE_N;
@@ -227,7 +228,7 @@ out:
 uint64_t bf_conv_forward_workspace(bf_ctx *ctx, const bf_conv *s)
 {
     const plan p = make_plan(ctx, s, false);
-    return p.pack_bytes + p.zero_bytes;
+    return p.pack_bytes;
 }
 
 bf_status bf_conv_forward(bf_cmds *c, const bf_conv *s, bf_mem y, bf_mem x, bf_mem w, bf_mem bias, bf_mem per_sample,
@@ -241,7 +242,7 @@ bf_status bf_conv_forward(bf_cmds *c, const bf_conv *s, bf_mem y, bf_mem x, bf_m
 uint64_t bf_conv_backward_input_workspace(bf_ctx *ctx, const bf_conv *s)
 {
     const plan p = make_plan(ctx, s, true);
-    return p.pack_bytes + p.zero_bytes;
+    return p.pack_bytes;
 }
 
 bf_status bf_conv_backward_input(bf_cmds *c, const bf_conv *s, bf_mem dx, bool acc, bf_mem dy, bf_mem w, bf_mem ws,
@@ -260,7 +261,6 @@ typedef struct weight_plan {
     bool winograd;
     int ci_blocks, co_blocks, block; /* block: input channels */
     int lines, parts;                /* lines of one part */
-    uint64_t parts_bytes, zero_bytes;
 } weight_plan;
 
 static weight_plan make_weight_plan(bf_ctx *ctx, const bf_conv *s)
@@ -276,15 +276,12 @@ static weight_plan make_weight_plan(bf_ctx *ctx, const bf_conv *s)
     const uint64_t parts = BF_MIN(bf_ceil_div((uint64_t)bf_ctx_units(ctx) * PARTS_PER_UNIT, blocks), lines);
     p.lines = (int)bf_ceil_div(lines, parts);
     p.parts = (int)bf_ceil_div(lines, (uint64_t)p.lines);
-    p.parts_bytes = bf_round_up((uint64_t)p.parts * weights(s) * 4, bf_ctx_align(ctx));
-    p.zero_bytes = winograd ? (uint64_t)BF_MAX(s->ci, s->co) * 4 : 0;
     return p;
 }
 
 uint64_t bf_conv_backward_weight_workspace(bf_ctx *ctx, const bf_conv *s)
 {
-    const weight_plan p = make_weight_plan(ctx, s);
-    return p.parts_bytes + p.zero_bytes;
+    return (uint64_t)make_weight_plan(ctx, s).parts * weights(s) * 4;
 }
 
 static bf_status fold(bf_cmds *c, const bf_conv *s, bf_mem dw, bool acc, bf_mem ws, int parts, bf_err *err)
@@ -305,7 +302,8 @@ static bf_status weight_winograd(bf_cmds *c, const bf_conv *s, const weight_plan
                                  bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_mem zero = bf_mem_at(ws, p->parts_bytes);
+    bf_mem zero;
+    BF_TRY(bf_ctx_zeros(bf_cmds_ctx(c), &zero, err));
     const bf_arg args[] = {bf_arg_mem(ws),       bf_arg_mem(x),       bf_arg_mem(dy),   bf_arg_mem(zero),
                            bf_arg_i32(s->batch), bf_arg_i32(s->h),    bf_arg_i32(s->w), bf_arg_i32(s->ci),
                            bf_arg_i32(s->co),    bf_arg_i32(p->lines)};
@@ -316,7 +314,6 @@ static bf_status weight_winograd(bf_cmds *c, const bf_conv *s, const weight_plan
                           .n_args = BF_COUNT(args),
                           .flops = flops(s),
                           .bytes = 4.0 * s->batch * s->h * s->w * ((double)s->ci + s->co)};
-    BF_TRY(bf_cmds_fill(c, zero, 0, p->zero_bytes, err));
     BF_TRY(bf_cmds_kernel(c, &call, err));
 out:
     return st;

@@ -1,24 +1,25 @@
 #include "op/columns.h"
 
 #define SMALL_MID 1024  /* so many terms are folded at once where that leaves enough groups */
-#define PART_SIZE 16384 /* elements that one group of the first stage folds */
+#define PART_SIZE 16384 /* elements that one group of the first stage folds: a work-group, */
+#define CPU_PART 65536  /* and a core, to which a second stage costs more than these */
 #define MAX_PARTS 1024
 
-/* Terms folded by one group of the first stage. A function of the shape alone, so that the order of the additions (and
- * with it every bit of the result) does not depend on the number of cores. */
-static uint64_t chunk_size(uint64_t outer, uint64_t mid, uint64_t inner)
+/* Terms folded by one group of the first stage. A function of the shape and the class alone, so that the order of the
+ * additions (and with it every bit of the result) does not depend on the number of cores. */
+static uint64_t chunk_size(bf_ctx *ctx, uint64_t outer, uint64_t mid, uint64_t inner)
 {
+    const uint64_t part_size = bf_ctx_class(ctx) == BF_CLASS_CPU ? CPU_PART : PART_SIZE;
     const uint64_t tiles = bf_ceil_div(inner, 64);
-    if (mid <= SMALL_MID && (outer * tiles >= 16 || mid * inner <= PART_SIZE)) return BF_MAX(mid, 1);
+    if (mid <= SMALL_MID && (outer * tiles >= 16 || mid * inner <= part_size)) return BF_MAX(mid, 1);
     const uint64_t width = BF_MIN(BF_MAX(inner, 16), 64); /* what a row costs: whole vectors */
-    const uint64_t chunk = BF_MAX(inner == 1 ? PART_SIZE : PART_SIZE / width, bf_ceil_div(mid, MAX_PARTS));
+    const uint64_t chunk = BF_MAX(inner == 1 ? part_size : part_size / width, bf_ceil_div(mid, MAX_PARTS));
     return bf_ceil_div(mid, bf_ceil_div(mid, chunk)); /* equal parts */
 }
 
 uint64_t bf_sum_mid_workspace(bf_ctx *ctx, uint64_t outer, uint64_t mid, uint64_t inner)
 {
-    (void)ctx;
-    const uint64_t parts = bf_ceil_div(mid, chunk_size(outer, mid, BF_MAX(inner, 1)));
+    const uint64_t parts = bf_ceil_div(mid, chunk_size(ctx, outer, mid, BF_MAX(inner, 1)));
     return parts > 1 ? 4 * outer * parts * inner : 0;
 }
 
@@ -55,7 +56,7 @@ bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, ui
     bf_status st = BF_OK;
     if (outer == 0 || inner == 0) return BF_OK;
     BF_CHECK(mid > 0, BF_USAGE, "sum_mid: nothing to sum over");
-    const uint64_t chunk = chunk_size(outer, mid, inner), parts = bf_ceil_div(mid, chunk);
+    const uint64_t chunk = chunk_size(bf_cmds_ctx(c), outer, mid, inner), parts = bf_ceil_div(mid, chunk);
     BF_CHECK(chunk <= INT32_MAX, BF_USAGE, "sum_mid: %llu terms are too many", (unsigned long long)mid);
     if (parts == 1) {
         BF_TRY(sum_stage(c, out, acc, scale, x, outer, mid, inner, chunk, err));

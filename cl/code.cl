@@ -4,7 +4,6 @@
 #define CODE_UNET 0
 #define CODE_VDM 1
 #define CODE_POSITION 2
-#define CODE_FOURIER 3
 
 /* KIND: number of the code (enum bf_time_code) */
 #ifndef KIND
@@ -65,6 +64,53 @@ __kernel void time_code_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONS
     }
     sum = row_sum(sum, scratch);
     if (get_local_id(0) == 0) dt[b] = acc ? dt[b] + sum : sum;
+}
+
+/* 2 pi 2^(5 + band) */
+#define FOURIER_SPEED(band) ((band) ? 402.1238597f : 201.0619298f)
+
+/* y[r, band cx + c] = sin(speed x[r,c]) for both bands, then the cosines. A group takes `block` rows. */
+__kernel void fourier_forward(ARG(y), ARG_CONST(x), const ulong rows, const int cx, const int block)
+{
+    PTR(y);
+    PTR_CONST(x);
+    const ulong r0 = (ulong)get_group_id(0) * (ulong)block;
+    const int count = (int)min((ulong)block, rows - r0);
+    __global const float *from = x + r0 * (ulong)cx;
+    __global float *to = y + r0 * (ulong)cx * 4;
+    ELEM_FOR(r, c, count, cx)
+    {
+        const float v = from[(ulong)r * (ulong)cx + c];
+        __global float *out = to + (ulong)r * (ulong)cx * 4 + c;
+        for (int band = 0; band < 2; band++) {
+            const float angle = FOURIER_SPEED(band) * v;
+            out[band * cx] = sin(angle);
+            out[(2 + band) * cx] = cos(angle);
+        }
+    }
+}
+
+/* dx[r,c] (+)= sum over the bands of speed (dsin cos(angle) - dcos sin(angle)) */
+__kernel void fourier_backward(ARG(dx), const int acc, ARG_CONST(dy), ARG_CONST(x), const ulong rows, const int cx,
+                               const int block)
+{
+    PTR(dx);
+    PTR_CONST(dy);
+    PTR_CONST(x);
+    const ulong r0 = (ulong)get_group_id(0) * (ulong)block;
+    const int count = (int)min((ulong)block, rows - r0);
+    __global const float *from = dy + r0 * (ulong)cx * 4;
+    ELEM_FOR(r, c, count, cx)
+    {
+        const ulong at = (r0 + (ulong)r) * (ulong)cx + c;
+        __global const float *in = from + (ulong)r * (ulong)cx * 4 + c;
+        float sum = 0.0f;
+        for (int band = 0; band < 2; band++) {
+            const float angle = FOURIER_SPEED(band) * x[at];
+            sum += FOURIER_SPEED(band) * (in[band * cx] * cos(angle) - in[(2 + band) * cx] * sin(angle));
+        }
+        dx[at] = acc ? dx[at] + sum : sum;
+    }
 }
 
 /* y[b,p,:] = [x[b,p,0..cx), 2 t[b] - 1 (if ct), pos[p,0..cp)]. A group takes `block` points of one sample, `parts`

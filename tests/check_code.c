@@ -21,12 +21,11 @@ static const int widths[] = {2, 4, 16, 31, 32, 33, 65, 128, 514};
 START_TEST(time_codes)
 {
     TEST_BOTH(ctx)
-    for (int kind = BF_CODE_UNET; kind <= BF_CODE_FOURIER; kind++)
+    for (int kind = BF_CODE_UNET; kind <= BF_CODE_POSITION; kind++)
         for (size_t k = 0; k < BF_COUNT(widths); k++) {
             const int dim = widths[k], batch = 7;
             const size_t n = (size_t)(dim * batch);
             if (kind == BF_CODE_VDM && dim % 2) continue;
-            if (kind == BF_CODE_FOURIER && dim > 4) continue; /* each pair doubles the angle */
             op_tensor t = op_rand(ctx, (size_t)batch, 0.5f, 0.5f, 1), y = op_out(ctx, n, false, 0);
             op_tensor speed = speeds(ctx, kind, dim);
             bf_cmds *c = op_cmds(ctx);
@@ -67,9 +66,9 @@ END_TEST
 START_TEST(time_code_gradient)
 {
     TEST_BOTH(ctx)
-    for (int kind = BF_CODE_UNET; kind <= BF_CODE_FOURIER; kind++)
+    for (int kind = BF_CODE_UNET; kind <= BF_CODE_POSITION; kind++)
         for (int acc = 0; acc < 2; acc++) {
-            const int dim = kind == BF_CODE_VDM ? 34 : kind == BF_CODE_FOURIER ? 4 : 33, batch = 3;
+            const int dim = kind == BF_CODE_VDM ? 34 : 33, batch = 3;
             op_tensor t = op_rand(ctx, (size_t)batch, 2e-3f, 2e-3f, 1), dt = op_out(ctx, (size_t)batch, acc, 5);
             op_tensor dy = op_rand(ctx, (size_t)(dim * batch), 0, 1, 2), speed = speeds(ctx, kind, dim);
             bf_cmds *c = op_cmds(ctx);
@@ -125,6 +124,40 @@ START_TEST(golden_embeddings)
         free(got);
     }
     bf_st_close(file);
+}
+END_TEST
+
+START_TEST(fourier_features)
+{
+    static const struct {
+        size_t rows;
+        int cx;
+    } shapes[] = {{1, 1}, {31, 3}, {1024, 1}, {345, 3}, {64, 17}, {3, 1031}};
+    TEST_BOTH(ctx)
+    for (size_t k = 0; k < BF_COUNT(shapes); k++) {
+        const size_t rows = shapes[k].rows, cx = (size_t)shapes[k].cx, n = rows * cx;
+        const bool acc = k % 2;
+        op_tensor x = op_rand(ctx, n, 0, 2, 1), y = op_out(ctx, 4 * n, false, 0);
+        op_tensor dy = op_rand(ctx, 4 * n, 0, 1, 2), dx = op_out(ctx, n, acc, 3);
+        bf_cmds *c = op_cmds(ctx);
+        OK(bf_fourier_forward(c, y.mem, x.mem, rows, (int)cx, err));
+        OK(bf_fourier_backward(c, dx.mem, acc, dy.mem, x.mem, rows, (int)cx, err));
+        test_run(c);
+        double *want = malloc(4 * n * sizeof *want), *slope = calloc(n, sizeof *slope);
+        for (size_t i = 0; i < 4 * n; i++) {
+            const size_t r = i / (4 * cx), at = r * cx + i % cx;
+            const int part = (int)(i / cx % 4);
+            const double h = 1e-8;
+            want[i] = ref_fourier(x.d[at], part);
+            slope[at] += dy.d[i] * (ref_fourier(x.d[at] + h, part) - ref_fourier(x.d[at] - h, part)) / (2 * h);
+        }
+        op_expect(ctx, "fourier", &y, false, want, 1e-4); /* angles up to 804: half an ulp is 3e-5 */
+        op_expect(ctx, "dx", &dx, acc, slope, 1e-4);
+        op_tensor *all[] = {&x, &y, &dy, &dx};
+        for (size_t i = 0; i < BF_COUNT(all); i++) op_free(all[i]);
+        free(want);
+        free(slope);
+    }
 }
 END_TEST
 
@@ -195,8 +228,12 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        time_codes,        small_times_are_accurate,      time_code_gradient,
-        golden_embeddings, features_forward_and_backward, odd_width_of_the_vdm_code_is_refused};
+    const TTest *const tests[] = {time_codes,
+                                  small_times_are_accurate,
+                                  time_code_gradient,
+                                  golden_embeddings,
+                                  fourier_features,
+                                  features_forward_and_backward,
+                                  odd_width_of_the_vdm_code_is_refused};
     return op_main("code", tests, BF_COUNT(tests));
 }

@@ -69,7 +69,7 @@ START_TEST(official_parameter_list)
     bf_net_config c;
 
     ck_assert_msg(j != NULL, "%s", e.text);
-    OK(bf_official_unet(json_object_get(j, "model"), &c, err));
+    OK(bf_official_net(json_object_get(j, "model"), &c, err));
     built n = build(test_ctx(BF_CLASS_CPU), &c, 1, true);
     const json_t *list = json_object_get(j, "tensors");
     ck_assert_uint_eq((size_t)bf_params_count(n.params), json_array_size(list));

@@ -74,6 +74,7 @@ bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p,
                         bf_tid mask); /* identity when not training or p = 0; mask BF_NONE = random */
 bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layout, bool causal);
 bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim);
+bf_tid bf_graph_fourier(bf_graph *g, bf_tid x); /* [...,C] -> [...,4C]: sines and cosines, op/op.h */
 bf_tid bf_graph_features(bf_graph *g, bf_tid x, bf_tid t, bf_tid pos);
 bf_tid bf_graph_reshape(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims); /* a view */
 /* Sum over everything of x * weight -> [1]; the loss of the network goldens and a test tool. */

@@ -211,6 +211,53 @@ bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim)
     return y;
 }
 
+/* ---- fourier ----------------------------------------------------------------------------------------------------- */
+
+/* in: dy, x; out: dx */
+static bf_status fourier_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const rows_attr *a = n->attr;
+
+    return bf_fourier_backward(c, bf_graph_out(g, n, 0), n->acc[0], bf_graph_in(g, n, 0), bf_graph_in(g, n, 1), a->rows,
+                               a->cols, err);
+}
+
+static const bf_node_def fourier_bwd_def = {
+    .name = "fourier_backward", .attr_size = sizeof(rows_attr), .emit = fourier_bwd_emit};
+
+static bf_status fourier_grad(bf_graph *g, const bf_node *n, bf_err *err)
+{
+    bool acc;
+    bf_tid dx = bf_graph_din(g, n, 0, &acc);
+    const bf_tid in[2] = {bf_graph_dout(g, n, 0), n->in[0]};
+
+    (void)err;
+    if (dx >= 0) bf_graph_node(g, &fourier_bwd_def, n->attr, 2, in, 1, &dx, &acc);
+    return BF_OK;
+}
+
+static bf_status fourier_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const rows_attr *a = n->attr;
+
+    return bf_fourier_forward(c, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), a->rows, a->cols, err);
+}
+
+static const bf_node_def fourier_def = {
+    .name = "fourier", .attr_size = sizeof(rows_attr), .grad = fourier_grad, .emit = fourier_emit};
+
+bf_tid bf_graph_fourier(bf_graph *g, bf_tid x)
+{
+    if (g->status != BF_OK || x < 0) return BF_NONE;
+    bf_tensor t = *bf_graph_at(g, x);
+    const uint64_t cols = t.dims[t.ndim - 1];
+    const rows_attr a = {t.numel / cols, bf_graph_int(g, cols, "Fourier features")};
+    t.dims[t.ndim - 1] = 4 * cols;
+    bf_tid y = bf_graph_temp(g, t.ndim, t.dims);
+    bf_graph_node(g, &fourier_def, &a, 1, &x, 1, &y, NULL);
+    return y;
+}
+
 /* ---- features ---------------------------------------------------------------------------------------------------- */
 
 typedef struct features_attr {

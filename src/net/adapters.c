@@ -27,26 +27,33 @@ int bf_image_adapter_features(const bf_image_adapter *a)
     return a->channels + time_features(a) + (a->positions ? position_features(a) : 0);
 }
 
-static double grid(int i, int n)
+/* Number i of n from `first` to `last` with the roundings of torch.linspace on a CPU: counted from the nearer end;
+ * where 16 at a time fit, from the first of each 8. Angles reach 50: an ulp more or less shows. */
+static float spaced(int i, int n, float first, float last)
 {
-    return n > 1 ? -1.0 + 2.0 * i / (n - 1) : -1.0;
+    if (n < 2) return first;
+    const float step = (last - first) / (float)(n - 1);
+    const int lane = i < n - n % 16 ? i % 8 : 0, start = i - lane;
+    const float base = start < n / 2 ? fmaf(step, (float)start, first) : fmaf(-step, (float)(n - 1 - start), last);
+
+    return fmaf((float)lane, step, base);
 }
 
 void bf_image_positions(float *out, int height, int width, int bands)
 {
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
-            const double at[2] = {grid(y, height), grid(x, width)};
+            const float at[2] = {spaced(y, height, -1.0f, 1.0f), spaced(x, width, -1.0f, 1.0f)};
             const int side[2] = {height, width};
             for (int axis = 0; axis < 2; axis++)
                 for (int b = 0; b < bands; b++) {
-                    const double step = bands > 1 ? (side[axis] / 2.0 - 1.0) / (bands - 1) : 0.0;
-                    const double angle = PI * at[axis] * (1.0 + step * b);
-                    out[axis * bands + b] = (float)sin(angle);
-                    out[(2 + axis) * bands + b] = (float)cos(angle);
+                    const float cycles = at[axis] * spaced(b, bands, 1.0f, (float)side[axis] / 2.0f);
+                    const float angle = (float)PI * cycles;
+                    out[axis * bands + b] = (float)sin((double)angle);
+                    out[(2 + axis) * bands + b] = (float)cos((double)angle);
                 }
-            out[4 * bands] = (float)at[0];
-            out[4 * bands + 1] = (float)at[1];
+            out[4 * bands] = at[0];
+            out[4 * bands + 1] = at[1];
             out += 4 * bands + 2;
         }
 }
@@ -55,8 +62,9 @@ void bf_text_positions(float *out, int length, int dim)
 {
     for (int pos = 0; pos < length; pos++)
         for (int j = 0; j < dim; j++) {
-            const double angle = pos / pow(1000.0, (double)j / dim);
-            out[pos * dim + j] = (float)(j % 2 == 0 ? sin(angle) : cos(angle));
+            const float exponent = (float)j / (float)dim, scale = (float)pow(1000.0, (double)exponent);
+            const float angle = (float)pos / scale;
+            out[pos * dim + j] = (float)(j % 2 == 0 ? sin((double)angle) : cos((double)angle));
         }
 }
 
@@ -150,7 +158,7 @@ static bf_tid text_positions(bf_graph *g, const bf_text_adapter *a, const char *
     snprintf(name, sizeof name, "%spos_embedding%s", prefix, a->learned_positions ? ".weight" : "");
     if (a->learned_positions) {
         const bf_param_spec s = {
-            .name = name, .ndim = 2, .dims = {length, size}, .init = BF_INIT_NORMAL, .init_scale = 1.0f};
+            .name = name, .ndim = 2, .dims = {length, size}, .init = BF_INIT_NORMAL, .init_scale = BF_TEXT_SD};
         return bf_graph_param(g, &s);
     }
     float *data = malloc((size_t)(length * size) * sizeof *data);
@@ -166,8 +174,9 @@ bf_tid bf_text_adapter_build(bf_graph *g, const bf_text_adapter *a, const char *
 {
     const uint64_t batch = bf_graph_dim(g, theta, 0), flat = (uint64_t)a->length * (uint64_t)a->output;
     const bf_tid pos = text_positions(g, a, prefix);
-    const bf_layer_params in = bf_linear_params(g, prefix, "inp_embedding", a->classes, a->output);
-    const bf_layer_params time = bf_linear_params(g, prefix, "t_embedding", 1, a->output);
+    const bf_layer_params in =
+        bf_text_linear_params(g, prefix, "inp_embedding", a->classes, a->output, BF_TEXT_SD, true);
+    const bf_layer_params time = bf_text_linear_params(g, prefix, "t_embedding", 1, a->output, BF_TEXT_SD, true);
     bf_tid y, code;
 
     y = bf_graph_linear(g, bf_graph_affine(g, theta, 2.0f, -1.0f), in.weight, in.bias, BF_ACT_NONE, BF_NONE);

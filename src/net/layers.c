@@ -4,57 +4,112 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How the parameters of a layer start and whether they decay. */
+typedef struct layer_rules {
+    bf_layout layout;
+    bf_init weight, bias;
+    float scale; /* of both */
+    bool has_bias, decay_weight, decay_bias;
+} layer_rules;
+
 /* "weight" and "bias" of a layer; dims are those of the weight, the bias has dims[0] numbers. */
 static bf_layer_params layer(bf_graph *g, const char *prefix, const char *name, int ndim, const uint64_t *dims,
-                             bf_layout layout, bf_init init, float scale, bf_init bias_init)
+                             const layer_rules *r)
 {
     char full[BF_NET_NAME];
-    bf_layer_params p;
-    bf_param_spec s = {.name = full, .ndim = ndim, .layout = layout, .decay = true, .init = init, .init_scale = scale};
+    bf_layer_params p = {.bias = BF_NONE};
+    bf_param_spec s = {.name = full,
+                       .ndim = ndim,
+                       .layout = r->layout,
+                       .decay = r->decay_weight,
+                       .init = r->weight,
+                       .init_scale = r->scale};
 
     memcpy(s.dims, dims, (size_t)ndim * sizeof *dims);
     snprintf(full, sizeof full, "%s%s.weight", prefix, name);
     p.weight = bf_graph_param(g, &s);
+    if (!r->has_bias) return p;
     s.ndim = 1;
     s.layout = BF_LAYOUT_PLAIN;
-    s.init = bias_init;
+    s.decay = r->decay_bias;
+    s.init = r->bias;
     snprintf(full, sizeof full, "%s%s.bias", prefix, name);
     p.bias = bf_graph_param(g, &s);
     return p;
 }
 
-static float fan_in_scale(int fan_in)
+/* PyTorch's own start, everything decays; `zero`: both start as zeros. */
+static layer_rules default_rules(int fan_in, bool zero)
 {
-    return (float)(1.0 / sqrt((double)fan_in));
+    const bf_init init = zero ? BF_INIT_ZERO : BF_INIT_UNIFORM;
+
+    return (layer_rules){.weight = init,
+                         .bias = init,
+                         .scale = (float)(1.0 / sqrt((double)fan_in)),
+                         .has_bias = true,
+                         .decay_weight = true,
+                         .decay_bias = true};
 }
 
 bf_layer_params bf_linear_params(bf_graph *g, const char *prefix, const char *name, int in, int out)
 {
-    const uint64_t dims[2] = {(uint64_t)out, (uint64_t)in};
+    const layer_rules r = default_rules(in, false);
 
-    return layer(g, prefix, name, 2, dims, BF_LAYOUT_PLAIN, BF_INIT_UNIFORM, fan_in_scale(in), BF_INIT_UNIFORM);
+    return layer(g, prefix, name, 2, (uint64_t[]){(uint64_t)out, (uint64_t)in}, &r);
+}
+
+bf_tid bf_zero_linear_weight(bf_graph *g, const char *prefix, const char *name, int in, int out)
+{
+    layer_rules r = default_rules(in, true);
+
+    r.has_bias = false;
+    return layer(g, prefix, name, 2, (uint64_t[]){(uint64_t)out, (uint64_t)in}, &r).weight;
 }
 
 bf_layer_params bf_conv_params(bf_graph *g, const char *prefix, const char *name, int in, int out, int k, bool zero)
 {
-    const uint64_t dims[4] = {(uint64_t)out, (uint64_t)in, (uint64_t)k, (uint64_t)k};
-    const bf_init init = zero ? BF_INIT_ZERO : BF_INIT_UNIFORM;
+    layer_rules r = default_rules(in * k * k, zero);
 
-    return layer(g, prefix, name, 4, dims, k == 1 ? BF_LAYOUT_PLAIN : BF_LAYOUT_CONV, init, fan_in_scale(in * k * k),
-                 init);
+    r.layout = k == 1 ? BF_LAYOUT_PLAIN : BF_LAYOUT_CONV;
+    return layer(g, prefix, name, 4, (uint64_t[]){(uint64_t)out, (uint64_t)in, (uint64_t)k, (uint64_t)k}, &r);
 }
 
 bf_layer_params bf_conv1d_params(bf_graph *g, const char *prefix, const char *name, int in, int out, bool zero)
 {
-    const uint64_t dims[3] = {(uint64_t)out, (uint64_t)in, 1};
-    const bf_init init = zero ? BF_INIT_ZERO : BF_INIT_UNIFORM;
+    const layer_rules r = default_rules(in, zero);
 
-    return layer(g, prefix, name, 3, dims, BF_LAYOUT_PLAIN, init, fan_in_scale(in), init);
+    return layer(g, prefix, name, 3, (uint64_t[]){(uint64_t)out, (uint64_t)in, 1}, &r);
 }
 
 bf_layer_params bf_norm_params(bf_graph *g, const char *prefix, const char *name, int channels)
 {
-    const uint64_t dims[1] = {(uint64_t)channels};
+    layer_rules r = default_rules(1, true);
 
-    return layer(g, prefix, name, 1, dims, BF_LAYOUT_PLAIN, BF_INIT_ONE, 0.0f, BF_INIT_ZERO);
+    r.weight = BF_INIT_ONE;
+    return layer(g, prefix, name, 1, (uint64_t[]){(uint64_t)channels}, &r);
+}
+
+bf_layer_params bf_text_linear_params(bf_graph *g, const char *prefix, const char *name, int in, int out, float sd,
+                                      bool bias)
+{
+    const layer_rules r = {
+        .weight = BF_INIT_NORMAL, .bias = BF_INIT_ZERO, .scale = sd, .has_bias = bias, .decay_weight = true};
+
+    return layer(g, prefix, name, 2, (uint64_t[]){(uint64_t)out, (uint64_t)in}, &r);
+}
+
+bf_layer_params bf_text_norm_params(bf_graph *g, const char *prefix, const char *name, int channels, bool bias)
+{
+    const layer_rules r = {.weight = BF_INIT_ONE, .bias = BF_INIT_ZERO, .has_bias = bias};
+
+    return layer(g, prefix, name, 1, (uint64_t[]){(uint64_t)channels}, &r);
+}
+
+bf_tid bf_dropout_layer(bf_graph *g, const char *prefix, const char *name, bf_tid x, float p)
+{
+    char full[BF_NET_NAME];
+
+    if (p <= 0.0f || !bf_graph_training(g)) return x;
+    snprintf(full, sizeof full, "drop.%s%s", prefix, name);
+    return bf_graph_dropout(g, x, p, bf_graph_find(g, full));
 }

@@ -1,13 +1,18 @@
 /* Descriptions of networks: defaults, checks, text. */
 #include "net/net.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
+#include "net/transformer.h"
 #include "net/unet.h"
+#include "net/vdm_unet.h"
 
-bf_net_config bf_net_defaults(bf_net_kind kind)
+/* ---- defaults ---------------------------------------------------------------------------------------------------- */
+
+static bf_net_config unet_defaults(void)
 {
-    bf_net_config c = {.kind = kind,
+    bf_net_config c = {.kind = BF_NET_UNET,
                        .input = bf_image_adapter_defaults(),
                        .channels = 1,
                        .outputs = 1,
@@ -27,10 +32,60 @@ bf_net_config bf_net_defaults(bf_net_kind kind)
     return c;
 }
 
+static bf_net_config vdm_unet_defaults(void)
+{
+    bf_net_config c = {.kind = BF_NET_VDM_UNET,
+                       .input = bf_image_adapter_defaults(),
+                       .channels = 3,
+                       .outputs = 1,
+                       .width = 128,
+                       .blocks = 32,
+                       .heads = 1,
+                       .groups = 32,
+                       .dropout = 0.1f,
+                       .skip = true,
+                       .fourier = true};
+
+    c.input.height = c.input.width = 32;
+    c.input.channels = 3;
+    c.input.time = c.input.positions = false;
+    return c;
+}
+
+static bf_net_config transformer_defaults(void)
+{
+    bf_net_config c = {.kind = BF_NET_TRANSFORMER,
+                       .input = bf_image_adapter_defaults(),
+                       .channels = 1,
+                       .outputs = 27,
+                       .width = 768,
+                       .blocks = 24,
+                       .heads = 12,
+                       .skip = true,
+                       .bias = true};
+
+    c.input.height = 1;
+    c.input.width = 256;
+    c.input.channels = 27;
+    return c;
+}
+
+bf_net_config bf_net_defaults(bf_net_kind kind)
+{
+    switch (kind) {
+    case BF_NET_VDM_UNET: return vdm_unet_defaults();
+    case BF_NET_TRANSFORMER: return transformer_defaults();
+    case BF_NET_UNET: break;
+    }
+    return unet_defaults();
+}
+
 const char *bf_net_kind_name(bf_net_kind kind)
 {
     switch (kind) {
     case BF_NET_UNET: return "unet";
+    case BF_NET_VDM_UNET: return "vdm-unet";
+    case BF_NET_TRANSFORMER: return "transformer";
     }
     return "?";
 }
@@ -44,20 +99,18 @@ static int automatic_groups(int width)
     return groups;
 }
 
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
+
 static bf_status check_input(const bf_net_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_image_adapter *a = &c->input;
-    const int shrink = c->levels >= 1 && c->levels <= BF_NET_LEVELS ? 1 << (c->levels - 1) : 1;
 
     BF_CHECK(a->height >= 1 && a->width >= 1 && a->channels >= 1 && c->channels >= 1 && c->outputs >= 1, BF_USAGE,
              "net: %d x %d points, %d numbers in, %d x %d numbers out: all must be positive", a->height, a->width,
              a->channels, c->channels, c->outputs);
-    BF_CHECK(a->height <= 4096 && a->width <= 4096 && a->channels <= 65536, BF_USAGE,
+    BF_CHECK(a->height <= 4096 && a->width <= 65536 && a->channels <= 65536, BF_USAGE,
              "net: an input of %d x %d x %d is too large", a->height, a->width, a->channels);
-    BF_CHECK(a->height % shrink == 0 && a->width % shrink == 0, BF_USAGE,
-             "net: %d x %d points cannot be halved %d times, as %d levels do", a->height, a->width, c->levels - 1,
-             c->levels);
     BF_CHECK(a->bands >= 1 && a->bands <= 4096 && a->position_size >= 1 && a->position_size <= 65536, BF_USAGE,
              "net: %d position bands, learned positions of %d numbers: out of range", a->bands, a->position_size);
 out:
@@ -67,9 +120,14 @@ out:
 static bf_status check_levels(const bf_net_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
+    const bf_image_adapter *a = &c->input;
 
     BF_CHECK(c->levels >= 1 && c->levels <= BF_NET_LEVELS, BF_USAGE, "net.mult: %d levels, 1 to %d are possible",
              c->levels, BF_NET_LEVELS);
+    const int shrink = 1 << (c->levels - 1);
+    BF_CHECK(a->height % shrink == 0 && a->width % shrink == 0, BF_USAGE,
+             "net: %d x %d points cannot be halved %d times, as %d levels do", a->height, a->width, c->levels - 1,
+             c->levels);
     BF_CHECK(c->mult[0] == 1, BF_USAGE, "net.mult: the first level has the width of the network: 1, not %d",
              c->mult[0]);
     for (int i = 0; i < c->levels; i++) {
@@ -84,21 +142,48 @@ out:
     return st;
 }
 
-bf_status bf_net_check(const bf_net_config *c, bf_err *err)
+static bf_status check_unet(const bf_net_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
 
-    BF_CHECK(c->kind == BF_NET_UNET, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
-    BF_CHECK(c->width >= 2 && c->width <= 4096 && c->width % 2 == 0, BF_USAGE,
-             "net.width: %d is not an even number in 2..4096", c->width);
-    BF_CHECK(c->blocks >= 1 && c->blocks <= 64, BF_USAGE, "net.blocks: %d is not in 1..64", c->blocks);
-    BF_CHECK(c->heads >= 1 && c->groups >= 1, BF_USAGE, "net.heads and net.groups must be positive");
-    BF_CHECK(c->dropout >= 0.0f && c->dropout < 1.0f, BF_USAGE, "net.dropout: %g is not in [0, 1)", (double)c->dropout);
     BF_CHECK(c->attentions >= 0 && c->attentions <= BF_NET_LEVELS, BF_USAGE, "net.attention: %d entries, at most %d",
              c->attentions, BF_NET_LEVELS);
-    BF_CHECK(c->input.output >= 1 && c->out_features >= 1, BF_USAGE, "net: widths of first and last layer missing");
-    BF_TRY(check_input(c, err));
+    BF_CHECK(c->out_features >= 1, BF_USAGE, "net: the width of the last layer is missing");
     BF_TRY(check_levels(c, err));
+out:
+    return st;
+}
+
+static bf_status check_vdm_unet(const bf_net_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    BF_CHECK(c->width % c->groups == 0, BF_USAGE, "net.groups: %d groups do not divide the %d channels", c->groups,
+             c->width);
+    BF_CHECK(!c->fourier || c->input.output <= 1024, BF_USAGE, "net.fourier: of %d numbers per point, at most 1024",
+             c->input.output);
+out:
+    return st;
+}
+
+bf_status bf_net_check(const bf_net_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bool transformer = c->kind == BF_NET_TRANSFORMER;
+
+    BF_CHECK((unsigned)c->kind <= BF_NET_TRANSFORMER, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
+    BF_CHECK(c->width >= 2 && c->width <= 4096 && c->width % 2 == 0, BF_USAGE,
+             "net.width: %d is not an even number in 2..4096", c->width);
+    BF_CHECK(c->blocks >= 1 && c->blocks <= BF_NET_BLOCKS, BF_USAGE, "net.blocks: %d is not in 1..%d", c->blocks,
+             BF_NET_BLOCKS);
+    BF_CHECK(c->heads >= 1 && c->width % c->heads == 0, BF_USAGE, "net.heads: %d heads do not divide the %d channels",
+             c->heads, c->width);
+    BF_CHECK(transformer || c->groups >= 1, BF_USAGE, "net.groups must be positive");
+    BF_CHECK(c->dropout >= 0.0f && c->dropout < 1.0f, BF_USAGE, "net.dropout: %g is not in [0, 1)", (double)c->dropout);
+    BF_CHECK(c->input.output >= 1, BF_USAGE, "net: the width of the first layer is missing");
+    BF_TRY(check_input(c, err));
+    if (c->kind == BF_NET_UNET) BF_TRY(check_unet(c, err));
+    if (c->kind == BF_NET_VDM_UNET) BF_TRY(check_vdm_unet(c, err));
 out:
     return st;
 }
@@ -107,9 +192,11 @@ out:
  * (Scale and shift come behind the norm and are safe.) */
 static void warn_time_lost(const bf_net_config *c)
 {
-    if (c->scale_shift) return;
-    for (int i = 0; i < c->levels; i++)
-        if (c->width * c->mult[i] == c->groups) {
+    const int levels = c->kind == BF_NET_UNET ? c->levels : 1;
+
+    if (c->kind == BF_NET_TRANSFORMER || c->scale_shift) return;
+    for (int i = 0; i < levels; i++)
+        if (c->width * (i > 0 ? c->mult[i] : 1) == c->groups) {
             bf_log(BFNCL_LOG_WARN,
                    "net.groups: %d groups of one channel at level %d cancel the time signal there; use %d groups",
                    c->groups, i, automatic_groups(c->width));
@@ -123,12 +210,17 @@ bf_status bf_net_resolve(bf_net_config *c, bf_err *err)
 
     if (c->groups == 0) c->groups = automatic_groups(c->width);
     if (c->out_features == 0) c->out_features = c->width;
-    if (c->input.output == 0) c->input.output = bf_image_adapter_features(&c->input);
+    if (c->kind == BF_NET_TRANSFORMER)
+        c->input.output = c->width;
+    else if (c->input.output == 0)
+        c->input.output = bf_image_adapter_features(&c->input);
     BF_TRY(bf_net_check(c, err));
     warn_time_lost(c);
 out:
     return st;
 }
+
+/* ---- use --------------------------------------------------------------------------------------------------------- */
 
 bf_tid bf_net_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t)
 {
@@ -136,20 +228,54 @@ bf_tid bf_net_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t
 
     if (bf_graph_status(g, &err) != BF_OK) return BF_NONE;
     if (bf_net_check(c, &err) != BF_OK) return bf_graph_fail(g, err.status, "%s", err.message);
-    return bf_unet_build(g, c, net_in, t);
+    switch (c->kind) {
+    case BF_NET_UNET: return bf_unet_build(g, c, net_in, t);
+    case BF_NET_VDM_UNET: return bf_vdm_unet_build(g, c, net_in, t);
+    case BF_NET_TRANSFORMER: break;
+    }
+    return bf_transformer_build(g, c, net_in, t);
+}
+
+/* Appends to a text of `size` bytes; *at stops at the end when it does not fit. */
+static void append(char *text, size_t size, size_t *at, const char *fmt, ...) BF_PRINTF(4, 5);
+static void append(char *text, size_t size, size_t *at, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (*at >= size) return;
+    va_start(ap, fmt);
+    const int n = vsnprintf(text + *at, size - *at, fmt, ap);
+    va_end(ap);
+    *at += n > 0 ? (size_t)n : 0;
+}
+
+static const char *plural(int n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void describe_unet(const bf_net_config *c, char *text, size_t size, size_t *at)
+{
+    append(text, size, at, " x (");
+    for (int i = 0; i < c->levels; i++) append(text, size, at, "%s%d", i ? "," : "", c->mult[i]);
+    append(text, size, at, "), %d block%s, %d groups, attention ", c->blocks, plural(c->blocks), c->groups);
+    for (int i = 0; i < c->attentions; i++) append(text, size, at, "%s%d", i ? "," : "at rates ", c->attention[i]);
+    append(text, size, at, "%s", c->attentions ? " and in the middle" : "in the middle");
 }
 
 void bf_net_describe(const bf_net_config *c, char *text, size_t size)
 {
-    size_t at = (size_t)snprintf(text, size, "%s %dx%d, width %d x (", bf_net_kind_name(c->kind), c->input.height,
-                                 c->input.width, c->width);
+    size_t at = 0;
 
-    for (int i = 0; i < c->levels && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%d", i ? "," : "", c->mult[i]);
-    if (at < size)
-        at += (size_t)snprintf(text + at, size - at, "), %d block%s, %d groups, attention ", c->blocks,
-                               c->blocks == 1 ? "" : "s", c->groups);
-    for (int i = 0; i < c->attentions && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%d", i ? "," : "at rates ", c->attention[i]);
-    if (at < size) snprintf(text + at, size - at, "%s", c->attentions ? " and in the middle" : "in the middle");
+    append(text, size, &at, "%s %dx%d, width %d", bf_net_kind_name(c->kind), c->input.height, c->input.width, c->width);
+    if (c->kind == BF_NET_UNET) {
+        describe_unet(c, text, size, &at);
+        return;
+    }
+    append(text, size, &at, ", %d block%s, %d head%s", c->blocks, plural(c->blocks), c->heads, plural(c->heads));
+    if (c->kind == BF_NET_VDM_UNET)
+        append(text, size, &at, ", %d groups, attention %s", c->groups,
+               c->attention_everywhere ? "everywhere" : "in the middle");
+    else if (c->causal)
+        append(text, size, &at, ", causal");
 }

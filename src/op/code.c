@@ -6,9 +6,10 @@
 
 static bf_status check_code(bf_time_code kind, int batch, int dim, bf_err *err)
 {
-    const bool even = kind == BF_CODE_VDM || kind == BF_CODE_FOURIER;
+    const bool even = kind == BF_CODE_VDM;
 
-    if (kind < BF_CODE_UNET || kind > BF_CODE_FOURIER) return bf_fail(err, BF_USAGE, "unknown time code %d", (int)kind);
+    if (kind < BF_CODE_UNET || kind > BF_CODE_POSITION)
+        return bf_fail(err, BF_USAGE, "unknown time code %d", (int)kind);
     if (batch < 1 || dim < 1 || (even && dim % 2 != 0))
         return bf_fail(err, BF_USAGE, "time code: bad shape [%d,%d]%s", batch, dim,
                        dim % 2 ? ": this code needs an even width" : "");
@@ -40,11 +41,6 @@ static float position_speed(int column, int dim)
     return (float)pow(10000.0, -(double)exponent);
 }
 
-static float fourier_speed(int k)
-{
-    return ldexpf(6.283185307179586f, 5 + k);
-}
-
 bf_status bf_time_code_speeds(bf_time_code kind, float *speed, int dim, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -57,7 +53,6 @@ bf_status bf_time_code_speeds(bf_time_code kind, float *speed, int dim, bf_err *
         case BF_CODE_UNET: speed[j] = j < 2 * half ? unet_speed(k, half) : 0.0f; break; /* of an odd width: sin(0) */
         case BF_CODE_VDM: speed[j] = vdm_speed(k, half); break;
         case BF_CODE_POSITION: speed[j] = position_speed(j, dim); break;
-        case BF_CODE_FOURIER: speed[j] = fourier_speed(k); break;
         }
     }
 out:
@@ -69,8 +64,7 @@ static bf_status code_call(bf_cmds *c, bf_time_code kind, const char *kernel, co
 {
     static const char *const defines[] = {[BF_CODE_UNET] = "-DKIND=CODE_UNET",
                                           [BF_CODE_VDM] = "-DKIND=CODE_VDM",
-                                          [BF_CODE_POSITION] = "-DKIND=CODE_POSITION",
-                                          [BF_CODE_FOURIER] = "-DKIND=CODE_FOURIER"};
+                                          [BF_CODE_POSITION] = "-DKIND=CODE_POSITION"};
     bf_status st = BF_OK;
     bf_call call = {.file = "code.cl", .kernel = kernel, .args = args, .n_args = n_args};
 
@@ -96,6 +90,44 @@ bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool a
     const bf_arg args[] = {bf_arg_mem(dt), bf_arg_i32(acc),   bf_arg_mem(dy),
                            bf_arg_mem(t),  bf_arg_mem(speed), bf_arg_i32(dim)};
     return code_call(c, kind, "time_code_backward", args, BF_COUNT(args), batch, dim, err);
+}
+
+/* ---- Fourier features -------------------------------------------------------------------------------------------- */
+
+static bf_status fourier_call(bf_cmds *c, const char *kernel, const bf_arg *args, size_t n_args, uint64_t rows, int cx,
+                              int block, bf_err *err)
+{
+    bf_call call = {
+        .file = "code.cl", .kernel = kernel, .args = args, .n_args = n_args, .bytes = 20.0 * (double)rows * cx};
+
+    bf_call_rows(&call, bf_cmds_ctx(c), (size_t)bf_ceil_div(rows, (uint64_t)block));
+    return bf_cmds_kernel(c, &call, err);
+}
+
+/* Rows that a group takes; 0 for a bad shape. */
+static int fourier_block(uint64_t rows, int cx)
+{
+    if (rows < 1 || cx < 1 || cx > BF_FLAT_BLOCK) return 0;
+    return (int)BF_MIN(bf_block_rows(4 * (uint64_t)cx), rows);
+}
+
+bf_status bf_fourier_forward(bf_cmds *c, bf_mem y, bf_mem x, uint64_t rows, int cx, bf_err *err)
+{
+    const int block = fourier_block(rows, cx);
+    const bf_arg args[] = {bf_arg_mem(y), bf_arg_mem(x), bf_arg_u64(rows), bf_arg_i32(cx), bf_arg_i32(block)};
+
+    if (block == 0) return bf_fail(err, BF_USAGE, "Fourier features of rows of %d numbers are not possible", cx);
+    return fourier_call(c, "fourier_forward", args, BF_COUNT(args), rows, cx, block, err);
+}
+
+bf_status bf_fourier_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem x, uint64_t rows, int cx, bf_err *err)
+{
+    const int block = fourier_block(rows, cx);
+    const bf_arg args[] = {bf_arg_mem(dx),   bf_arg_i32(acc), bf_arg_mem(dy),   bf_arg_mem(x),
+                           bf_arg_u64(rows), bf_arg_i32(cx),  bf_arg_i32(block)};
+
+    if (block == 0) return bf_fail(err, BF_USAGE, "Fourier features of rows of %d numbers are not possible", cx);
+    return fourier_call(c, "fourier_backward", args, BF_COUNT(args), rows, cx, block, err);
 }
 
 /* ---- features ---------------------------------------------------------------------------------------------------- */

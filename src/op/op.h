@@ -114,10 +114,9 @@ bf_status bf_dropout(bf_cmds *c, bf_mem y, bool acc, bf_mem x, bf_mem mask, floa
 
 /* ---- code: time codes and input features ------------------------------------------------------------------------- */
 typedef enum bf_time_code {
-    BF_CODE_UNET,     /* [cos | sin](4000 t exp(-ln(10000) k / half)), k = 0..half-1; an odd width ends in a 0 */
-    BF_CODE_VDM,      /* [sin | cos](1000 (t + 0.001) 10^(-4 k / (half - 1))) */
-    BF_CODE_POSITION, /* column j: sin (even j) or cos (odd j) of t 10000^(-j / dim) */
-    BF_CODE_FOURIER   /* [sin | cos](2 pi 2^(5 + k) t) */
+    BF_CODE_UNET,    /* [cos | sin](4000 t exp(-ln(10000) k / half)), k = 0..half-1; an odd width ends in a 0 */
+    BF_CODE_VDM,     /* [sin | cos](1000 (t + 0.001) 10^(-4 k / (half - 1))) */
+    BF_CODE_POSITION /* column j: sin (even j) or cos (odd j) of t 10000^(-j / dim) */
 } bf_time_code;
 /* Angular speed of each of the `dim` columns: what y's formula multiplies the (scaled) time with. Made on the host with
  * the roundings of the official code, because the angles reach 4000: one ulp of a speed, which is what the exp() of two
@@ -128,6 +127,10 @@ bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t
                                bf_err *err);
 bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, bf_mem speed,
                                 int batch, int dim, bf_err *err);
+/* y [rows, 4 cx] from x [rows, cx]: y[r, k cx + c] = sin(2 pi 2^(5 + k) x[r,c]) for k = 0, 1, then the cosines in the
+ * same order (the VDM U-Net's fine detail); cx up to 4096 */
+bf_status bf_fourier_forward(bf_cmds *c, bf_mem y, bf_mem x, uint64_t rows, int cx, bf_err *err);
+bf_status bf_fourier_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem x, uint64_t rows, int cx, bf_err *err);
 /* y[b,p,:] = [x[b,p,0..cx), 2 t[b] - 1 (if t), pos[p,0..cp) (if pos)] */
 bf_status bf_features_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, bf_mem pos, int batch, int points, int cx,
                               int cp, bf_err *err);

@@ -13,15 +13,17 @@ bf_status bf_official_parse(const char *name, const char *text, json_t **out, bf
 /* "class_name" of one part ({"class_name", "parameters"}), "" when absent. */
 const char *bf_official_class(const json_t *part);
 
-/* {"net", "input_adapter", "output_adapter"} with net class UNetModel -> a resolved description. BF_FILE on missing or
- * impossible entries. */
-bf_status bf_official_unet(const json_t *model, bf_net_config *out, bf_err *err);
+/* {"net", "input_adapter", "output_adapter"} with net class UNetModel, UNetVDM or GPT -> a resolved description.
+ * BF_FILE on missing or impossible entries. */
+bf_status bf_official_net(const json_t *model, bf_net_config *out, bf_err *err);
+bool bf_official_net_known(const char *class_name);
 
 bf_status bf_official_image_adapter(const json_t *part, bf_image_adapter *out, bf_err *err);
 bf_status bf_official_text_adapter(const json_t *part, bf_text_adapter *out, bf_err *err);
 bf_status bf_official_output_adapter(const json_t *part, bf_output_adapter *out, bf_err *err);
 
-/* "bayesian_flow" with class DiscreteBayesianFlow. */
-bf_status bf_official_flow(const json_t *part, bf_flow *out, bf_err *err);
+/* {"bayesian_flow", "loss", "distribution_factory"} with flow class DiscreteBayesianFlow or CtsBayesianFlow (the output
+ * distribution says whether the data are continuous or discretised). BF_FILE as above. */
+bf_status bf_official_flow(const json_t *model, bf_flow *out, bf_err *err);
 
 #endif

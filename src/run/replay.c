@@ -105,8 +105,10 @@ bf_status bf_replay_prepare(bf_replay *r, unsigned sets, const char *prefix, con
     bf_status st = BF_OK;
 
     BF_TRY(bf_graph_status(r->graph, err));
-    BF_TRY(bf_params_alloc(r->params, sets, err));
-    BF_TRY(load(r, prefix, buffer_prefix, err));
+    if (bf_params_count(r->params) > 0) {
+        BF_TRY(bf_params_alloc(r->params, sets, err));
+        BF_TRY(load(r, prefix, buffer_prefix, err));
+    }
     BF_TRY(bf_graph_plan(r->graph, true, NULL, err));
     BF_TRY(bf_graph_emit(r->graph, r->cmds, err));
 out:
@@ -167,6 +169,80 @@ bf_status bf_replay_params(bf_replay *r, bf_param_set set, const char *prefix, b
         free(mine);
         mine = NULL;
     }
+out:
+    free(mine);
+    return st;
+}
+
+/* ---- images ------------------------------------------------------------------------------------------------------ */
+
+/* [outer,a,b] -> [outer,b,a] */
+static void transpose(float *to, const float *from, size_t outer, size_t a, size_t b)
+{
+    for (size_t o = 0; o < outer; o++)
+        for (size_t i = 0; i < a; i++)
+            for (size_t j = 0; j < b; j++) to[(o * b + j) * a + i] = from[(o * a + i) * b + j];
+}
+
+bf_status bf_replay_input_image(bf_replay *r, const char *name, bf_tid *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_st_tensor *t;
+
+    BF_TRY(bf_st_need(bf_verify_file(r->v), name, &t, err));
+    BF_CHECK(t->ndim == 4 && t->count > 0, BF_FILE, "%s: tensor '%s' is no image", bf_st_name(bf_verify_file(r->v)),
+             name);
+    *out = bf_graph_input(r->graph, name, 4, (uint64_t[]){t->dims[0], t->dims[2], t->dims[3], t->dims[1]});
+    BF_TRY(bf_graph_status(r->graph, err));
+out:
+    return st;
+}
+
+bf_status bf_replay_fill_image(bf_replay *r, bf_tid t, const char *name, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const size_t batch = bf_graph_dim(r->graph, t, 0), ch = bf_graph_dim(r->graph, t, 3);
+    const size_t points = bf_graph_dim(r->graph, t, 1) * bf_graph_dim(r->graph, t, 2);
+    float *stored = NULL, *turned = NULL;
+    uint64_t n;
+
+    BF_TRY(bf_verify_read(r->v, name, &stored, &n, err));
+    BF_NEW(turned, n);
+    transpose(turned, stored, batch, ch, points);
+    BF_TRY(bf_write(bf_verify_ctx(r->v), bf_graph_mem(r->graph, t), turned, (size_t)n * sizeof *turned, err));
+out:
+    free(stored);
+    free(turned);
+    return st;
+}
+
+bf_status bf_replay_read_image(bf_replay *r, bf_tid t, float **out, uint64_t *n, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const size_t batch = bf_graph_dim(r->graph, t, 0), ch = bf_graph_dim(r->graph, t, 3);
+    const size_t points = bf_graph_dim(r->graph, t, 1) * bf_graph_dim(r->graph, t, 2);
+    float *mine = NULL, *turned = NULL;
+
+    BF_TRY(bf_replay_read(r, t, &mine, err));
+    BF_NEW(turned, batch * points * ch);
+    transpose(turned, mine, batch, points, ch);
+    if (n) *n = batch * points * ch;
+    *out = turned;
+    turned = NULL;
+out:
+    free(mine);
+    free(turned);
+    return st;
+}
+
+bf_status bf_replay_compare_image(bf_replay *r, const char *name, bf_tid t, bf_verify_rule rule, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *mine = NULL;
+    uint64_t n;
+
+    BF_TRY(bf_replay_read_image(r, t, &mine, &n, err));
+    bf_verify_tensor(r->v, name, mine, n, rule);
 out:
     free(mine);
     return st;

@@ -22,9 +22,16 @@ bf_status bf_replay_input(bf_replay *r, const char *name, bool rows, bf_tid *out
 /* Fills such an input: `row` >= 0 takes one entry of the first dimension. */
 bf_status bf_replay_fill(bf_replay *r, bf_tid t, const char *name, int row, bf_err *err);
 
-/* Allocates the store, loads PREFIX + name of every parameter from the file (buffers keep their computed content, which
- * is compared with BUFFER_PREFIX + name), plans and prepares the graph. */
+/* Allocates the store (if the graph has parameters), loads PREFIX + name of every parameter from the file (buffers keep
+ * their computed content, which is compared with BUFFER_PREFIX + name), plans and prepares the graph. */
 bf_status bf_replay_prepare(bf_replay *r, unsigned sets, const char *prefix, const char *buffer_prefix, bf_err *err);
+
+/* The same for images and keep masks, which files store channels first: [B,C,H,W] there, [B,H,W,C] on the device. */
+bf_status bf_replay_input_image(bf_replay *r, const char *name, bf_tid *out, bf_err *err);
+bf_status bf_replay_fill_image(bf_replay *r, bf_tid t, const char *name, bf_err *err);
+/* Content of such a tensor in the order of the files, fresh memory; *n may be NULL. */
+bf_status bf_replay_read_image(bf_replay *r, bf_tid t, float **out, uint64_t *n, bf_err *err);
+bf_status bf_replay_compare_image(bf_replay *r, const char *name, bf_tid t, bf_verify_rule rule, bf_err *err);
 
 /* Runs everything once and waits. */
 bf_status bf_replay_run(bf_replay *r, bf_err *err);

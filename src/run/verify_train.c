@@ -252,13 +252,13 @@ bf_status bf_verify_training(bf_verify *v, bf_err *err)
     bf_flow flow;
     json_t *config = NULL;
 
-    if (!net_class || strcmp(net_class, "UNetModel") != 0) {
+    if (!net_class || !bf_official_net_known(net_class)) {
         bf_verify_skip(v, net_class ? net_class : "training", "this network is not implemented yet");
         return BF_OK;
     }
     BF_TRY(bf_official_parse(bf_st_name(f), bf_st_meta_get(f, "config"), &config, err));
-    BF_TRY(bf_official_unet(config, &net, err));
-    BF_TRY(bf_official_flow(json_object_get(config, "bayesian_flow"), &flow, err));
+    BF_TRY(bf_official_net(config, &net, err));
+    BF_TRY(bf_official_flow(config, &flow, err));
     BF_TRY(bf_replay_new(&u.r, v, err));
     BF_TRY(replay(&u, &net, &flow, err));
 out:

@@ -11,14 +11,16 @@ double ref_time_code(int kind, double t, int dim, int column)
     }
     if (column >= 2 * half) return 0;
     const int k = column % half, second = column / half;
-    if (kind == 3) {
-        const double angle = 2 * acos(-1) * pow(2, 5 + k) * t;
-        return second ? cos(angle) : sin(angle);
-    }
     if (kind == 1) {
         const double angle = 1000 * (t + 0.001) * pow(10, half > 1 ? -4.0 * k / (half - 1) : 0);
         return second ? cos(angle) : sin(angle);
     }
     const double angle = 4000 * t * exp(-log(10000) * k / half);
     return second ? sin(angle) : cos(angle);
+}
+
+double ref_fourier(double x, int part)
+{
+    const double angle = 2 * acos(-1) * pow(2, 5 + part % 2) * x;
+    return part < 2 ? sin(angle) : cos(angle);
 }

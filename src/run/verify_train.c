@@ -11,14 +11,14 @@
 
 typedef struct recipe {
     bf_adamw adamw;
-    double lr, clip, ema_decay;
-    const char *ema_prefix;
+    double lr, clip;
     int steps;
 } recipe;
 
 typedef struct run {
     bf_replay r;
     recipe recipe;
+    double ema_decay;
     bf_tid data, t, noise, sample;
     bf_cmds *update; /* norm, clipping, optimiser */
     bf_buf *stats, *workspace;
@@ -27,21 +27,38 @@ typedef struct run {
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
+/* The groups differ in weight decay only: one value or none. */
+static bf_status read_decay(const bf_st *f, const json_t *groups, double *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    *out = 0.0;
+    BF_CHECK(json_array_size(groups) >= 1, BF_FILE, "%s: no groups of parameters", bf_st_name(f));
+    for (size_t i = 0; i < json_array_size(groups); i++) {
+        const double decay = json_number_value(json_object_get(json_array_get(groups, i), "weight_decay"));
+        BF_CHECK(decay == 0.0 || *out == 0.0 || decay == *out, BF_FILE, "%s: more than one weight decay, %g and %g",
+                 bf_st_name(f), *out, decay);
+        if (decay != 0.0) *out = decay;
+    }
+out:
+    return st;
+}
+
 static bf_status read_optimiser(const bf_st *f, recipe *r, bf_err *err)
 {
     bf_status st = BF_OK;
     json_t *optimiser = NULL, *groups = NULL;
+    double decay;
 
     BF_TRY(bf_official_parse(bf_st_name(f), bf_st_meta_get(f, "optimizer"), &optimiser, err));
     BF_TRY(bf_official_parse(bf_st_name(f), bf_st_meta_get(f, "param_groups"), &groups, err));
+    BF_TRY(read_decay(f, groups, &decay, err));
     const json_t *betas = json_object_get(optimiser, "betas"), *group = json_array_get(groups, 0);
     r->lr = json_number_value(json_object_get(optimiser, "lr"));
     r->adamw = (bf_adamw){.beta1 = (float)json_number_value(json_array_get(betas, 0)),
                           .beta2 = (float)json_number_value(json_array_get(betas, 1)),
                           .eps = (float)json_number_value(json_object_get(group, "eps")),
-                          .weight_decay = (float)json_number_value(json_object_get(group, "weight_decay"))};
-    BF_CHECK(json_array_size(groups) == 1, BF_FILE, "%s: the U-Net has one group of parameters, not %zu", bf_st_name(f),
-             json_array_size(groups));
+                          .weight_decay = (float)decay};
     BF_CHECK(r->lr > 0.0 && r->adamw.beta1 > 0.0f && r->adamw.beta2 > 0.0f && r->adamw.eps > 0.0f, BF_FILE,
              "%s: the optimiser's settings are incomplete", bf_st_name(f));
 out:
@@ -63,11 +80,8 @@ static bf_status read_recipe(const bf_st *f, recipe *r, bf_err *err)
 
     BF_TRY(read_optimiser(f, r, err));
     r->clip = meta_number(f, "grad_clip_norm");
-    r->ema_decay = meta_number(f, "ema09_decay");
-    r->ema_prefix = "ema09.net.";
     const double steps = meta_number(f, "n_steps");
-    BF_CHECK(steps >= 1 && steps <= 1000 && r->ema_decay > 0.0 && r->ema_decay < 1.0, BF_FILE,
-             "%s: the number of steps or the averaging decay is missing", bf_st_name(f));
+    BF_CHECK(steps >= 1 && steps <= 1000, BF_FILE, "%s: the number of steps is missing", bf_st_name(f));
     r->steps = (int)steps;
 out:
     return st;
@@ -133,7 +147,8 @@ static void put_float(uint32_t *word, double value)
     memcpy(word, &f, sizeof f);
 }
 
-static bf_status one_step(run *u, int step, bf_err *err)
+/* `compare`: the first gradient with the stored one. */
+static bf_status one_step(run *u, int step, bool compare, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_ctx *ctx = bf_verify_ctx(u->r.v);
@@ -146,7 +161,7 @@ static bf_status one_step(run *u, int step, bf_err *err)
     put_float(&words[BF_STEP_LR], u->recipe.lr);
     put_float(&words[BF_STEP_BIAS1], 1.0 - pow((double)u->recipe.adamw.beta1, step + 1));
     put_float(&words[BF_STEP_BIAS2], 1.0 - pow((double)u->recipe.adamw.beta2, step + 1));
-    put_float(&words[BF_STEP_EMA], 1.0 - u->recipe.ema_decay);
+    put_float(&words[BF_STEP_EMA], 1.0 - u->ema_decay);
     BF_TRY(bf_graph_set_step(u->r.graph, words, err));
     BF_TRY(bf_replay_fill(&u->r, u->data, "batch", step, err));
     BF_TRY(bf_replay_fill(&u->r, u->t, "t", step, err));
@@ -155,7 +170,7 @@ static bf_status one_step(run *u, int step, bf_err *err)
     BF_TRY(bf_replay_read(&u->r, u->sample, &sample, err));
     for (uint64_t b = 0; b < batch; b++) sum += sample[b];
     u->loss[step] = (float)(sum / (double)batch);
-    if (step == 0) BF_TRY(bf_replay_params(&u->r, BF_SET_GRAD, "grad1.net.", BF_VERIFY_GRADIENT, err));
+    if (step == 0 && compare) BF_TRY(bf_replay_params(&u->r, BF_SET_GRAD, "grad1.net.", BF_VERIFY_GRADIENT, err));
     BF_TRY(bf_cmds_run(u->update, err));
     BF_TRY(bf_read(ctx, stats, (bf_mem){u->stats, 0}, sizeof stats, err));
     u->norm[step] = stats[BF_STAT_NORM];
@@ -224,30 +239,89 @@ out:
     return st;
 }
 
-static bf_status replay(run *u, const bf_net_config *net, const bf_flow *flow, bf_err *err)
+/* Every parameter of a stored group decays as the group does. */
+static bf_status check_groups(const run *u, bf_err *err)
 {
     bf_status st = BF_OK;
+    const bf_st *f = bf_verify_file(u->r.v);
+    json_t *groups = NULL;
 
-    BF_TRY(read_recipe(bf_verify_file(u->r.v), &u->recipe, err));
-    BF_NEW(u->loss, u->recipe.steps);
-    BF_NEW(u->norm, u->recipe.steps);
-    BF_NEW(u->clip, u->recipe.steps);
-    BF_TRY(build(u, net, flow, err));
-    BF_TRY(prepare_update(u, err));
-    for (int step = 0; step < u->recipe.steps; step++) BF_TRY(one_step(u, step, err));
+    BF_TRY(bf_official_parse(bf_st_name(f), bf_st_meta_get(f, "param_groups"), &groups, err));
+    for (size_t i = 0; i < json_array_size(groups); i++) {
+        const json_t *group = json_array_get(groups, i), *names = json_object_get(group, "params");
+        const bool decays = json_number_value(json_object_get(group, "weight_decay")) != 0.0;
+        for (size_t k = 0; k < json_array_size(names); k++) {
+            const char *name = json_string_value(json_array_get(names, k));
+            const int index = name && strncmp(name, "net.", 4) == 0 ? bf_params_find(u->r.params, name + 4) : -1;
+            BF_CHECK(index >= 0, BF_FILE, "%s: the network has no parameter '%.100s'", bf_st_name(f), name ? name : "");
+            BF_CHECK(bf_params_spec(u->r.params, index)->decay == decays, BF_FILE, "%s: '%s' %s here", bf_st_name(f),
+                     name, decays ? "decays" : "does not decay");
+        }
+    }
+out:
+    json_decref(groups);
+    return st;
+}
+
+static bool has_prefix(const bf_st *f, const char *prefix)
+{
+    for (size_t i = 0; i < bf_st_count(f); i++)
+        if (strncmp(bf_st_at(f, i)->name, prefix, strlen(prefix)) == 0) return true;
+    return false;
+}
+
+static bf_status compare_all(run *u, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_st *f = bf_verify_file(u->r.v);
+
+    BF_TRY(check_groups(u, err));
     BF_TRY(compare_losses(u, err));
     BF_TRY(compare_weights(u, BF_SET_VALUE, "final.net.", err));
-    BF_TRY(compare_weights(u, BF_SET_EMA, u->recipe.ema_prefix, err));
+    if (has_prefix(f, "exp_avg.")) BF_TRY(bf_replay_params(&u->r, BF_SET_M, "exp_avg.net.", BF_VERIFY_GRADIENT, err));
+    if (has_prefix(f, "exp_avg_sq."))
+        BF_TRY(bf_replay_params(&u->r, BF_SET_V, "exp_avg_sq.net.", BF_VERIFY_GRADIENT, err));
 out:
+    return st;
+}
+
+/* One run with one average; `everything`: not only the average is compared. */
+static bf_status replay(bf_verify *v, const bf_net_config *net, const bf_flow *flow, double decay, const char *prefix,
+                        bool everything, bf_err *err)
+{
+    bf_status st = BF_OK;
+    run u = {.r = {.v = v}, .ema_decay = decay};
+
+    BF_TRY(bf_replay_new(&u.r, v, err));
+    BF_TRY(read_recipe(bf_verify_file(v), &u.recipe, err));
+    BF_NEW(u.loss, u.recipe.steps);
+    BF_NEW(u.norm, u.recipe.steps);
+    BF_NEW(u.clip, u.recipe.steps);
+    BF_TRY(build(&u, net, flow, err));
+    BF_TRY(prepare_update(&u, err));
+    for (int step = 0; step < u.recipe.steps; step++) BF_TRY(one_step(&u, step, everything, err));
+    if (everything) BF_TRY(compare_all(&u, err));
+    BF_TRY(compare_weights(&u, BF_SET_EMA, prefix, err));
+out:
+    free(u.loss);
+    free(u.norm);
+    free(u.clip);
+    bf_cmds_free(u.update);
+    bf_buf_free(u.stats);
+    bf_buf_free(u.workspace);
+    bf_replay_free(&u.r);
     return st;
 }
 
 bf_status bf_verify_training(bf_verify *v, bf_err *err)
 {
+    static const struct {
+        const char *decay, *prefix;
+    } averages[] = {{"ema09_decay", "ema09.net."}, {"ema_decay", "ema.net."}};
     bf_status st = BF_OK;
     const bf_st *f = bf_verify_file(v);
     const char *net_class = bf_st_meta_get(f, "net_class");
-    run u = {.r = {.v = v}};
+    bool first = true;
     bf_net_config net;
     bf_flow flow;
     json_t *config = NULL;
@@ -259,16 +333,16 @@ bf_status bf_verify_training(bf_verify *v, bf_err *err)
     BF_TRY(bf_official_parse(bf_st_name(f), bf_st_meta_get(f, "config"), &config, err));
     BF_TRY(bf_official_net(config, &net, err));
     BF_TRY(bf_official_flow(config, &flow, err));
-    BF_TRY(bf_replay_new(&u.r, v, err));
-    BF_TRY(replay(&u, &net, &flow, err));
+    for (size_t i = 0; i < BF_COUNT(averages); i++) {
+        const double decay = meta_number(f, averages[i].decay);
+        if (!has_prefix(f, averages[i].prefix)) continue;
+        BF_CHECK(decay > 0.0 && decay < 1.0, BF_FILE, "%s: the averaging decay %s is missing", bf_st_name(f),
+                 averages[i].decay);
+        BF_TRY(replay(v, &net, &flow, decay, averages[i].prefix, first, err));
+        first = false;
+    }
+    BF_CHECK(!first, BF_FILE, "%s: no averaged weights", bf_st_name(f));
 out:
-    free(u.loss);
-    free(u.norm);
-    free(u.clip);
-    bf_cmds_free(u.update);
-    bf_buf_free(u.stats);
-    bf_buf_free(u.workspace);
-    bf_replay_free(&u.r);
     json_decref(config);
     return st;
 }

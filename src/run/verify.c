@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "io/json.h"
 #include "run/model.h"
@@ -19,6 +20,8 @@
 #define MAX_DEPTH 16
 #define PATH_ROOM 4096
 #define NOTE_ROOM 512
+#define LIST_BYTES ((size_t)16 << 20)
+#define LIST_VALUES 1000000
 
 typedef bf_status (*replay_fn)(bf_verify *v, bf_err *err);
 
@@ -40,8 +43,8 @@ typedef struct run {
 
 struct bf_verify {
     run *run;
-    const char *path;
-    bf_st *file;
+    const char *path, *kind;
+    bf_st *file;                 /* NULL for a list of parameters */
     json_t *floors, *row_floors; /* objects or NULL */
     unsigned compared, wrong, skipped;
     double error, tolerance; /* of the tensor that used most of its tolerance */
@@ -61,7 +64,7 @@ const bf_st *bf_verify_file(const bf_verify *v)
 
 const char *bf_verify_kind(const bf_verify *v)
 {
-    return bf_st_meta_get(v->file, "kind");
+    return v->kind;
 }
 
 static void say(const bf_verify *v, const bfncl_verify_line *line)
@@ -132,6 +135,11 @@ static void compare(bf_verify *v, const char *name, const float *mine, const flo
         }
     }
     record(v, name, passed, worst_error, worst_tolerance, note);
+}
+
+void bf_verify_fact(bf_verify *v, const char *name, bool holds, const char *note)
+{
+    record(v, name, holds, holds ? 0.0 : INFINITY, 0.0, holds ? "" : note);
 }
 
 void bf_verify_array(bf_verify *v, const char *name, const float *mine, const float *expected, const double *tolerance,
@@ -263,7 +271,7 @@ static void say_file(bf_verify *v, bfncl_verify_state state, const char *note)
     if (state == BFNCL_VERIFY_SKIPPED) count = &r->skipped;
     ++*count;
     say(v, &(bfncl_verify_line){.path = v->path,
-                                .kind = v->file ? bf_verify_kind(v) : NULL,
+                                .kind = v->kind,
                                 .state = state,
                                 .error = v->error,
                                 .tolerance = v->tolerance,
@@ -273,55 +281,92 @@ static void say_file(bf_verify *v, bfncl_verify_state state, const char *note)
                                 .note = note});
 }
 
-/* Replays one file. named: the user gave this very path, so a file that is no golden file is an error; in a folder it
- * is passed over. Only failures of the machine (not of the file) are returned. */
-static bf_status verify_file(run *r, const char *path, bool named, bf_err *err)
+/* Says how a file came out whose replay returned `st`. Only failures of the machine (not of the file) are returned. */
+static bf_status conclude(bf_verify *v, bf_status st, bf_err *why, bf_err *err)
+{
+    if (st == BF_DEVICE || st == BF_RUNTIME) {
+        *err = *why;
+        bf_err_context(err, "%s", v->path);
+        return st;
+    }
+    if (st == BF_OK && v->compared == 0 && v->skipped > 0) {
+        v->run->result->skipped -= v->skipped; /* its parts are counted as the file */
+        say_file(v, BFNCL_VERIFY_SKIPPED, "nothing in it is implemented yet");
+        return BF_OK;
+    }
+    if (st == BF_OK && v->compared == 0) {
+        st = BF_FILE;
+        snprintf(why->message, sizeof why->message, "nothing in it could be compared");
+    }
+    const bool passed = st == BF_OK && v->wrong == 0;
+    say_file(v, passed ? BFNCL_VERIFY_PASSED : BFNCL_VERIFY_FAILED, st != BF_OK ? why->message : v->note);
+    return BF_OK;
+}
+
+/* A file that cannot be opened: an error when the user gave this very path, else one more failure. */
+static bf_status unreadable(bf_verify *v, bool named, const bf_err *why, bf_err *err)
+{
+    if (!named) {
+        say_file(v, BFNCL_VERIFY_FAILED, why->message);
+        return BF_OK;
+    }
+    *err = *why;
+    return why->status;
+}
+
+/* Replays a file of vectors. named: the user gave this very path, so a file that is no golden file is an error; in a
+ * folder it is passed over. */
+static bf_status verify_vectors(run *r, const char *path, bool named, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_verify v = {.run = r, .path = path};
     bf_err why = {0};
-    const char *kind = NULL;
-    st = bf_st_open(path, &v.file, &why);
-    if (st == BF_OK) kind = bf_verify_kind(&v);
-    if (st != BF_OK) {
-        if (named) *err = why;
-        if (!named) say_file(&v, BFNCL_VERIFY_FAILED, why.message);
-        return named ? st : BF_OK;
-    }
-    if (kind == NULL) {
+    if (bf_st_open(path, &v.file, &why) != BF_OK) return unreadable(&v, named, &why, err);
+    v.kind = bf_st_meta_get(v.file, "kind");
+    if (v.kind == NULL) {
         if (named) st = bf_fail(err, BF_FILE, "%s: not a golden file: its metadata have no 'kind'", path);
         goto out;
     }
-    const replay_fn replay = find_replay(kind);
+    const replay_fn replay = find_replay(v.kind);
     if (replay == NULL) {
-        snprintf(v.note, sizeof v.note, "kind '%s' is not implemented yet", kind);
+        snprintf(v.note, sizeof v.note, "kind '%s' is not implemented yet", v.kind);
         say_file(&v, BFNCL_VERIFY_SKIPPED, v.note);
         goto out;
     }
     st = parse_floors(&v, "noise_floor", &v.floors, &why);
     if (st == BF_OK) st = parse_floors(&v, "noise_floor_rows", &v.row_floors, &why);
     if (st == BF_OK) st = replay(&v, &why);
-    if (st == BF_DEVICE || st == BF_RUNTIME) {
-        *err = why;
-        bf_err_context(err, "%s", path);
-        goto out;
-    }
-    if (st == BF_OK && v.compared == 0 && v.skipped > 0) {
-        r->result->skipped -= v.skipped; /* its parts are counted as the file */
-        say_file(&v, BFNCL_VERIFY_SKIPPED, "nothing in it is implemented yet");
-        goto out;
-    }
-    if (st == BF_OK && v.compared == 0) {
-        st = BF_FILE;
-        snprintf(why.message, sizeof why.message, "nothing in it could be compared");
-    }
-    const bool passed = st == BF_OK && v.wrong == 0;
-    say_file(&v, passed ? BFNCL_VERIFY_PASSED : BFNCL_VERIFY_FAILED, st != BF_OK ? why.message : v.note);
-    st = BF_OK;
+    st = conclude(&v, st, &why, err);
 out:
     json_decref(v.floors);
     json_decref(v.row_floors);
     bf_st_close(v.file);
+    return st;
+}
+
+/* A JSON file: the list of parameters of a network, or (in a folder) something else that is passed over. */
+static bf_status verify_list(run *r, const char *path, bool named, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_verify v = {.run = r, .path = path, .kind = "shapes"};
+    bf_err why = {0};
+    json_t *root = NULL;
+    void *text = NULL;
+    size_t n = 0;
+    st = bf_file_read(path, LIST_BYTES, &text, &n, &why);
+    if (st == BF_OK) st = bf_json_parse(path, text, n, LIST_VALUES, &root, &why);
+    if (st != BF_OK) {
+        st = unreadable(&v, named, &why, err);
+        goto out;
+    }
+    if (!json_is_array(json_object_get(root, "tensors"))) {
+        if (named) st = bf_fail(err, BF_FILE, "%s: not a golden file: it has no list of tensors", path);
+        goto out;
+    }
+    st = conclude(&v, bf_verify_shapes(&v, root, &why), &why, err);
+out:
+    json_decref(root);
+    free(text);
     return st;
 }
 
@@ -393,7 +438,8 @@ static bf_status verify_path(run *r, const char *path, int depth, bf_err *err)
     struct stat info;
     BF_CHECK(stat(path, &info) == 0, BF_FILE, "%s: no such file or folder", path);
     if (S_ISDIR(info.st_mode)) return verify_folder(r, path, depth, err);
-    if (depth == 0 || ends_with(path, ".safetensors")) return verify_file(r, path, depth == 0, err);
+    if (ends_with(path, ".json")) return verify_list(r, path, depth == 0, err);
+    if (depth == 0 || ends_with(path, ".safetensors")) return verify_vectors(r, path, depth == 0, err);
 out:
     return st;
 }

@@ -9,6 +9,8 @@
 #ifndef BF_RUN_VERIFY_H
 #define BF_RUN_VERIFY_H
 
+#include <jansson.h>
+
 #include "device/device.h"
 #include "io/safetensors.h"
 
@@ -38,6 +40,8 @@ void bf_verify_within(bf_verify *v, const char *name, const float *mine, uint64_
 /* The same with one tolerance per element and expected values that need not be a stored tensor. */
 void bf_verify_array(bf_verify *v, const char *name, const float *mine, const float *expected, const double *tolerance,
                      uint64_t n);
+/* Something other than numbers: `note` says what is wrong where it does not hold. */
+void bf_verify_fact(bf_verify *v, const char *name, bool holds, const char *note);
 /* The tolerances of a rule for the values of tensor `name`, one per element. */
 void bf_verify_tolerances(const bf_verify *v, const char *name, const float *expected, uint64_t n, bf_verify_rule rule,
                           double *out);
@@ -62,5 +66,9 @@ bf_status bf_verify_network(bf_verify *v, bf_err *err);  /* network */
 bf_status bf_verify_adapters(bf_verify *v, bf_err *err);
 bf_status bf_verify_embeddings(bf_verify *v, bf_err *err);
 bf_status bf_verify_training(bf_verify *v, bf_err *err);
+
+/* The list of parameters of a full-size network, a JSON file ("model" and "tensors"): names, shapes, order, kind and
+ * weight decay against the network's own list. No weights are allocated. */
+bf_status bf_verify_shapes(bf_verify *v, const json_t *root, bf_err *err);
 
 #endif

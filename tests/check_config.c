@@ -87,6 +87,8 @@ START_TEST(contradictions)
                  {"flow.output=delta", "needs flow.kind continuous"},
                  {"net.groups=7", "net.groups = 7 does not divide"},
                  {"net.mult=[]", "net.mult is empty"},
+                 {"net.heads=3", "net.heads = 3 does not divide"},
+                 {"net.causal=true", "net.causal has no meaning with net.kind unet"},
                  {"train.lr_final=1", "train.lr_final is larger"},
                  {"eval.loss_steps=[]", "eval.loss_steps is empty"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -9,6 +9,7 @@
 
 #include "base/parse.h"
 #include "base/size.h"
+#include "net/net.h"
 #include "run/config_value.h"
 
 /* ---- numbers, whatever the locale of the embedding program ------------------------------------------------------- */
@@ -402,6 +403,77 @@ uint64_t bf_config_hash(const bf_config *c)
 
 /* ---- checks across keys ------------------------------------------------------------------------------------------ */
 
+/* Keys that only some networks read (bit 1 << net.kind), in the order of its words. */
+enum { UNET = 1, VDM_UNET = 2, TRANSFORMER = 4 };
+static const struct {
+    const char *name;
+    unsigned nets;
+} net_keys[] = {
+    {"net.mult", UNET},
+    {"net.attention", UNET},
+    {"net.scale_shift", UNET},
+    {"net.project_input", UNET},
+    {"net.groups", UNET | VDM_UNET},
+    {"net.positions", UNET | VDM_UNET},
+    {"net.fourier", VDM_UNET},
+    {"net.attention_everywhere", VDM_UNET},
+    {"net.bias", TRANSFORMER},
+    {"net.causal", TRANSFORMER},
+};
+
+static size_t value_size(const bf_key *key)
+{
+    switch (key->type) {
+    case BF_KEY_BOOL: return sizeof(bool);
+    case BF_KEY_INT: return sizeof(int64_t);
+    case BF_KEY_FLOAT: return sizeof(double);
+    case BF_KEY_TEXT: return BF_CONFIG_TEXT;
+    case BF_KEY_CHOICE: return sizeof(int);
+    case BF_KEY_INTS: break;
+    }
+    return sizeof(bf_int_list);
+}
+
+/* A key that the network does not read must not say anything but its default. */
+static bf_status check_unread(const bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_config blank;
+    char word[32];
+    bf_config_defaults(&blank);
+    bf_config_choice(bf_key_find("net.kind"), c, word);
+    for (size_t i = 0; i < BF_COUNT(net_keys); i++) {
+        const bf_key *key = bf_key_find(net_keys[i].name);
+        const bool same =
+            memcmp((const char *)c + key->offset, (const char *)&blank + key->offset, value_size(key)) == 0;
+        BF_CHECK(same || (net_keys[i].nets & (1u << c->net.kind)), BF_USAGE,
+                 "%s has no meaning with net.kind %s: leave it out", key->name, word);
+    }
+out:
+    return st;
+}
+
+/* What the networks check again with the shape of the data, said in terms of the keys. */
+static bf_status check_net(const bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const int levels = c->net.kind == BF_NET_UNET ? c->net.mult.n : 1;
+    BF_TRY(check_unread(c, err));
+    BF_CHECK(c->net.kind != BF_NET_UNET || c->net.mult.n > 0, BF_USAGE,
+             "net.mult is empty: the network needs at least one level");
+    BF_CHECK(c->net.width % c->net.heads == 0, BF_USAGE, "net.heads = %lld does not divide net.width = %lld",
+             (long long)c->net.heads, (long long)c->net.width);
+    if (c->net.kind == BF_NET_TRANSFORMER || c->net.groups == 0) return st;
+    for (int i = 0; i < levels; i++) {
+        const int64_t width = c->net.width * (c->net.kind == BF_NET_UNET ? c->net.mult.v[i] : 1);
+        BF_CHECK(width % c->net.groups == 0, BF_USAGE,
+                 "net.groups = %lld does not divide the %lld channels of level %d (net.width x net.mult)",
+                 (long long)c->net.groups, (long long)width, i + 1);
+    }
+out:
+    return st;
+}
+
 bf_status bf_config_check(const bf_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -414,11 +486,7 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "flow.output delta needs flow.kind continuous");
     BF_CHECK(!categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
              "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
-    BF_CHECK(c->net.mult.n > 0, BF_USAGE, "net.mult is empty: the network needs at least one level");
-    for (int i = 0; i < c->net.mult.n; i++)
-        BF_CHECK(c->net.groups == 0 || c->net.width * c->net.mult.v[i] % c->net.groups == 0, BF_USAGE,
-                 "net.groups = %lld does not divide the %lld channels of level %d (net.width x net.mult)",
-                 (long long)c->net.groups, (long long)(c->net.width * c->net.mult.v[i]), i + 1);
+    BF_TRY(check_net(c, err));
     BF_CHECK(c->train.lr_final <= c->train.lr, BF_USAGE, "train.lr_final is larger than train.lr");
     BF_CHECK(c->eval.loss_steps.n > 0, BF_USAGE,
              "eval.loss_steps is empty: give numbers of steps, 0 = continuous time");

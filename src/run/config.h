@@ -45,11 +45,12 @@ typedef struct bf_config {
         bool truncate, predict_data;
     } flow;
     struct {
-        int kind;
+        int kind; /* bf_net_kind */
         int64_t width, blocks, groups, heads;
         bf_int_list mult, attention;
         double dropout;
-        bool scale_shift, project_input, skip, positions;
+        bool scale_shift, project_input, skip, positions, learned_positions;
+        bool fourier, attention_everywhere, bias, causal;
     } net;
     struct {
         int64_t steps, schedule_steps, batch, seed, warmup, loss_steps, eval_every, save_every, log_every, bad_steps;

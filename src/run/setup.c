@@ -24,12 +24,13 @@ bf_flow bf_setup_flow(const bf_config *c)
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_net_config n = bf_net_defaults(BF_NET_UNET);
+    bf_net_config n = bf_net_defaults((bf_net_kind)c->net.kind);
     n.input.height = (int)shape[0];
     n.input.width = (int)shape[1];
     n.input.channels = (int)shape[2] * bf_flow_inputs(f);
     n.input.positions = c->net.positions;
-    n.input.output = bf_image_adapter_features(&n.input); /* no linear layer of its own */
+    n.input.learned_positions = c->net.learned_positions;
+    n.input.output = 0; /* no linear layer of its own */
     n.channels = (int)shape[2];
     n.outputs = bf_flow_outputs(f);
     n.width = (int)c->net.width;
@@ -44,6 +45,10 @@ bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shap
     n.scale_shift = c->net.scale_shift;
     n.project_input = c->net.project_input;
     n.skip = c->net.skip;
+    n.fourier = c->net.fourier;
+    n.attention_everywhere = c->net.attention_everywhere;
+    n.bias = c->net.bias;
+    n.causal = c->net.causal;
     n.out_features = 0;
     BF_TRY(bf_net_resolve(&n, err));
     *net = n;

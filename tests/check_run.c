@@ -374,7 +374,9 @@ START_TEST(every_config_runs)
         add(&s, "data.validation", "0.2");
         add(&s, "train.batch", "1");
         add(&s, "eval.examples", "1");
-        if (strstr(g.gl_pathv[i], "mnist.yaml")) add(&s, "net.width", "32"); /* 25 million parameters otherwise */
+        if (strstr(g.gl_pathv[i], "mnist.yaml") || strstr(g.gl_pathv[i], "cifar10"))
+            add(&s, "net.width", "32"); /* 25 and 31 million parameters otherwise */
+        if (strstr(g.gl_pathv[i], "cifar10")) add(&s, "net.blocks", "1");
         OK(run(&s, (run_options){.config = g.gl_pathv[i], .out = test_path("config"), .steps = "1"}, &r, err));
         ck_assert_uint_eq(r.steps, 1);
         ck_assert(isfinite(r.loss) && isfinite(r.best));
@@ -383,25 +385,27 @@ START_TEST(every_config_runs)
 }
 END_TEST
 
-/* Kinds of flows and losses that no configuration of the repository uses: trained, scored and sampled. */
-START_TEST(every_flow_runs)
+/* Kinds of networks, flows and losses that no configuration of the repository uses: trained, scored and sampled. */
+START_TEST(every_kind_runs)
 {
-    static const char *const kinds[][4] = {
+    static const char *const kinds[][5] = {
         {"flow.kind=categorical", "data.bins=4", "train.loss=n-step", "train.loss_steps=7"},
         {"flow.kind=continuous", "data.transform=continuous", "train.times=random", "flow.predict_data=true"},
-        {"flow.output=mixture", "flow.mixture=2", "flow.truncate=true", "train.schedule=constant"}};
+        {"flow.output=mixture", "flow.mixture=2", "flow.truncate=true", "train.schedule=constant"},
+        {"net.kind=transformer", "net.mult=[1,2,2]", "net.groups=8", "flow.kind=categorical", "data.bins=4"},
+        {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "net.attention_everywhere=true"}};
     static const int64_t steps[] = {0, 3};
     for (size_t i = 0; i < BF_COUNT(kinds); i++) {
         setting s = toy();
         bfncl_train_result r;
         char out[128];
-        for (size_t k = 0; k < 4; k++) snprintf(s.text[s.n++], sizeof s.text[0], "%s", kinds[i][k]);
+        for (size_t k = 0; k < 5 && kinds[i][k]; k++) snprintf(s.text[s.n++], sizeof s.text[0], "%s", kinds[i][k]);
         snprintf(out, sizeof out, "%s", test_path("flow"));
         OK(run(&s, (run_options){.out = out, .steps = "2"}, &r, err));
         ck_assert(isfinite(r.loss) && isfinite(r.best));
         bfncl_eval_result e = evaluate(out, "eval.receiver=official", steps, 2, false);
         ck_assert_str_eq(e.rows[0].receiver, "none");
-        ck_assert_str_eq(e.rows[1].receiver, i == 0 ? "official" : "none");
+        ck_assert_str_eq(e.rows[1].receiver, i == 0 || i == 3 ? "official" : "none");
         ck_assert(isfinite(e.rows[0].total_bits_per_dim) && isfinite(e.rows[1].total_bits_per_dim));
         bfncl_eval_result_free(&e);
         bfncl_sample_result drawn;
@@ -564,7 +568,7 @@ int main(void)
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);
     tcase_add_test(t, every_config_runs);
-    tcase_add_test(t, every_flow_runs);
+    tcase_add_test(t, every_kind_runs);
     tcase_add_test(t, scores);
     tcase_add_test(t, samples_do_not_depend_on_the_batch);
     tcase_add_test(t, embedded_model);

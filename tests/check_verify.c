@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "run/verify.h"
 #include "support.h"
 
@@ -179,6 +180,77 @@ START_TEST(foreign_and_damaged_files)
 }
 END_TEST
 
+/* ---- lists of parameters ----------------------------------------------------------------------------------------- */
+
+static char *list_copy(const char *text)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "%s/list.json", folder);
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(text, 1, strlen(text), f), strlen(text));
+    ck_assert_int_eq(fclose(f), 0);
+    return path;
+}
+
+/* The list with `from` replaced by `to`, of the same length. */
+static const char *changed_list(const char *text, const char *from, const char *to)
+{
+    char *edit = strdup(text), *at = edit ? strstr(edit, from) : NULL;
+    ck_assert_ptr_nonnull(at);
+    ck_assert_uint_eq(strlen(from), strlen(to));
+    memcpy(at, to, strlen(to));
+    const char *path = list_copy(edit);
+    free(edit);
+    return path;
+}
+
+/* Another name, shape, decay, kind or count is found and named; a JSON file of another sort is passed over. */
+START_TEST(lists_of_parameters)
+{
+    static const struct {
+        const char *from, *to, *part;
+    } cases[] = {{"\"net.lm_head.bias\", \"shape\": [27]", "\"net.lm_head.bias\", \"shape\": [28]", "another shape"},
+                 {"net.transformer.ln_f.bias", "net.transformer.ln_f.bia2", "another name"},
+                 {"\"net.input_adapter.t_embedding.bias\", \"shape\": [768], \"dtype\": \"F32\", \"kind\": "
+                  "\"parameter\", \"weight_decay\": 0.0",
+                  "\"net.input_adapter.t_embedding.bias\", \"shape\": [768], \"dtype\": \"F32\", \"kind\": "
+                  "\"parameter\", \"weight_decay\": 0.1",
+                  "weight decay"},
+                 {"\"kind\": \"buffer\"", "\"kind\": \"BUFFER\"", "parameter or buffer"},
+                 {"\"n_parameters\": 170175003", "\"n_parameters\": 170175004", "in the network"},
+                 {"\"class_name\": \"GPT\"", "\"class_name\": \"GPX\"", "nothing in it is implemented"},
+                 {"\"n_layer\": 24", "\"n_layer\": 25", "another name"},
+                 {"\"n_layer\": 24", "\"n_layer\": 99", "net.blocks"},
+                 {"\"vocab_size\": 27", "\"vocab_size\": -7", "vocab_size"}};
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    void *text = NULL;
+    size_t size;
+    seen s;
+    bf_err why;
+    make_folder();
+    OK(bf_file_read(GOLDEN "shapes/text8_discrete.json", 1 << 20, &text, &size, err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool skip = strstr(cases[i].part, "implemented") != NULL;
+        const bf_status st = verify(ctx, changed_list(text, cases[i].from, cases[i].to), &s, &why);
+        ck_assert_msg(st == (skip ? BF_OK : BF_NUMERIC), "%s: %d", cases[i].to, (int)st);
+        ck_assert_msg(strstr(s.note, cases[i].part) != NULL, "%s: %s", cases[i].to, s.note);
+        ck_assert_uint_eq(skip ? s.result.skipped : s.result.failed, 1);
+    }
+    const char *path = list_copy("{\"net\": 1}");
+    ck_assert_int_eq(verify(ctx, path, &s, &why), BF_FILE);
+    ck_assert_ptr_nonnull(strstr(why.message, "no list of tensors"));
+    ck_assert_int_eq(verify(ctx, folder, &s, &why), BF_FILE); /* nothing else in it */
+    ck_assert_ptr_nonnull(strstr(why.message, "no golden file"));
+    path = list_copy("{\"tensors\": [");
+    ck_assert_int_eq(verify(ctx, path, &s, &why), BF_FILE);
+    ck_assert_int_eq(verify(ctx, folder, &s, &why), BF_NUMERIC);
+    free(text);
+    unlink(path);
+    remove_folder();
+}
+END_TEST
+
 /* Without a path: $BFNCL_DATADIR/golden. */
 START_TEST(installed_set)
 {
@@ -202,7 +274,8 @@ END_TEST
 int main(void)
 {
     Suite *s = suite_create("verify");
-    const TTest *const tests[] = {stored_vectors_pass, a_wrong_value_fails, foreign_and_damaged_files, installed_set};
+    const TTest *const tests[] = {stored_vectors_pass, a_wrong_value_fails, foreign_and_damaged_files,
+                                  lists_of_parameters, installed_set};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         TCase *tc = tcase_create(tests[i]->name);
         tcase_set_timeout(tc, 300);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,8 +29,9 @@ static bf_status copy_text(const char *text, char **out, bf_err *err)
 
 struct bf_source {
     char *name;
-    int fd; /* -1: memory */
-    const uint8_t *data;
+    int fd;              /* -1: memory */
+    const uint8_t *data; /* memory or, once it is wanted, mapped file */
+    bool mapped;
     uint64_t size;
 };
 
@@ -73,6 +75,7 @@ out:
 void bf_source_close(bf_source *s)
 {
     if (s == NULL) return;
+    if (s->mapped) munmap((void *)s->data, (size_t)s->size);
     if (s->fd >= 0) close(s->fd);
     free(s->name);
     free(s);
@@ -110,6 +113,28 @@ bf_status bf_source_read(const bf_source *s, uint64_t offset, void *out, size_t 
         size -= (size_t)got;
     }
     return BF_OK;
+}
+
+bf_status bf_source_map(bf_source *s, const void **data, bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (s->data == NULL && s->size > 0) {
+        BF_CHECK(s->size <= SIZE_MAX, BF_RUNTIME, "%s: too large for this machine's addresses", s->name);
+        void *p = mmap(NULL, (size_t)s->size, PROT_READ, MAP_PRIVATE, s->fd, 0);
+        BF_CHECK(p != MAP_FAILED, BF_RUNTIME, "%s: cannot map: %s", s->name, strerror(errno));
+        s->data = p;
+        s->mapped = true;
+    }
+    *data = s->data != NULL ? s->data : (const uint8_t *)"";
+out:
+    return st;
+}
+
+bf_status bf_source_intact(const bf_source *s, bf_err *err)
+{
+    struct stat info;
+    if (s->fd < 0 || (fstat(s->fd, &info) == 0 && (uint64_t)info.st_size >= s->size)) return BF_OK;
+    return bf_fail(err, BF_FILE, "%s: was cut while it was read", s->name);
 }
 
 bf_status bf_source_read_all(const bf_source *s, uint64_t max_bytes, void **data, size_t *size, bf_err *err)

@@ -22,6 +22,14 @@ uint64_t bf_source_size(const bf_source *s);
 /* Exactly `size` bytes; BF_FILE when the source ends before. Safe from several threads. */
 bf_status bf_source_read(const bf_source *s, uint64_t offset, void *out, size_t size, bf_err *err);
 
+/*
+ * All bytes in place: *data is valid until the source is closed, and takes no memory of its own. A file that somebody
+ * shortens meanwhile must not be touched any more, so call bf_source_intact before a piece of work on mapped bytes.
+ */
+bf_status bf_source_map(bf_source *s, const void **data, bf_err *err);
+/* BF_FILE when the file has become shorter since it was opened. */
+bf_status bf_source_intact(const bf_source *s, bf_err *err);
+
 /* The whole file with one NUL byte behind it (not counted in *size). Larger than max_bytes is BF_FILE. Caller frees. */
 bf_status bf_file_read(const char *path, uint64_t max_bytes, void **data, size_t *size, bf_err *err);
 bf_status bf_source_read_all(const bf_source *s, uint64_t max_bytes, void **data, size_t *size, bf_err *err);

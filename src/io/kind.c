@@ -31,9 +31,9 @@ bf_kind bf_kind_of_bytes(const void *data, size_t size)
         bf_kind kind;
     } magic[] = {
         {"PK\3\4", 4, BF_KIND_TORCH}, /* zip; of all zip files only PyTorch's concern us */
-        {"\x80\2c", 3, BF_KIND_TORCH}, {"\x80\2\x8a", 3, BF_KIND_TORCH},      {"\x80\2}", 3, BF_KIND_TORCH},
-        {"\x93NUMPY", 6, BF_KIND_NPY}, {"\x89PNG\r\n\x1a\n", 8, BF_KIND_PNG}, {"GIF8", 4, BF_KIND_GIF},
-        {"\x1f\x8b", 2, BF_KIND_GZIP},
+        {"\x80\2", 2, BF_KIND_TORCH},          {"\x80\3", 2, BF_KIND_TORCH}, /* pickles of protocols 2 to 5 */
+        {"\x80\4", 2, BF_KIND_TORCH},          {"\x80\5", 2, BF_KIND_TORCH}, {"\x93NUMPY", 6, BF_KIND_NPY},
+        {"\x89PNG\r\n\x1a\n", 8, BF_KIND_PNG}, {"GIF8", 4, BF_KIND_GIF},     {"\x1f\x8b", 2, BF_KIND_GZIP},
     };
     const unsigned char *p = data;
     /* Before the others: a header length may begin like one of them. Lengths that make sense have zeros at the top. */

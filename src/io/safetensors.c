@@ -251,8 +251,8 @@ static bf_status wrong_kind(const char *file, const void *data, size_t size, bf_
     bf_kind kind = bf_kind_of_bytes(data, size);
     bf_fail(err, BF_FILE, "%s: is %s, expected a safetensors file", file, bf_kind_text(kind));
     if (kind == BF_KIND_TORCH) {
-        bf_fail(err, BF_FILE, "%s: is a PyTorch file; PyTorch files are not readable here", file);
-        bf_hint(err, "save the weights as safetensors");
+        bf_fail(err, BF_FILE, "%s: is a PyTorch file, expected a model of bfncl", file);
+        bf_hint(err, "bfncl convert FILE OUT.safetensors --config CONFIG makes it one");
     }
     return BF_FILE;
 }

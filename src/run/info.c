@@ -8,6 +8,8 @@
 #include "io/dataset.h"
 #include "io/image.h"
 #include "io/kind.h"
+#include "io/pt_contents.h"
+#include "io/tensors.h"
 #include "run/model.h"
 
 static bf_status out_of_memory(bf_err *err)
@@ -17,26 +19,25 @@ static bf_status out_of_memory(bf_err *err)
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-static json_t *shape_json(const bf_st_tensor *t)
+static json_t *shape_json(const bf_tensor *t)
 {
     json_t *shape = json_array();
     for (int i = 0; i < t->ndim; i++) json_array_append_new(shape, json_integer((json_int_t)t->dims[i]));
     return shape;
 }
 
-/* "tensors", "params" (of the weights; every tensor of a file that is no model), "bytes". */
-static bf_status add_tensors(json_t *root, const bf_st *f, const char *prefix, bf_err *err)
+/* "tensors", "params" (of the tensors whose names begin so; all of a file that is no model), "bytes". */
+static bf_status add_tensors(json_t *root, const bf_tensors *f, const char *prefix, bf_err *err)
 {
     json_t *list = json_array();
     uint64_t params = 0, bytes = 0;
     bool ok = list != NULL;
-    for (size_t i = 0; i < bf_st_count(f); i++) {
-        const bf_st_tensor *t = bf_st_at(f, i);
-        json_t *item =
-            json_pack("{s:s,s:o,s:s}", "name", t->name, "shape", shape_json(t), "dtype", bf_dtype_name(t->dtype));
+    for (size_t i = 0; i < bf_tensors_count(f); i++) {
+        const bf_tensor t = bf_tensors_at(f, i);
+        json_t *item = json_pack("{s:s,s:o,s:s}", "name", t.name, "shape", shape_json(&t), "dtype", t.type);
         ok = json_array_append_new(list, item) == 0 && ok;
-        if (strncmp(t->name, prefix, strlen(prefix)) == 0) params += t->count;
-        bytes += t->bytes;
+        if (strncmp(t.name, prefix, strlen(prefix)) == 0) params += t.count;
+        if (t.readable) bytes += t.count * bf_dtype_size(t.dtype);
     }
     ok = json_object_set_new(root, "params", json_integer((json_int_t)params)) == 0 && ok;
     ok = json_object_set_new(root, "tensors", list) == 0 && ok;
@@ -78,20 +79,67 @@ out:
 static bf_status describe_tensors(json_t *root, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_st *f = NULL;
-    BF_TRY(bf_st_open(path, &f, err));
-    BF_TRY(bf_st_verify(f, err));
-    const bool model = bf_st_meta_get(f, "bfncl.format") != NULL;
+    bf_tensors *f = NULL;
+    BF_TRY(bf_tensors_open(path, &f, err));
+    BF_TRY(bf_tensors_verify(f, err));
+    const bf_st *s = bf_tensors_st(f);
+    const bool model = bf_st_meta_get(s, "bfncl.format") != NULL;
     json_object_set_new(root, "kind", json_string("safetensors"));
     /* the averaged weights are exactly the trained numbers; net. also holds fixed tables */
     BF_TRY(add_tensors(root, f, model ? "ema." : "", err));
-    json_object_set_new(root, "checksums", json_boolean(bf_st_has_crc(f)));
+    json_object_set_new(root, "checksums", json_boolean(bf_st_has_crc(s)));
     if (model)
         BF_TRY(add_model(root, path, err));
     else
-        BF_TRY(add_metadata(root, f, err));
+        BF_TRY(add_metadata(root, s, err));
 out:
-    bf_st_close(f);
+    bf_tensors_close(f);
+    return st;
+}
+
+/* ---- PyTorch files ----------------------------------------------------------------------------------------------- */
+
+/* "weights": the dictionaries that hold tensors, in the order of the file: path, number of tensors and of numbers. */
+static bf_status add_folders(json_t *root, const bf_tensors *f, bf_err *err)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0, next; i < bf_tensors_count(f) && ok; i = next) {
+        const bf_tensor first = bf_tensors_at(f, i);
+        uint64_t numbers = 0;
+        for (next = i; next < bf_tensors_count(f); next++) {
+            const bf_tensor t = bf_tensors_at(f, next);
+            if (t.folder != first.folder || strncmp(t.name, first.name, t.folder) != 0) break;
+            numbers += t.count;
+        }
+        json_t *item = json_pack("{s:s#,s:I,s:I}", "path", first.name, (int)first.folder, "tensors",
+                                 (json_int_t)(next - i), "numbers", (json_int_t)numbers);
+        ok = json_array_append_new(list, item) == 0;
+    }
+    ok = json_object_set_new(root, "weights", list) == 0 && ok;
+    return ok ? BF_OK : out_of_memory(err);
+}
+
+static bf_status describe_torch(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_tensors *f = NULL;
+    json_t *contents = NULL;
+    BF_TRY(bf_tensors_open(path, &f, err));
+    BF_TRY(bf_tensors_verify(f, err));
+    const bf_pt *p = bf_tensors_pt(f);
+    BF_TRY(add_tensors(root, f, "", err));
+    BF_TRY(add_folders(root, f, err));
+    BF_TRY(bf_pt_contents(p, &contents, err));
+    if (json_object_set_new(root, "kind", json_string("pytorch")) ||
+        json_object_set_new(root, "container", json_string(bf_pt_legacy(p) ? "pickles" : "zip")) ||
+        json_object_set_new(root, "protocol", json_integer(bf_pt_protocol(p))) ||
+        json_object_set_new(root, "byte_order", json_string(bf_pt_big_endian(p) ? "big" : "little")) ||
+        json_object_set(root, "contents", contents))
+        st = out_of_memory(err);
+out:
+    json_decref(contents);
+    bf_tensors_close(f);
     return st;
 }
 
@@ -169,6 +217,7 @@ static bf_status describe(json_t *root, const char *given, bf_err *err)
     if (config) return describe_config(root, path, err);
     switch (kind) {
     case BF_KIND_SAFETENSORS: return describe_tensors(root, path, err);
+    case BF_KIND_TORCH: return describe_torch(root, path, err);
     case BF_KIND_FOLDER:
     case BF_KIND_NPY:
     case BF_KIND_IDX:

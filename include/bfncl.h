@@ -134,8 +134,10 @@ BFNCL_API bool bfncl_config_key(size_t i, const char **name, char type[96], cons
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 typedef struct bfncl_eval_options {
-    const char *model; /* model file or run folder (then best, else last) */
-    const char *data;  /* NULL: data.test of the config */
+    const char *model;  /* model file or run folder (then best, else last), or weights for `config` */
+    const char *config; /* NULL, or what the weights of another program are for; with `size` as for bfncl_convert */
+    const char *size;
+    const char *data; /* NULL: data.test of the config */
     const char *const *set;
     size_t n_set;
     const int64_t *loss_steps; /* 0 = continuous time; NULL: eval.loss_steps */
@@ -176,7 +178,8 @@ BFNCL_API void bfncl_eval_result_free(bfncl_eval_result *result);
 /* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
 typedef struct bfncl_sample_options {
-    const char *model;
+    const char *model; /* with `config` and `size` as for eval */
+    const char *config, *size;
     const char *const *set;
     size_t n_set;
     int64_t n, steps;      /* 0: sample.n, sample.steps */
@@ -204,6 +207,29 @@ BFNCL_API bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_
  * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked.
  * All four keys are always there: null, and no tensors, where they do not apply. */
 BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
+
+/* ---- weights of other programs ----------------------------------------------------------------------------------- */
+
+typedef struct bfncl_convert_options {
+    const char *in;     /* PyTorch file (torch.save) or safetensors */
+    const char *out;    /* .safetensors */
+    const char *config; /* what the weights are for: a configuration (YAML), or the JSON of the official releases. Then
+                           the result is a model. NULL: the tensors as they are, without "module." and "net." */
+    const char *const *set; /* overrides of the configuration */
+    size_t n_set;
+    const char *size; /* "28x28x1": height, width, channels of an example; NULL: as the configuration's data say */
+    bfncl_device_options device;
+} bfncl_convert_options;
+
+typedef struct bfncl_convert_result {
+    uint64_t tensors, params;  /* written tensors; trained numbers of the network, 0 without a configuration */
+    char raw[1032], ema[1032]; /* prefixes of the raw and of the averaged weights in the file, "net." */
+} bfncl_convert_result;
+
+BFNCL_API void bfncl_convert_defaults(bfncl_convert_options *o);
+/* Every tensor is found and its shape compared before anything is written. Holds one tensor in memory at a time.
+ * *result may be NULL. */
+BFNCL_API bfncl_status bfncl_convert(const bfncl_convert_options *o, bfncl_convert_result *result, bfncl_error *err);
 
 /* ---- verification ------------------------------------------------------------------------------------------------ */
 

@@ -27,8 +27,9 @@ enum {
     CLI_BENCH = 1 << 5,
     CLI_HELP = 1 << 6,
     CLI_PROGRAM = 1 << 7,
+    CLI_CONVERT = 1 << 8,
     CLI_COMPUTE = CLI_TRAIN | CLI_EVAL | CLI_SAMPLE | CLI_VERIFY | CLI_BENCH,
-    CLI_ALL = CLI_COMPUTE | CLI_INFO | CLI_HELP | CLI_PROGRAM
+    CLI_ALL = CLI_COMPUTE | CLI_CONVERT | CLI_INFO | CLI_HELP | CLI_PROGRAM
 };
 
 typedef enum cli_option_id {
@@ -39,6 +40,8 @@ typedef enum cli_option_id {
     OPT_SET,
     OPT_DRY_RUN,
     OPT_PRINT_CONFIG,
+    OPT_CONFIG,
+    OPT_SIZE,
     OPT_DATA,
     OPT_LOSS_STEPS,
     OPT_RECEIVER,

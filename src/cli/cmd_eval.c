@@ -90,6 +90,8 @@ int cli_eval(const cli_args *a)
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
     o.receiver = a->value[OPT_RECEIVER].text;
     o.weights = a->value[OPT_WEIGHTS].text;
+    o.config = a->value[OPT_CONFIG].text;
+    o.size = a->value[OPT_SIZE].text;
     o.baselines = cli_given(a, OPT_BASELINES);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);

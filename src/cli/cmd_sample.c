@@ -16,6 +16,8 @@ int cli_sample(const cli_args *a)
     if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
     o.weights = a->value[OPT_WEIGHTS].text;
+    o.config = a->value[OPT_CONFIG].text;
+    o.size = a->value[OPT_SIZE].text;
     o.out = a->value[OPT_OUTPUT].text;
     o.animation = a->value[OPT_TRAJECTORY].text;
     o.progress = cli_progress;

@@ -8,6 +8,7 @@ int cli_train(const cli_args *a);
 int cli_eval(const cli_args *a);
 int cli_sample(const cli_args *a);
 int cli_info(const cli_args *a);
+int cli_convert(const cli_args *a);
 int cli_verify(const cli_args *a);
 int cli_bench(const cli_args *a);
 int cli_help(const cli_args *a);

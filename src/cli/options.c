@@ -57,7 +57,7 @@ const cli_option cli_options[OPT_COUNT] = {
                  .type = CLI_TEXT,
                  .repeats = true,
                  .argument = "KEY=VALUE",
-                 .commands = CLI_TRAIN | CLI_EVAL | CLI_SAMPLE,
+                 .commands = CLI_TRAIN | CLI_EVAL | CLI_SAMPLE | CLI_CONVERT,
                  .group = GROUP_RUN,
                  .help = "override one configuration value; may be repeated",
                  .text = "KEY is a name such as train.lr; `bfncl help config` lists all of them with their defaults. "
@@ -76,6 +76,23 @@ const cli_option cli_options[OPT_COUNT] = {
                           .help = "print the resolved configuration and exit",
                           .text = "Every key with its value and, as a comment, where it comes from: default, file or "
                                   "option. The output is a configuration file."},
+    [OPT_CONFIG] = {.name = "config",
+                    .type = CLI_PATH,
+                    .argument = "CONFIG",
+                    .commands = CLI_EVAL | CLI_SAMPLE | CLI_CONVERT,
+                    .group = GROUP_RUN,
+                    .help = "what the weights of another program are for",
+                    .text = "The configuration of the network whose weights are in a PyTorch or safetensors file that "
+                            "bfncl did not write: one of bfncl's own or the JSON file of the official releases. Every "
+                            "weight is found by its official name behind whatever prefix, and its shape is compared."},
+    [OPT_SIZE] = {.name = "size",
+                  .type = CLI_TEXT,
+                  .argument = "HxWxC",
+                  .commands = CLI_EVAL | CLI_SAMPLE | CLI_CONVERT,
+                  .def = "as the data of the configuration say",
+                  .group = GROUP_RUN,
+                  .help = "with --config: height, width, channels of an example",
+                  .text = "For instance 28x28x1; needed where the configuration's data are not at hand."},
     [OPT_DATA] = {.name = "data",
                   .type = CLI_PATH,
                   .argument = "PATH",
@@ -146,10 +163,11 @@ const cli_option cli_options[OPT_COUNT] = {
                     .letter = 'o',
                     .type = CLI_PATH,
                     .argument = "FILE",
-                    .commands = CLI_SAMPLE,
+                    .commands = CLI_SAMPLE | CLI_CONVERT,
                     .def = "samples/samples.png beside the model",
                     .group = GROUP_SAMPLE,
-                    .help = "where the samples go: .png (a grid), .npy or .safetensors"},
+                    .help = "where the samples go: .png (a grid), .npy or .safetensors",
+                    .text = "convert: the file to write, .safetensors, instead of a second operand."},
     [OPT_TRAJECTORY] = {.name = "trajectory",
                         .type = CLI_PATH,
                         .argument = "FILE.gif",
@@ -170,7 +188,7 @@ const cli_option cli_options[OPT_COUNT] = {
                     .letter = 'd',
                     .type = CLI_TEXT,
                     .argument = "SEL",
-                    .commands = CLI_COMPUTE | CLI_PROGRAM,
+                    .commands = CLI_COMPUTE | CLI_CONVERT | CLI_PROGRAM,
                     .def = "$BFNCL_DEVICE, else device.select of the configuration, else auto",
                     .group = GROUP_DEVICE,
                     .help = "index, platform:index, gpu, cpu, auto or part of a name; list shows them all",
@@ -206,7 +224,7 @@ const cli_option cli_options[OPT_COUNT] = {
                         .help = "read the kernel sources from a folder (for development)"},
     [OPT_JSON] = {.name = "json",
                   .type = CLI_FLAG,
-                  .commands = CLI_COMPUTE | CLI_INFO | CLI_PROGRAM,
+                  .commands = CLI_COMPUTE | CLI_CONVERT | CLI_INFO | CLI_PROGRAM,
                   .group = GROUP_OUTPUT,
                   .help = "results as JSON on stdout",
                   .text = "Numbers have enough digits to be read back exactly; a number that is not finite is null."},
@@ -264,7 +282,8 @@ const cli_command cli_commands[] = {
      .min_operands = 1,
      .max_operands = 1,
      .help = "score data: nats and bits per dimension",
-     .text = "MODEL is a model file or a run folder (then its best model). Every number comes with its standard "
+     .text = "MODEL is a model file, a run folder (then its best model), or with --config the weights of another "
+             "program. Every number comes with its standard "
              "error over the examples, the receiver it was computed with and the number of draws. With --json: one "
              "object per line and entry of --loss-steps.",
      .examples = {"bfncl eval tiny --limit 64", "bfncl eval tiny --loss-steps inf,10 --limit 64 --json"},
@@ -276,7 +295,7 @@ const cli_command cli_commands[] = {
      .max_operands = 1,
      .help = "draw samples",
      .text = "Draws samples by Bayesian updates from t = 0 to 1 and prints the path of the file. MODEL is a model "
-             "file or a run folder (then its best model).",
+             "file, a run folder (then its best model), or with --config the weights of another program.",
      .examples = {"bfncl sample tiny -n 16 --steps 50 --seed 1 -o samples.png"},
      .run = cli_sample},
     {.name = "info",
@@ -287,8 +306,21 @@ const cli_command cli_commands[] = {
      .help = "what is in a model, checkpoint, data file or configuration",
      .text = "Prints kind, number of parameters, tensors and configuration, and checks every checksum in the file. "
              "Needs no device.",
-     .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json"},
+     .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json", "bfncl info ema_model.pt"},
      .run = cli_info},
+    {.name = "convert",
+     .bit = CLI_CONVERT,
+     .operands = "IN [OUT]",
+     .min_operands = 1,
+     .max_operands = 2,
+     .help = "PyTorch weights to a model or to safetensors",
+     .text = "IN is a PyTorch file (torch.save) or a safetensors file. With --config the result is a model of bfncl: "
+             "weights, averaged weights (the same, where IN has one set only) and configuration in one file. Without: "
+             "the tensors as they are, without the prefixes module. and net. PyTorch files are read as data: nothing "
+             "in them is executed.",
+     .examples = {"bfncl convert ema_model.pt mnist.safetensors --config configs/mnist.yaml --size 28x28x1",
+                  "bfncl convert weights.pt weights.safetensors"},
+     .run = cli_convert},
     {.name = "verify",
      .bit = CLI_VERIFY,
      .operands = "[PATH...]",

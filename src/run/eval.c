@@ -178,7 +178,13 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     int64_t listed[BF_CONFIG_LIST];
     const int64_t *steps = e->o->loss_steps;
     size_t n = e->o->n_loss_steps;
-    const bf_open_options open = {e->o->model, e->o->set, e->o->n_set, e->o->weights, &e->o->device};
+    const bf_open_options open = {.path = e->o->model,
+                                  .set = e->o->set,
+                                  .n_set = e->o->n_set,
+                                  .weights = e->o->weights,
+                                  .device = &e->o->device,
+                                  .config = e->o->config,
+                                  .size = e->o->size};
     bf_report_phase(&e->report, "compiling kernels", 0);
     (void)bf_report_done(&e->report, 0, 0);
     BF_TRY(bf_model_open(&open, r->model, &e->m, err));

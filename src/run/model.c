@@ -102,6 +102,23 @@ out:
     return st;
 }
 
+/* Weights of another program. */
+static bf_status open_foreign(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_model *m = NULL;
+    BF_CHECK(strlen(o->path) < 1000, BF_USAGE, "the path %.80s... is too long", o->path);
+    snprintf(path, 1024, "%s", o->path);
+    BF_TRY(bf_foreign_new(o, &m, err));
+    BF_TRY(bf_gemm_selftest(m->ctx, err));
+    BF_TRY(bf_foreign_load(m, o, err));
+    *out = m;
+    m = NULL;
+out:
+    bf_model_free(m);
+    return st;
+}
+
 bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -110,6 +127,7 @@ bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **ou
     bf_model_part part = {.set = BF_SET_VALUE};
     BF_CHECK(o->path, BF_USAGE, "no model given");
     BF_TRY(weights_prefix(o->weights, &part.prefix, err));
+    if (o->config) return open_foreign(o, path, out, err);
     BF_TRY(bf_model_path(o->path, path, err));
     BF_TRY(bf_model_file_open(path, &f, err));
     BF_TRY(bf_setup_overrides(&f.config, o->set, o->n_set, err));

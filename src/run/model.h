@@ -115,11 +115,27 @@ typedef struct bf_open_options {
     size_t n_set;
     const char *weights; /* "ema", "raw"; NULL: ema */
     const bfncl_device_options *device;
+    const char *config; /* NULL: `path` is a model of ours; else it holds weights for this configuration */
+    const char *size;   /* of an example, as in bfncl_convert_options; NULL: as the configuration or its data say */
 } bf_open_options;
 /* `path` receives the file that was taken. */
 bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err);
 
 /* Writes atomically; `checkpoint` adds the moments. */
 bf_status bf_model_save(const bf_model *m, const char *path, bool checkpoint, bf_err *err);
+
+/* The same with numbers from elsewhere: `fetch` delivers parameter `index` of a set (VALUE, EMA) in its official shape.
+ */
+typedef bf_status (*bf_model_fetch)(void *user, bf_param_set set, int index, float *out, bf_err *err);
+bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, bf_model_fetch fetch, void *user,
+                         bf_err *err);
+
+/* ---- weights of other programs (foreign.c) ----------------------------------------------------------------------- */
+
+/* The model that o->config and o->size describe, parameters registered but not allocated. A configuration is one of
+ * ours (YAML) or the JSON of the official releases. */
+bf_status bf_foreign_new(const bf_open_options *o, bf_model **out, bf_err *err);
+/* Finds the weights of `m` in o->path, and only then allocates and fills BF_SET_VALUE. */
+bf_status bf_foreign_load(bf_model *m, const bf_open_options *o, bf_err *err);
 
 #endif

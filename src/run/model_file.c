@@ -195,18 +195,25 @@ out:
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-typedef struct source { /* of one tensor: fetched from the device when its first piece is asked for */
-    const bf_params *params;
+typedef struct source { /* of one tensor: fetched when its first piece is asked for */
+    bf_model_fetch fetch;
+    void *user;
     bf_param_set set;
     int index;
     float *scratch; /* shared by all: pieces come in order */
 } source;
 
+/* bf_model_fetch from the device. */
+static bf_status fetch_params(void *user, bf_param_set set, int index, float *out, bf_err *err)
+{
+    return bf_params_get(user, set, index, out, err);
+}
+
 static bf_status fill(void *user, uint64_t offset, size_t bytes, void *out, bf_err *err)
 {
     bf_status st = BF_OK;
     const source *s = user;
-    if (offset == 0) BF_TRY(bf_params_get(s->params, s->set, s->index, s->scratch, err));
+    if (offset == 0) BF_TRY(s->fetch(s->user, s->set, s->index, s->scratch, err));
     memcpy(out, (const char *)s->scratch + offset, bytes);
 out:
     return st;
@@ -235,7 +242,7 @@ static const struct {
              {"adam_v.", BF_SET_V, true}};
 
 /* One item per tensor; names[i] and sources[i] belong to item i. */
-static bf_status make_items(const bf_model *m, bool checkpoint, float *scratch, bf_st_item *items,
+static bf_status make_items(const bf_model *m, bool checkpoint, const source *like, bf_st_item *items,
                             char (*names)[BF_ST_MAX_NAME], source *sources, size_t *n, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -248,7 +255,9 @@ static bf_status make_items(const bf_model *m, bool checkpoint, float *scratch, 
             size_t j = (*n)++;
             int len = snprintf(names[j], BF_ST_MAX_NAME, "%s%s", PARTS[k].prefix, s->name);
             BF_CHECK(len < BF_ST_MAX_NAME, BF_RUNTIME, "the parameter name %.40s... is too long for a file", s->name);
-            sources[j] = (source){m->params, PARTS[k].set, i, scratch};
+            sources[j] = *like;
+            sources[j].set = PARTS[k].set;
+            sources[j].index = i;
             items[j] =
                 (bf_st_item){.name = names[j], .dtype = BF_F32, .ndim = s->ndim, .fill = fill, .user = &sources[j]};
             memcpy(items[j].dims, s->dims, (size_t)s->ndim * sizeof s->dims[0]);
@@ -260,19 +269,24 @@ out:
 
 bf_status bf_model_save(const bf_model *m, const char *path, bool checkpoint, bf_err *err)
 {
+    return bf_model_write(m, path, checkpoint, fetch_params, m->params, err);
+}
+
+bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, bf_model_fetch fetch, void *user,
+                         bf_err *err)
+{
     bf_status st = BF_OK;
     bf_st_item *items = NULL;
     char(*names)[BF_ST_MAX_NAME] = NULL, *config = NULL, *state = NULL, shape[64];
-    source *sources = NULL;
-    float *scratch = NULL;
+    source *sources = NULL, like = {.fetch = fetch, .user = user};
     uint64_t largest = 1;
     size_t n = 0, room = BF_COUNT(PARTS) * (size_t)bf_params_count(m->params) + 1;
     for (int i = 0; i < bf_params_count(m->params); i++) largest = BF_MAX(largest, numel(bf_params_spec(m->params, i)));
     BF_NEW(items, room);
     BF_NEW(names, room);
     BF_NEW(sources, room);
-    BF_NEW(scratch, largest);
-    BF_TRY(make_items(m, checkpoint, scratch, items, names, sources, &n, err));
+    BF_NEW(like.scratch, largest);
+    BF_TRY(make_items(m, checkpoint, &like, items, names, sources, &n, err));
     BF_TRY(bf_config_text(&m->config, false, &config, err));
     BF_TRY(state_text(&m->state, &state, err));
     snprintf(shape, sizeof shape, "%" PRIu32 " %" PRIu32 " %" PRIu32, m->shape[0], m->shape[1], m->shape[2]);
@@ -287,7 +301,7 @@ out:
     free(items);
     free(names);
     free(sources);
-    free(scratch);
+    free(like.scratch);
     free(config);
     free(state);
     return st;

@@ -6,6 +6,7 @@
 
 #include "flow/flow.h"
 #include "net/net.h"
+#include "run/config.h"
 
 /* Parses text of the metadata or of a file; `name` for messages. The caller decrefs *out. */
 bf_status bf_official_parse(const char *name, const char *text, json_t **out, bf_err *err);
@@ -25,5 +26,11 @@ bf_status bf_official_output_adapter(const json_t *part, bf_output_adapter *out,
 /* {"bayesian_flow", "loss", "distribution_factory"} with flow class DiscreteBayesianFlow or CtsBayesianFlow (the output
  * distribution says whether the data are continuous or discretised). BF_FILE as above. */
 bf_status bf_official_flow(const json_t *model, bf_flow *out, bf_err *err);
+
+/* A whole configuration file ({"model": {"net", "bayesian_flow", ...}}): network and flow as keys of ours, the height,
+ * width and channels of an example, and the network itself. BF_FILE for a network or a flow that is not known. */
+bf_status bf_official_config(const json_t *root, bf_config *c, uint32_t shape[3], bf_net_config *net, bf_err *err);
+/* Some official options have no key of ours: then the network that the keys describe is another one. */
+bool bf_official_same_net(const bf_net_config *a, const bf_net_config *b);
 
 #endif

@@ -263,7 +263,13 @@ out:
 static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_open_options open = {s->o->model, s->o->set, s->o->n_set, s->o->weights, &s->o->device};
+    const bf_open_options open = {.path = s->o->model,
+                                  .set = s->o->set,
+                                  .n_set = s->o->n_set,
+                                  .weights = s->o->weights,
+                                  .device = &s->o->device,
+                                  .config = s->o->config,
+                                  .size = s->o->size};
     bf_report_phase(&s->report, "compiling kernels", 0);
     BF_TRY(bf_model_open(&open, s->model, &s->m, err));
     resolve(s);

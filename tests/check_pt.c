@@ -410,6 +410,7 @@ START_TEST(refused_pickles)
         CASE("\x80\2ccollections\nOrderedDict\nK\1R.", "no tuple"),
         CASE("\x80\2K\1)\x81.", "not named"),
         CASE("\x80\2(o.", "not named"),
+        CASE("\x80\2(" TEXT("\6", "module") "cos\nsystem\ntQ)R.", "it calls os.system,"),
         CASE("\x80\4K\1K\2\x93.", "no text"),
         /* the machine */
         CASE("", "cut short"),
@@ -596,6 +597,7 @@ START_TEST(accepted_pickles)
         GOOD("\x80\5\x96\3\0\0\0\0\0\0\0abc.", NULL, "\"3 bytes\""),
         GOOD("\x80\4\x8f(K\1\x90.", NULL, "[1]"),
         GOOD("\x80\4(K\1\x91.", NULL, "[1]"),
+        GOOD("\x80\2(" TEXT("\6", "module") "cmy\nNet\nNNtQ)\x81.", NULL, "{\"class\":\"my.Net\"}"),
         GOOD("\x80\2(K\1J\xfe\xff\xff\xffM\0\1\x8a\1\xff\x8a\0t.", NULL, "[1,-2,256,-1,0]"),
         GOOD("\x80\2\x8a\x9\1\2\3\4\5\6\7\x8\x9.", NULL, "\"integer of 9 bytes\""),
         GOOD("\x80\2G\x7f\xf0\0\0\0\0\0\0.", NULL, "\"inf\""),

@@ -468,11 +468,20 @@ out:
     return st;
 }
 
+/* The class of a module that PyTorch saved with its source stands behind an identifier: ("module", class, ...). */
+static const value *behind_identifier(const value *v)
+{
+    const value *id = v->what;
+    if (v->type != BF_PICKLE_PERSISTENT || id->type != BF_PICKLE_TUPLE || id->count < 2) return v;
+    return bf_pickle_is_text(id->items[0], "module") ? id->items[1] : v;
+}
+
 /* An OBJECT of what `callee` would have returned. `calls`: not only an instance of a class. */
 static bf_status push_object(machine *m, const value *callee, const value *args, bool calls, bf_err *err)
 {
     char name[BF_PICKLE_DOTTED];
     value *v;
+    callee = behind_identifier(callee);
     if (callee->type != BF_PICKLE_GLOBAL) return BAD("it calls something that is not named");
     bf_pickle_dotted(callee, name);
     if (calls && !m->allow(callee)) {

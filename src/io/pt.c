@@ -652,18 +652,24 @@ out:
     return st;
 }
 
+/* Classes of modules have identifiers too. */
+static bool is_storage(const value *v)
+{
+    return v->type == BF_PICKLE_PERSISTENT && v->what->type == BF_PICKLE_TUPLE && v->what->count > 0 &&
+           bf_pickle_is_text(v->what->items[0], "storage");
+}
+
 /* Every storage that the object mentions, once. */
 static bf_status list_storages(bf_pt *f, bf_err *err)
 {
     bf_status st = BF_OK;
     size_t n = 0, kept = 0;
     storage s;
-    for (size_t i = 0; i < bf_pickle_count(f->pickle); i++)
-        n += bf_pickle_at(f->pickle, i)->type == BF_PICKLE_PERSISTENT;
+    for (size_t i = 0; i < bf_pickle_count(f->pickle); i++) n += is_storage(bf_pickle_at(f->pickle, i));
     BF_NEW(f->storages, n);
     for (size_t i = 0; i < bf_pickle_count(f->pickle); i++) {
         const value *v = bf_pickle_at(f->pickle, i);
-        if (v->type != BF_PICKLE_PERSISTENT) continue;
+        if (!is_storage(v)) continue;
         BF_TRY(parse_storage(f, v, &s, err));
         f->storages[f->n_storages++] =
             (old_storage){.key = s.key, .element = s.element->bytes, .count = (uint64_t)v->what->items[4]->integer};

@@ -99,24 +99,47 @@ out:
 
 /* ---- PyTorch files ----------------------------------------------------------------------------------------------- */
 
-/* "weights": the dictionaries that hold tensors, in the order of the file: path, number of tensors and of numbers. */
+/* A dictionary: tensors that follow each other with the same path. */
+typedef struct folder {
+    const char *path; /* `bytes` of a tensor's name */
+    size_t bytes, tensors;
+    uint64_t numbers;
+} folder;
+
+/* The dictionary that begins with tensor i. */
+static folder folder_at(const bf_tensors *f, size_t i)
+{
+    const bf_tensor first = bf_tensors_at(f, i);
+    folder d = {.path = first.name, .bytes = first.folder};
+    for (; i < bf_tensors_count(f); i++, d.tensors++) {
+        const bf_tensor t = bf_tensors_at(f, i);
+        if (t.folder != d.bytes || strncmp(t.name, d.path, d.bytes) != 0) break;
+        d.numbers += t.count;
+    }
+    return d;
+}
+
+/* "weights": the dictionaries that can hold a model's weights, which are those at least half as large as the largest
+ * (optimisers have a small one per weight); "params": numbers in the first of the largest. */
 static bf_status add_folders(json_t *root, const bf_tensors *f, bf_err *err)
 {
     json_t *list = json_array();
+    uint64_t most = 0;
     bool ok = list != NULL;
-    for (size_t i = 0, next; i < bf_tensors_count(f) && ok; i = next) {
-        const bf_tensor first = bf_tensors_at(f, i);
-        uint64_t numbers = 0;
-        for (next = i; next < bf_tensors_count(f); next++) {
-            const bf_tensor t = bf_tensors_at(f, next);
-            if (t.folder != first.folder || strncmp(t.name, first.name, t.folder) != 0) break;
-            numbers += t.count;
-        }
-        json_t *item = json_pack("{s:s#,s:I,s:I}", "path", first.name, (int)first.folder, "tensors",
-                                 (json_int_t)(next - i), "numbers", (json_int_t)numbers);
-        ok = json_array_append_new(list, item) == 0;
+    for (size_t i = 0; i < bf_tensors_count(f);) {
+        const folder d = folder_at(f, i);
+        most = BF_MAX(most, d.numbers);
+        i += d.tensors;
+    }
+    for (size_t i = 0; i < bf_tensors_count(f) && ok;) {
+        const folder d = folder_at(f, i);
+        i += d.tensors;
+        if (d.numbers < most / 2) continue;
+        ok = json_array_append_new(list, json_pack("{s:s#,s:I,s:I}", "path", d.path, (int)d.bytes, "tensors",
+                                                   (json_int_t)d.tensors, "numbers", (json_int_t)d.numbers)) == 0;
     }
     ok = json_object_set_new(root, "weights", list) == 0 && ok;
+    ok = json_object_set_new(root, "params", json_integer((json_int_t)most)) == 0 && ok;
     return ok ? BF_OK : out_of_memory(err);
 }
 

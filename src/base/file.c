@@ -1,4 +1,5 @@
 #define _XOPEN_SOURCE 700 /* realpath */
+#define _DEFAULT_SOURCE   /* madvise */
 
 #include "base/file.h"
 
@@ -128,6 +129,14 @@ bf_status bf_source_map(bf_source *s, const void **data, bf_err *err)
     *data = s->data != NULL ? s->data : (const uint8_t *)"";
 out:
     return st;
+}
+
+void bf_source_release(const bf_source *s, uint64_t offset, uint64_t size)
+{
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), end = BF_MIN(offset + size, s->size);
+    const uint64_t start = offset / page * page;
+    /* Only a hint: whether it is heard does not matter. */
+    if (s->mapped && start < end) (void)madvise((void *)(s->data + start), (size_t)(end - start), MADV_DONTNEED);
 }
 
 bf_status bf_source_intact(const bf_source *s, bf_err *err)

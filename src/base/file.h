@@ -27,6 +27,9 @@ bf_status bf_source_read(const bf_source *s, uint64_t offset, void *out, size_t 
  * shortens meanwhile must not be touched any more, so call bf_source_intact before a piece of work on mapped bytes.
  */
 bf_status bf_source_map(bf_source *s, const void **data, bf_err *err);
+/* Mapped bytes that are not needed for now: they stop counting as memory of the process until they are touched again.
+ */
+void bf_source_release(const bf_source *s, uint64_t offset, uint64_t size);
 /* BF_FILE when the file has become shorter since it was opened. */
 bf_status bf_source_intact(const bf_source *s, bf_err *err);
 

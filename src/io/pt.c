@@ -880,6 +880,15 @@ static void gather(const bf_pt_tensor *t, const unsigned char *base, uint64_t fi
     }
 }
 
+/* So that a file that is read tensor by tensor never counts as memory as a whole. */
+static void release(const bf_pt *f, const bf_zip_entry *e)
+{
+    if (e != NULL)
+        bf_source_release(f->source, e->at, e->packed);
+    else
+        bf_source_release(f->source, 0, f->size);
+}
+
 bf_status bf_pt_read(bf_pt *f, const bf_pt_tensor *t, uint64_t first, size_t count, void *out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -892,6 +901,7 @@ bf_status bf_pt_read(bf_pt *f, const bf_pt_tensor *t, uint64_t first, size_t cou
     BF_TRY(bf_source_intact(f->source, err));
     if (t->place.entry != NULL) BF_TRY(bf_zip_content(f->zip, t->place.entry, &base, err));
     gather(t, (const unsigned char *)base + t->place.at, first, count, out);
+    if (first + count == t->count) release(f, t->place.entry);
     if (f->big_endian) bf_swap_bytes(out, bf_dtype_size(t->dtype), count);
     bf_swap_le(out, t->dtype, count);
 out:
@@ -919,8 +929,10 @@ bf_status bf_pt_verify(bf_pt *f, bf_err *err)
     bf_status st = BF_OK;
     const void *data;
     BF_TRY(bf_source_intact(f->source, err));
-    for (size_t i = 0; f->zip != NULL && i < bf_zip_count(f->zip); i++)
+    for (size_t i = 0; f->zip != NULL && i < bf_zip_count(f->zip); i++) {
         BF_TRY(bf_zip_content(f->zip, bf_zip_at(f->zip, i), &data, err));
+        release(f, bf_zip_at(f->zip, i));
+    }
 out:
     return st;
 }

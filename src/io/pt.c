@@ -9,13 +9,13 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "io/kind.h"
+#include "io/pt_calls.h"
 #include "io/zip.h"
 
 typedef bf_pickle_value value;
 
 enum {
     MAX_STEPS = 4 << 20, /* values looked at while tensors are searched: a value may be reached in many ways */
-    MAX_WRAPPERS = 8,    /* parameter around tensor around ... */
     CHUNK = 1 << 20      /* bytes at a time while converting */
 };
 
@@ -44,145 +44,6 @@ struct bf_pt {
     size_t count, room;
 };
 
-/* ---- element types ----------------------------------------------------------------------------------------------- */
-
-typedef struct element {
-    const char *storage; /* class in module torch, without "Storage" */
-    const char *dtype;   /* name in module torch */
-    unsigned bytes;
-    int type; /* bf_dtype, -1: not supported */
-} element;
-
-static const element elements[] = {
-    {"Float", "float32", 4, BF_F32},
-    {"Double", "float64", 8, BF_F64},
-    {"Half", "float16", 2, BF_F16},
-    {"BFloat16", "bfloat16", 2, BF_BF16},
-    {"Long", "int64", 8, BF_I64},
-    {"Int", "int32", 4, BF_I32},
-    {"Short", "int16", 2, BF_I16},
-    {"Char", "int8", 1, BF_I8},
-    {"Byte", "uint8", 1, BF_U8},
-    {"Bool", "bool", 1, BF_BOOL},
-    {"Untyped", "uint8", 1, BF_U8},
-    {"", "uint16", 2, BF_U16},
-    {"", "uint32", 4, BF_U32},
-    {"", "uint64", 8, BF_U64},
-    {"ComplexFloat", "complex64", 8, -1},
-    {"ComplexDouble", "complex128", 16, -1},
-    {"QInt8", "qint8", 1, -1},
-    {"QUInt8", "quint8", 1, -1},
-    {"QInt32", "qint32", 4, -1},
-    {"QUInt4x2", "quint4x2", 1, -1},
-    {"QUInt2x4", "quint2x4", 1, -1},
-    {"", "complex32", 4, -1},
-    {"", "float8_e4m3fn", 1, -1},
-    {"", "float8_e5m2", 1, -1},
-    {"", "float8_e4m3fnuz", 1, -1},
-    {"", "float8_e5m2fnuz", 1, -1},
-};
-
-/* torch.FloatStorage, torch.storage.UntypedStorage; NULL: unknown. */
-static const element *storage_element(const value *global)
-{
-    char name[64];
-    if (global->type != BF_PICKLE_GLOBAL) return NULL;
-    for (size_t i = 0; i < BF_COUNT(elements); i++) {
-        if (elements[i].storage[0] == '\0') continue;
-        snprintf(name, sizeof name, "torch.%sStorage", elements[i].storage);
-        if (bf_pickle_is_global(global, name)) return &elements[i];
-        snprintf(name, sizeof name, "torch.storage.%sStorage", elements[i].storage);
-        if (bf_pickle_is_global(global, name)) return &elements[i];
-    }
-    return NULL;
-}
-
-/* torch.float32 */
-static const element *dtype_element(const value *global)
-{
-    char name[64];
-    for (size_t i = 0; i < BF_COUNT(elements); i++) {
-        snprintf(name, sizeof name, "torch.%s", elements[i].dtype);
-        if (bf_pickle_is_global(global, name)) return &elements[i];
-    }
-    return NULL;
-}
-
-/* ---- what a pickle may call -------------------------------------------------------------------------------------- */
-
-/* Functions that make tensors; the first arguments tell how. */
-static const char *const tensor_makers[] = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
-                                            "torch._utils._rebuild_tensor_v3"};
-/* The tensor is the first argument. */
-static const char *const parameter_makers[] = {"torch._utils._rebuild_parameter",
-                                               "torch._utils._rebuild_parameter_with_state"};
-/* Function and its arguments are the first and the third argument. */
-static const char *const subclass_makers[] = {"torch._tensor._rebuild_from_type",
-                                              "torch._tensor._rebuild_from_type_v2"};
-/* Makers of data that are kept as they are written, for `bfncl info`. */
-static const char *const data_makers[] = {
-    "collections.OrderedDict",
-    "collections.defaultdict",
-    "collections.Counter",
-    "collections.deque",
-    "builtins.set",
-    "builtins.frozenset",
-    "builtins.list",
-    "builtins.tuple",
-    "builtins.dict",
-    "builtins.bytearray",
-    "builtins.complex",
-    "builtins.slice",
-    "builtins.range",
-    "__builtin__.set",
-    "__builtin__.frozenset",
-    "__builtin__.complex",
-    "__builtin__.slice",
-    "__builtin__.bytearray",
-    "copy_reg._reconstructor",
-    "copyreg._reconstructor",
-    "_codecs.encode",
-    "torch.Size",
-    "torch.device",
-    "torch._utils._rebuild_sparse_tensor",
-    "torch._utils._rebuild_qtensor",
-    "torch._utils._rebuild_meta_tensor_no_storage",
-    "torch.serialization._get_layout",
-    "numpy.dtype",
-    "numpy.ndarray",
-    "numpy.core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.numeric._frombuffer",
-    "numpy._core.numeric._frombuffer",
-    "pathlib.Path",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-    "pathlib._local.PosixPath",
-    "pathlib._local.WindowsPath",
-    "datetime.datetime",
-    "datetime.date",
-    "datetime.timedelta",
-    "decimal.Decimal",
-    "fractions.Fraction",
-    "uuid.UUID",
-};
-
-static bool listed(const value *global, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (bf_pickle_is_global(global, names[i])) return true;
-    return false;
-}
-#define LISTED(global, names) listed(global, names, BF_COUNT(names))
-
-static bool allow(const value *global)
-{
-    return LISTED(global, tensor_makers) || LISTED(global, parameter_makers) || LISTED(global, subclass_makers) ||
-           LISTED(global, data_makers);
-}
-
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 /* A text of the file in a message: short, without bytes that would act on a terminal. */
@@ -202,7 +63,7 @@ static quoted quote(const char *text, size_t bytes)
 /* ---- storages ---------------------------------------------------------------------------------------------------- */
 
 typedef struct storage {
-    const element *element;
+    const bf_pt_element *element;
     const value *key;
     uint64_t count; /* elements */
     uint64_t skip;  /* elements of the stored one before this one (old views) */
@@ -227,7 +88,7 @@ static bf_status parse_storage(const bf_pt *f, const value *v, storage *s, bf_er
     s->key = id->items[2];
     BF_CHECK(s->key->type == BF_PICKLE_TEXT, BF_FILE, "%s: a storage has no key", file);
     const quoted key = quote(s->key->text, s->key->count);
-    s->element = storage_element(id->items[1]);
+    s->element = bf_pt_storage_element(id->items[1]);
     if (s->element == NULL) {
         char name[BF_PICKLE_DOTTED] = "something unnamed";
         if (id->items[1]->type == BF_PICKLE_GLOBAL) bf_pickle_dotted(id->items[1], name);
@@ -290,28 +151,10 @@ out:
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-/* What makes a tensor once wrappers are taken off: callee and arguments, or false. */
-static bool tensor_call(const value *v, const value **callee, const value **args)
-{
-    for (int depth = 0; depth < MAX_WRAPPERS && v->type == BF_PICKLE_OBJECT; depth++) {
-        *callee = v->what;
-        *args = v->args;
-        if (LISTED(*callee, subclass_makers)) {
-            if ((*args)->count < 3 || (*args)->items[2]->type != BF_PICKLE_TUPLE) return false;
-            *callee = (*args)->items[0];
-            *args = (*args)->items[2];
-        }
-        if (LISTED(*callee, tensor_makers)) return true;
-        if (!LISTED(*callee, parameter_makers) || (*args)->count < 1) return false;
-        v = (*args)->items[0];
-    }
-    return false;
-}
-
 bool bf_pt_is_tensor(const bf_pickle_value *v)
 {
     const value *callee, *args;
-    return tensor_call(v, &callee, &args);
+    return bf_pt_tensor_call(v, &callee, &args);
 }
 
 /* A tuple, or the torch.Size around one. */
@@ -374,12 +217,12 @@ static bf_status parse_tensor(const bf_pt *f, const value *callee, const value *
     storage s;
     uint64_t first;
     const quoted name = quote(t->name, strlen(t->name));
-    const bool v3 = bf_pickle_is_global(callee, tensor_makers[2]);
+    const bool v3 = bf_pt_names_dtype(callee);
     BF_CHECK(args->count >= (v3 ? 7 : 4), BF_FILE, "%s: tensor \"%s\": %u arguments are too few", bf_pt_name(f),
              name.text, (unsigned)args->count);
     BF_TRY(parse_storage(f, args->items[0], &s, err));
     BF_TRY(place_storage(f, &s, err));
-    const element *e = v3 ? dtype_element(args->items[6]) : s.element;
+    const bf_pt_element *e = v3 ? bf_pt_dtype_element(args->items[6]) : s.element;
     BF_CHECK(e != NULL, BF_FILE, "%s: tensor \"%s\": its element type is not known", bf_pt_name(f), name.text);
     if (v3) s.count = s.count * s.element->bytes / e->bytes; /* elements of the tensor's type; placed, so no overflow */
     t->readable = e->type >= 0;
@@ -519,7 +362,7 @@ static bf_status walk(walker *w, const value *v, size_t folder, bf_err *err)
     if (w->depth == BF_PT_MAX_DEPTH)
         return bf_fail(err, BF_FILE, "%s: values nested deeper than %d", bf_pt_name(w->f), BF_PT_MAX_DEPTH);
     w->depth++;
-    if (tensor_call(v, &callee, &args)) {
+    if (bf_pt_tensor_call(v, &callee, &args)) {
         BF_TRY(add_tensor(w, callee, args, folder, err));
     } else if (bf_pickle_is_dict(v)) {
         BF_TRY(walk_pairs(w, v, false, w->length, err));
@@ -617,7 +460,7 @@ static bf_status open_zip(bf_pt *f, bf_err *err)
         memcpy(f->inflated_pickle, data, (size_t)e->size);
         data = f->inflated_pickle;
     }
-    BF_TRY(bf_pickle_parse(bf_pt_name(f), data, (size_t)e->size, allow, &f->pickle, &used, err));
+    BF_TRY(bf_pickle_parse(bf_pt_name(f), data, (size_t)e->size, bf_pt_allow, &f->pickle, &used, err));
     BF_CHECK(used == e->size, BF_FILE, "%s: %" PRIu64 " bytes follow the pickle", bf_pt_name(f), e->size - used);
 out:
     return st;
@@ -634,7 +477,7 @@ static bf_status open_pickles(bf_pt *f, uint64_t *at, bf_err *err)
     *at = 0;
     for (int i = 0; i < 5; i++) {
         size_t used = 0;
-        BF_TRY(bf_pickle_parse(bf_pt_name(f), f->data + *at, (size_t)(f->size - *at), allow, &p[i], &used, err));
+        BF_TRY(bf_pickle_parse(bf_pt_name(f), f->data + *at, (size_t)(f->size - *at), bf_pt_allow, &p[i], &used, err));
         *at += used;
         const value *v = bf_pickle_root(p[i]);
         BF_CHECK(i != 0 || (v->type == BF_PICKLE_BIG && v->count == sizeof magic &&

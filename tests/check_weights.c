@@ -154,11 +154,9 @@ END_TEST
 START_TEST(dictionaries)
 {
 #define NUMBERS(sizes, strides) TENSOR_OF(STORAGE, "K\0", sizes, strides)
-#define STATE                                                                                                          \
-    TEXT("\12", "out.weight")                                                                                          \
-    NUMBERS("K\2K\3\x86", "K\3K\1\x86")                                                                                \
-    TEXT("\10", "out.bias") NUMBERS("K\2\x85", "K\1"                                                                   \
-                                               "\x85")
+#define OUT_WEIGHT NUMBERS("K\2K\3\x86", "K\3K\1\x86")
+#define OUT_BIAS NUMBERS("K\2\x85", "K\1\x85")
+#define STATE TEXT("\12", "out.weight") OUT_WEIGHT TEXT("\10", "out.bias") OUT_BIAS
     static const float six[6] = {1, 2, 3, 4, 5, 6};
     const struct {
         bytes pickle;

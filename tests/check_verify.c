@@ -251,6 +251,73 @@ START_TEST(lists_of_parameters)
 }
 END_TEST
 
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
+/* PyTorch files and what came out of them: outputs, losses, a sampling run; and one that only has to be read. */
+START_TEST(checkpoints_pass)
+{
+    TEST_BOTH(ctx)
+    {
+        seen s;
+        bf_err why = {0};
+        const bf_status st = verify(ctx, GOLDEN "checkpoints", &s, &why);
+        ck_assert_msg(st == BF_OK, "%s (%s: %s)", why.message, s.failed, s.note);
+        ck_assert_uint_eq(s.result.passed, 2);
+        ck_assert_uint_eq(s.result.skipped, 0);
+        ck_assert_uint_eq(s.result.tensors, 9 + 14);
+    }
+}
+END_TEST
+
+/* FOLDER/m<end> becomes the golden file `from`, or nothing. */
+static void place(const char *end, const char *from)
+{
+    char path[96], here[1024], target[1200];
+    snprintf(path, sizeof path, "%s/m%s", folder, end);
+    unlink(path);
+    if (!from) return;
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    snprintf(target, sizeof target, "%s/" GOLDEN "checkpoints/%s", here, from);
+    ck_assert_int_eq(symlink(target, path), 0);
+}
+
+/* Other containers hold the same weights; other weights, or none, do not pass. */
+START_TEST(checkpoints_with_other_files)
+{
+    static const struct {
+        const char *raw, *ema, *both; /* m_raw.pt, m_ema.pt, m.pt */
+        const char *note;             /* NULL: passes */
+    } cases[] = {{"variants/ddp_prefix.pt", "text_gpt_ema.pt", NULL, NULL},
+                 {"variants/newer_layout.pt", NULL, "text_gpt_ema.pt", NULL},
+                 {"text_gpt_ema.pt", "text_gpt_ema.pt", NULL, "out_raw"},
+                 {"text_gpt_raw.pt", "text_gpt_raw.pt", NULL, "out_ema"},
+                 {"text_gpt_raw.pt", NULL, NULL, "m_ema.pt"},
+                 {"tiny_unet.pt", "text_gpt_ema.pt", NULL, "m_raw.pt"}};
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    make_folder();
+    place("_expected.safetensors", "text_gpt_expected.safetensors");
+    place("_config.json", "text_gpt_config.json");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        seen s;
+        bf_err why = {0};
+        place("_raw.pt", cases[i].raw);
+        place("_ema.pt", cases[i].ema);
+        place(".pt", cases[i].both);
+        const bf_status st = verify(ctx, folder, &s, &why);
+        ck_assert_msg(st == (cases[i].note ? BF_NUMERIC : BF_OK), "case %zu: %s (%s)", i, why.message, s.note);
+        if (cases[i].note) ck_assert_msg(strstr(s.note, cases[i].note) != NULL, "case %zu: %s", i, s.note);
+    }
+    place("_config.json", NULL);
+    seen s;
+    bf_err why;
+    ck_assert_int_eq(verify(ctx, folder, &s, &why), BF_NUMERIC);
+    ck_assert_ptr_nonnull(strstr(s.note, "m_config.json"));
+    static const char *const ends[] = {"_expected.safetensors", "_raw.pt", "_ema.pt", ".pt"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) place(ends[i], NULL);
+    remove_folder();
+}
+END_TEST
+
 /* Without a path: $BFNCL_DATADIR/golden. */
 START_TEST(installed_set)
 {
@@ -275,7 +342,8 @@ int main(void)
 {
     Suite *s = suite_create("verify");
     const TTest *const tests[] = {stored_vectors_pass, a_wrong_value_fails, foreign_and_damaged_files,
-                                  lists_of_parameters, installed_set};
+                                  lists_of_parameters, checkpoints_pass,    checkpoints_with_other_files,
+                                  installed_set};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         TCase *tc = tcase_create(tests[i]->name);
         tcase_set_timeout(tc, 300);

@@ -96,30 +96,17 @@ out:
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
-static uint64_t largest(const bf_params *p)
-{
-    uint64_t n = 1;
-    for (int i = 0; i < bf_params_count(p); i++) n = BF_MAX(n, bf_param_numel(bf_params_spec(p, i)));
-    return n;
-}
-
 bf_status bf_foreign_load(bf_model *m, const bf_open_options *o, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_tensors *f = NULL;
     bf_weights w = {0};
-    float *data = NULL;
     const bool raw = o->weights && strcmp(o->weights, "raw") == 0;
     BF_TRY(bf_tensors_open(o->path, &f, err));
     BF_TRY(bf_weights_find(m->params, f, !raw, &w, err));
     BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
-    BF_NEW(data, largest(m->params));
-    for (int i = 0; i < bf_params_count(m->params); i++) {
-        BF_TRY(bf_weights_read(&w, i, data, err));
-        BF_TRY(bf_params_set(m->params, BF_SET_VALUE, i, data, err));
-    }
+    BF_TRY(bf_weights_put(&w, m->params, BF_SET_VALUE, err));
 out:
-    free(data);
     bf_weights_free(&w);
     bf_tensors_close(f);
     return st;

@@ -9,11 +9,24 @@
 bf_status bf_replay_new(bf_replay *r, bf_verify *v, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_graph_options options = {.training = true, .weights = BF_SET_VALUE};
-    bf_ctx *ctx = bf_verify_ctx(v);
 
     *r = (bf_replay){.v = v};
-    BF_TRY(bf_params_new(ctx, &r->params, err));
+    BF_TRY(bf_params_new(bf_verify_ctx(v), &r->params, err));
+    BF_TRY(bf_replay_graph(r, true, err));
+out:
+    return st;
+}
+
+bf_status bf_replay_graph(bf_replay *r, bool training, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_graph_options options = {.training = training, .weights = BF_SET_VALUE};
+    bf_ctx *ctx = bf_verify_ctx(r->v);
+
+    bf_cmds_free(r->cmds);
+    bf_graph_free(r->graph);
+    r->cmds = NULL;
+    r->graph = NULL;
     BF_TRY(bf_graph_new(ctx, r->params, &options, &r->graph, err));
     BF_TRY(bf_cmds_new(ctx, &r->cmds, err));
 out:

@@ -15,6 +15,9 @@ typedef struct bf_replay {
 
 bf_status bf_replay_new(bf_replay *r, bf_verify *v, bf_err *err);
 void bf_replay_free(bf_replay *r);
+/* Starts again with an empty graph on the same parameters, which keep their values. bf_replay_new makes the first one,
+ * for training. */
+bf_status bf_replay_graph(bf_replay *r, bool training, bf_err *err);
 
 /* A graph input of the shape of the stored tensor (`rows`: of one entry of its first dimension); BF_FILE when it is
  * absent. */

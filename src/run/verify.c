@@ -29,9 +29,16 @@ static const struct {
     const char *kind;
     replay_fn replay;
 } replays[] = {
-    {"continuous", bf_verify_real},       {"discretised", bf_verify_real},  {"discrete", bf_verify_discrete},
-    {"tables", bf_verify_tables},         {"network", bf_verify_network},   {"adapters", bf_verify_adapters},
-    {"embeddings", bf_verify_embeddings}, {"training", bf_verify_training},
+    {"continuous", bf_verify_real},
+    {"discretised", bf_verify_real},
+    {"discrete", bf_verify_discrete},
+    {"tables", bf_verify_tables},
+    {"network", bf_verify_network},
+    {"adapters", bf_verify_adapters},
+    {"embeddings", bf_verify_embeddings},
+    {"training", bf_verify_training},
+    {"checkpoint expectation", bf_verify_checkpoint},
+    {"loader expectation", bf_verify_loader},
 };
 
 /* A whole run. */
@@ -420,8 +427,7 @@ static bf_status verify_folder(run *r, const char *path, int depth, bf_err *err)
     BF_CHECK(depth < MAX_DEPTH, BF_FILE, "%s: folders nested deeper than %d", path, MAX_DEPTH);
     BF_TRY(list_folder(path, &names, &n, err));
     for (size_t i = 0; i < n; i++) {
-        /* damaged files and other layouts of checkpoints are for the loaders' own tests */
-        if (strcmp(names[i], "bad") == 0 || strcmp(names[i], "variants") == 0) continue;
+        if (strcmp(names[i], "bad") == 0) continue; /* damaged files are for the loaders' own tests */
         BF_CHECK(snprintf(inner, sizeof inner, "%s/%s", path, names[i]) < (int)sizeof inner, BF_FILE,
                  "%s: path too long", path);
         BF_TRY(verify_path(r, inner, depth + 1, err));

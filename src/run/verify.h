@@ -66,6 +66,10 @@ bf_status bf_verify_network(bf_verify *v, bf_err *err);  /* network */
 bf_status bf_verify_adapters(bf_verify *v, bf_err *err);
 bf_status bf_verify_embeddings(bf_verify *v, bf_err *err);
 bf_status bf_verify_training(bf_verify *v, bf_err *err);
+/* checkpoint expectation: NAME_expected.safetensors; weights in NAME_raw.pt and NAME_ema.pt (or both in NAME.pt),
+ * configuration in the metadata or NAME_config.json. BF_FILE when one of them is missing or does not fit. */
+bf_status bf_verify_checkpoint(bf_verify *v, bf_err *err);
+bf_status bf_verify_loader(bf_verify *v, bf_err *err); /* loader expectation: NAME_expected.safetensors of NAME.pt */
 
 /* The list of parameters of a full-size network, a JSON file ("model" and "tensors"): names, shapes, order, kind and
  * weight decay against the network's own list. No weights are allocated. */

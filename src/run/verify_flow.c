@@ -258,18 +258,10 @@ static bf_tid linear_build(void *user, bf_graph *g, bf_tid input, bf_tid t)
     return bf_graph_linear(g, bf_graph_reshape(g, input, 2, flat), w, b, BF_ACT_NONE, by_time);
 }
 
-/* Everything a step shows, collected over the run; the last axis of `all[i]` is `size[i]`. */
-typedef struct recorder {
-    float *all[BF_SAMPLER_ITEMS];
-    uint64_t size[BF_SAMPLER_ITEMS];
-    float *t;
-    int steps;
-} recorder;
-
 static bf_status record_step(void *user, bf_sampler *s, int i, double t, bf_err *err)
 {
     bf_status st = BF_OK;
-    recorder *rec = user;
+    bf_recording *rec = user;
     rec->t[i - 1] = (float)t;
     for (int item = 0; item < BF_SAMPLER_ITEMS; item++) {
         const bool drawn = item == BF_SAMPLER_DRAWN || item == BF_SAMPLER_Y || item == BF_SAMPLER_STATE;
@@ -278,6 +270,32 @@ static bf_status record_step(void *user, bf_sampler *s, int i, double t, bf_err 
     }
 out:
     return st;
+}
+
+bf_status bf_record(bf_sampler *s, int steps, const float *noise_data, const float *noise_y, bf_recording *rec,
+                    bf_err *err)
+{
+    bf_status st = BF_OK;
+    *rec = (bf_recording){.steps = steps};
+    for (int i = 0; i < BF_SAMPLER_ITEMS; i++) {
+        rec->size[i] = bf_sampler_size(s, (bf_sampler_item)i);
+        BF_NEW(rec->all[i], rec->size[i] * (uint64_t)(steps + 1));
+    }
+    BF_NEW(rec->t, steps + 1);
+    BF_NEW(rec->final, rec->size[BF_SAMPLER_MODE]);
+    const bf_sampler_run_options run = {
+        .steps = steps, .noise_data = noise_data, .noise_y = noise_y, .on_step = record_step, .user = rec};
+    BF_TRY(bf_sampler_run(s, &run, rec->final, err));
+out:
+    return st;
+}
+
+void bf_recording_free(bf_recording *rec)
+{
+    for (int i = 0; i < BF_SAMPLER_ITEMS; i++) free(rec->all[i]);
+    free(rec->t);
+    free(rec->final);
+    *rec = (bf_recording){.steps = 0};
 }
 
 static bf_status set_param(bf_flow_case *r, bf_params *params, const char *name, bf_err *err)
@@ -297,7 +315,7 @@ out:
 }
 
 /* mean and sd of a normal output apart: pred_mu, pred_sigma. */
-static bf_status check_normals(bf_flow_case *r, const recorder *rec, uint64_t n, bf_err *err)
+static bf_status check_normals(bf_flow_case *r, const bf_recording *rec, uint64_t n, bf_err *err)
 {
     bf_status st = BF_OK;
     float *part = NULL;
@@ -311,12 +329,12 @@ out:
     return st;
 }
 
-static bf_status check_run(bf_flow_case *r, const recorder *rec, const float *final, uint64_t finals, bf_err *err)
+static bf_status check_run(bf_flow_case *r, const bf_recording *rec, bf_err *err)
 {
     bf_status st = BF_OK;
     const bool classes = r->flow.kind == BF_FLOW_CATEGORICAL;
     const uint64_t n = (uint64_t)rec->steps, m = n + 1;
-    const uint64_t *size = rec->size;
+    const uint64_t *size = rec->size, finals = size[BF_SAMPLER_MODE];
     float *const *all = rec->all;
     bf_verify_tensor(r->v, "traj.t", rec->t, m, BF_VERIFY_FORWARD);
     bf_verify_tensor(r->v, "traj.net_in", all[BF_SAMPLER_INPUT], m * size[BF_SAMPLER_INPUT], BF_VERIFY_FORWARD);
@@ -330,7 +348,7 @@ static bf_status check_run(bf_flow_case *r, const recorder *rec, const float *fi
         bf_verify_tensor(r->v, "traj.probs", all[BF_SAMPLER_PARAMS], m * size[BF_SAMPLER_PARAMS], BF_VERIFY_FORWARD);
     }
     if (bf_golden_has(r, "traj", "pred_mu")) BF_TRY(check_normals(r, rec, m * finals, err));
-    bf_verify_tensor(r->v, "traj.final", final, finals, BF_VERIFY_FORWARD);
+    bf_verify_tensor(r->v, "traj.final", rec->final, finals, BF_VERIFY_FORWARD);
 out:
     return st;
 }
@@ -342,15 +360,14 @@ bf_status bf_golden_trajectory(bf_flow_case *r, const char *noise_data, bf_err *
     const bf_st_tensor *noise = NULL;
     bf_params *params = NULL;
     bf_sampler *sampler = NULL;
-    recorder rec = {.t = NULL};
-    float *final = NULL, *data = NULL, *message = NULL;
+    bf_recording rec = {.steps = 0};
+    float *data = NULL, *message = NULL;
     linear_net net = {r->shape.dims * (uint64_t)bf_flow_inputs(&r->flow),
                       r->shape.dims * (uint64_t)bf_flow_outputs(&r->flow)};
     if (!bf_golden_has(r, "traj", "noise_y")) return BF_OK;
     BF_TRY(bf_st_need(bf_verify_file(r->v), "traj.noise_y", &noise, err));
     BF_CHECK(noise->ndim >= 3 && noise->dims[2] == r->shape.dims && noise->dims[0] < 100000, BF_FILE,
              "traj.noise_y: wrong shape");
-    rec.steps = (int)noise->dims[0];
     BF_TRY(bf_params_new(bf_verify_ctx(r->v), &params, err));
     const bf_sampler_options o = {.ctx = bf_verify_ctx(r->v),
                                   .params = params,
@@ -364,22 +381,12 @@ bf_status bf_golden_trajectory(bf_flow_case *r, const char *noise_data, bf_err *
     BF_TRY(set_param(r, params, "W", err));
     BF_TRY(set_param(r, params, "b", err));
     BF_TRY(set_param(r, params, "v", err));
-    for (int i = 0; i < BF_SAMPLER_ITEMS; i++) {
-        rec.size[i] = bf_sampler_size(sampler, (bf_sampler_item)i);
-        BF_NEW(rec.all[i], rec.size[i] * (uint64_t)(rec.steps + 1));
-    }
-    BF_NEW(rec.t, rec.steps + 1);
-    BF_NEW(final, rec.size[BF_SAMPLER_MODE]);
     BF_TRY(bf_pool_load(&r->pool, "traj.noise_y", &message, NULL, NULL, err));
     if (noise_data) BF_TRY(bf_pool_load(&r->pool, noise_data, &data, NULL, NULL, err));
-    const bf_sampler_run_options run = {
-        .steps = rec.steps, .noise_data = data, .noise_y = message, .on_step = record_step, .user = &rec};
-    BF_TRY(bf_sampler_run(sampler, &run, final, err));
-    BF_TRY(check_run(r, &rec, final, rec.size[BF_SAMPLER_MODE], err));
+    BF_TRY(bf_record(sampler, (int)noise->dims[0], data, message, &rec, err));
+    BF_TRY(check_run(r, &rec, err));
 out:
-    for (int i = 0; i < BF_SAMPLER_ITEMS; i++) free(rec.all[i]);
-    free(rec.t);
-    free(final);
+    bf_recording_free(&rec);
     bf_sampler_free(sampler);
     bf_params_free(params);
     bf_pool_reset(&r->pool, &mark);

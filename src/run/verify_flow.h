@@ -39,4 +39,17 @@ bf_status bf_golden_sender(bf_flow_case *r, const char *prefix, int n, const flo
 /* The stored sampling run `traj.*` with its linear network; `noise_data`: tensor of the draws, NULL for none. */
 bf_status bf_golden_trajectory(bf_flow_case *r, const char *noise_data, bf_err *err);
 
+/* A sampling run on stored draws (bf_sampler_run_options) with all that its steps show. */
+typedef struct bf_recording {
+    float *all[BF_SAMPLER_ITEMS];    /* step-major; what the final call has not is zero there */
+    uint64_t size[BF_SAMPLER_ITEMS]; /* floats per step */
+    float *t, *final;
+    int steps;
+} bf_recording;
+
+/* Free the recording in every case. */
+bf_status bf_record(bf_sampler *s, int steps, const float *noise_data, const float *noise_y, bf_recording *rec,
+                    bf_err *err);
+void bf_recording_free(bf_recording *rec);
+
 #endif

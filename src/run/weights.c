@@ -190,3 +190,19 @@ bf_status bf_weights_read(const bf_weights *w, int i, float *out, bf_err *err)
     memcpy(out, s->data, (size_t)bf_param_numel(s) * sizeof *out);
     return BF_OK;
 }
+
+bf_status bf_weights_put(const bf_weights *w, bf_params *p, bf_param_set set, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *data = NULL;
+    uint64_t largest = 1;
+    for (int i = 0; i < bf_params_count(p); i++) largest = BF_MAX(largest, bf_param_numel(bf_params_spec(p, i)));
+    BF_NEW(data, largest);
+    for (int i = 0; i < bf_params_count(p); i++) {
+        BF_TRY(bf_weights_read(w, i, data, err));
+        BF_TRY(bf_params_set(p, set, i, data, err));
+    }
+out:
+    free(data);
+    return st;
+}

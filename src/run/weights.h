@@ -27,5 +27,7 @@ void bf_weights_free(bf_weights *w);
 
 /* Parameter i in its official shape. */
 bf_status bf_weights_read(const bf_weights *w, int i, float *out, bf_err *err);
+/* All of them into a set of the store they were found for, which is allocated; one at a time in memory. */
+bf_status bf_weights_put(const bf_weights *w, bf_params *p, bf_param_set set, bf_err *err);
 
 #endif

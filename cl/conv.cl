@@ -137,6 +137,7 @@ __kernel void conv(ARG(r), ARG_CONST(s), ARG_CONST(w), ARG_CONST(bias), ARG_CONS
     PTR_CONST(residual);
     const pixels g = class_pixels(rh, rw, stride);
     const int count = batch * g.gh * g.gw, pad = k / 2;
+    if (count == 0) return; /* stride 2 on an image one pixel wide or high: no odd pixels, and nothing to divide by */
 #if !WIDE
     PTR_CONST(zero);
     LINES(t, TILE_M * TILE_N);

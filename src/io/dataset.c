@@ -9,10 +9,12 @@
 #include "base/crc32c.h"
 #include "base/philox.h"
 #include "base/size.h"
+#include "io/cifar.h"
 #include "io/idx.h"
 #include "io/image.h"
 #include "io/kind.h"
 #include "io/npy.h"
+#include "io/text.h"
 
 enum { LEVELS = 256, MAX_BINS = 65536 };
 
@@ -27,7 +29,10 @@ typedef struct order {
 struct bf_dataset {
     bf_dataset_options options;
     bf_dataset_info info;
-    bf_array raw;                 /* [count, D], U8 or F32 */
+    bf_array raw;        /* [count, D], U8 or F32; TEXT: the classes of all characters, U16 */
+    uint64_t start[3];   /* TEXT, by bf_split: where its windows begin */
+    uint64_t characters; /* TEXT: of the training part */
+    char vocabulary[BF_VOCABULARY_TEXT];
     uint32_t *train, *validation; /* indices, ascending */
     float *centre;                /* BINS: [bins] */
     float value[LEVELS];          /* U8 data: value and class of every pixel level */
@@ -37,7 +42,7 @@ struct bf_dataset {
 
 void bf_dataset_defaults(bf_dataset_options *o)
 {
-    *o = (bf_dataset_options){.transform = BF_TRANSFORM_CONTINUOUS, .validation = 0.01};
+    *o = (bf_dataset_options){.transform = BF_TRANSFORM_CONTINUOUS, .validation = 0.01, .length = 256};
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------------- */
@@ -47,6 +52,7 @@ static bf_status read_any(const char *path, uint32_t channels, bf_array *out, bf
     bf_kind kind;
     bf_status st = bf_file_kind(path, &kind, err);
     if (st != BF_OK) return st;
+    if (bf_cifar_is(path, kind == BF_KIND_FOLDER)) return bf_cifar_read(path, kind == BF_KIND_FOLDER, out, err);
     switch (kind) {
     case BF_KIND_FOLDER: return bf_folder_read(path, channels, out, err);
     case BF_KIND_IDX:
@@ -55,7 +61,8 @@ static bf_status read_any(const char *path, uint32_t channels, bf_array *out, bf
     default: break;
     }
     bf_fail(err, BF_FILE, "%s: is %s, expected a data set", path, bf_kind_text(kind));
-    bf_hint(err, "data sets are IDX or IDX.gz files, NPY arrays, and folders of PNG files");
+    bf_hint(err, "data sets are IDX or IDX.gz files, NPY arrays, folders of PNG files and CIFAR-10 .bin files; a text "
+                 "needs data.transform=text");
     return BF_FILE;
 }
 
@@ -99,6 +106,9 @@ static bf_status check_options(const bf_dataset_options *o, bf_err *err)
              "data set: bins is %" PRIu32 ", expected 2..%d", o->bins, MAX_BINS);
     BF_CHECK(o->validation >= 0 && o->validation < 1, BF_USAGE, "data set: validation is %g, expected 0 <= v < 1",
              o->validation);
+    BF_CHECK(o->transform != BF_TRANSFORM_TEXT || (o->length > 0 && o->test >= 0 && o->test < 1), BF_USAGE,
+             "data set: windows of %" PRIu32 " characters, test is %g, expected at least 1 and 0 <= test < 1",
+             o->length, o->test);
     BF_CHECK(o->channels == 0 || o->channels == 1 || o->channels == 3, BF_USAGE,
              "data set: channels is %" PRIu32 ", expected 0, 1 or 3", o->channels);
 out:
@@ -181,16 +191,18 @@ out:
 }
 
 /* Shape and type as little-endian words, then the contents as in a file: the same on every machine. */
-static uint32_t checksum(bf_dataset *ds)
+static uint32_t checksum(bf_dataset *ds, uint64_t elements)
 {
     const bf_dataset_info *info = &ds->info;
-    uint64_t words[5] = {info->count, info->height, info->width, info->channels, ds->raw.dtype == BF_U8 ? 0 : 1};
-    size_t elements = (size_t)(info->count * info->dims);
+    uint64_t words[5] = {info->count, info->height, info->width, info->channels,
+                         ds->raw.dtype == BF_U8    ? 0
+                         : ds->raw.dtype == BF_F32 ? 1
+                                                   : 2};
     bf_swap_le(words, BF_U64, BF_COUNT(words));
-    bf_swap_le(ds->raw.data, ds->raw.dtype, elements);
+    bf_swap_le(ds->raw.data, ds->raw.dtype, (size_t)elements);
     uint32_t crc = bf_crc32c(0, words, sizeof words);
-    crc = bf_crc32c(crc, ds->raw.data, elements * bf_dtype_size(ds->raw.dtype));
-    bf_swap_le(ds->raw.data, ds->raw.dtype, elements);
+    crc = bf_crc32c(crc, ds->raw.data, (size_t)elements * bf_dtype_size(ds->raw.dtype));
+    bf_swap_le(ds->raw.data, ds->raw.dtype, (size_t)elements);
     return crc;
 }
 
@@ -209,6 +221,64 @@ out:
     return st;
 }
 
+static bf_status open_examples(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_TRY(read_any(path, ds->options.channels, &ds->raw, err));
+    BF_TRY(set_shape(ds, path, err));
+    BF_TRY(set_tables(ds, err));
+    if (ds->raw.dtype == BF_F32) BF_TRY(check_floats(ds, path, err));
+    BF_TRY(split(ds, err));
+    ds->info.crc = checksum(ds, ds->info.count * ds->info.dims);
+    BF_TRY(new_order(ds->info.train, &ds->order, err));
+out:
+    return st;
+}
+
+/* Which characters are for what. */
+static bf_status split_text(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_options *o = &ds->options;
+    bf_dataset_info *info = &ds->info;
+    const uint64_t all = ds->raw.count, length = o->length, test = (uint64_t)(o->test * (double)all);
+    uint64_t first = o->test_part ? all - test : 0, n = o->test_part ? test : all - test, held = 0;
+    if (o->limit > 0 && o->limit < n / length) n = o->limit * length;
+    if (o->validation > 0) held = BF_MAX((uint64_t)(o->validation * (double)(n == all - test ? all : n)), length);
+    if (held + length > n) {
+        st = bf_fail(err, BF_FILE, "%s: %" PRIu64 " characters are too few for windows of %" PRIu64 "%s", path, n,
+                     length, held > 0 ? " in training and validation" : "");
+        bf_hint(err, "lower data.length, or take a longer text");
+        goto out;
+    }
+    ds->characters = n - held;
+    ds->start[BF_SPLIT_TRAIN] = ds->start[BF_SPLIT_ALL] = first;
+    ds->start[BF_SPLIT_VALIDATION] = first + n - held;
+    info->train = ds->characters / length;
+    info->validation = held / length;
+    info->count = n / length;
+out:
+    return st;
+}
+
+static bf_status open_text(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const char *wanted = ds->options.vocabulary != NULL ? ds->options.vocabulary : "text8";
+    bf_vocabulary v;
+    BF_TRY(bf_text_read(path, wanted, ds->vocabulary, &ds->raw, err));
+    ds->options.vocabulary = NULL; /* the caller's */
+    BF_TRY(bf_vocabulary_parse(ds->vocabulary, &v, err));
+    BF_TRY(split_text(ds, path, err));
+    ds->info.height = ds->info.channels = 1;
+    ds->info.width = ds->options.length;
+    ds->info.dims = ds->options.length;
+    ds->info.classes = v.n;
+    ds->info.crc = checksum(ds, ds->raw.count);
+out:
+    return st;
+}
+
 bf_status bf_dataset_open(const char *path, const bf_dataset_options *o, bf_dataset **out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -216,13 +286,7 @@ bf_status bf_dataset_open(const char *path, const bf_dataset_options *o, bf_data
     BF_TRY(check_options(o, err));
     BF_NEW(ds, 1);
     ds->options = *o;
-    BF_TRY(read_any(path, o->channels, &ds->raw, err));
-    BF_TRY(set_shape(ds, path, err));
-    BF_TRY(set_tables(ds, err));
-    if (ds->raw.dtype == BF_F32) BF_TRY(check_floats(ds, path, err));
-    BF_TRY(split(ds, err));
-    ds->info.crc = checksum(ds);
-    BF_TRY(new_order(ds->info.train, &ds->order, err));
+    BF_TRY(o->transform == BF_TRANSFORM_TEXT ? open_text(ds, path, err) : open_examples(ds, path, err));
     *out = ds;
     ds = NULL;
 out:
@@ -248,6 +312,11 @@ void bf_dataset_free(bf_dataset *ds)
 bf_dataset_info bf_dataset_get_info(const bf_dataset *ds)
 {
     return ds->info;
+}
+
+const char *bf_dataset_vocabulary(const bf_dataset *ds)
+{
+    return ds->vocabulary;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
@@ -301,9 +370,14 @@ static void put_bins(const bf_dataset *ds, const void *row, int32_t *classes)
 static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mirror, void *scratch, uint32_t at,
                     const bf_rows *out)
 {
-    const void *row = raw_row(ds, index, mirror, scratch);
     uint64_t d = ds->info.dims;
     if (out->index != NULL) out->index[at] = index;
+    if (ds->options.transform == BF_TRANSFORM_TEXT) {
+        const uint16_t *window = (const uint16_t *)ds->raw.data + index;
+        for (uint64_t e = 0; out->classes != NULL && e < d; e++) out->classes[at * d + e] = window[e];
+        return;
+    }
+    const void *row = raw_row(ds, index, mirror, scratch);
     if (out->values != NULL) put_values(ds, row, out->values + at * d);
     if (out->classes == NULL) return;
     if (ds->options.transform == BF_TRANSFORM_BINARISE) {
@@ -316,7 +390,7 @@ static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mi
 static bf_status check_rows(const bf_dataset *ds, const bf_rows *out, bf_err *err)
 {
     if (out->values != NULL && !ds->info.values) {
-        return bf_fail(err, BF_USAGE, "data set: binarised data have classes, no values");
+        return bf_fail(err, BF_USAGE, "data set: binarised data and text have classes, no values");
     }
     if (out->classes != NULL && ds->info.classes == 0) {
         return bf_fail(err, BF_USAGE, "data set: continuous data have values, no classes");
@@ -338,6 +412,19 @@ static void epoch_indices(const bf_dataset *ds, uint32_t epoch, uint32_t first, 
     pthread_mutex_unlock(&o->lock);
 }
 
+/* The same for a text: every window at an offset of its own. */
+static void epoch_windows(const bf_dataset *ds, uint32_t epoch, uint32_t first, uint32_t n, uint32_t *index)
+{
+    const uint64_t offsets = ds->characters - ds->options.length + 1; /* below 2^32 */
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t w[4];
+        bf_philox(ds->options.seed, 0, first + i, epoch, BF_STREAM_SHUFFLE, w);
+        /* floor((w0 2^32 + w1) offsets / 2^64): no offset is likelier than another by more than one part in 2^32 */
+        const uint64_t at = ((uint64_t)w[0] * offsets + ((uint64_t)w[1] * offsets >> 32)) >> 32;
+        index[i] = (uint32_t)(ds->start[BF_SPLIT_TRAIN] + at);
+    }
+}
+
 static bool mirrored(const bf_dataset *ds, uint32_t index, uint32_t epoch)
 {
     return ds->options.flip && bf_philox_uniform(ds->options.seed, 0, index, epoch, BF_STREAM_AUGMENT) < 0.5f;
@@ -357,7 +444,10 @@ bf_status bf_dataset_train_rows(const bf_dataset *ds, uint64_t first, uint32_t r
     for (uint32_t at = 0; at < rows;) {
         uint32_t epoch = (uint32_t)((first + at) / train), place = (uint32_t)((first + at) % train);
         uint32_t n = (uint32_t)BF_MIN(rows - at, train - place);
-        epoch_indices(ds, epoch, place, n, index);
+        if (ds->options.transform == BF_TRANSFORM_TEXT)
+            epoch_windows(ds, epoch, place, n, index);
+        else
+            epoch_indices(ds, epoch, place, n, index);
         for (uint32_t i = 0; i < n; i++) {
             put_row(ds, index[i], epoch, mirrored(ds, index[i], epoch), scratch, at + i, out);
         }
@@ -381,7 +471,10 @@ bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split part, uint64_t fir
     BF_CHECK(first <= size && rows <= size - first, BF_USAGE,
              "data set: examples %" PRIu64 "..%" PRIu64 " wanted, this part has %" PRIu64, first, first + rows, size);
     for (uint32_t i = 0; i < rows; i++) {
-        uint32_t index = list != NULL ? list[first + i] : (uint32_t)(first + i);
+        uint32_t index = ds->options.transform == BF_TRANSFORM_TEXT
+                             ? (uint32_t)(ds->start[part] + (first + i) * ds->options.length)
+                         : list != NULL ? list[first + i]
+                                        : (uint32_t)(first + i);
         put_row(ds, index, draw, false, NULL, i, out);
     }
 out:

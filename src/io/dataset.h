@@ -2,7 +2,9 @@
  * A data set: n examples of shape [H,W,C] (vectors [D] have H = 1, W = D, C = 1), from
  *   IDX or IDX.gz          unsigned bytes [n,H,W]
  *   a folder of PNG files  sorted by name
+ *   CIFAR-10 binary files  one .bin file, or a folder with data_batch_*.bin: [n,32,32,3]
  *   NPY                    uint8 or float32: [n,D], [n,H,W] or [n,H,W,C]
+ *   text                   (transform TEXT) windows of `length` characters: H = 1, W = length, C = 1
  *
  * What a batch holds is decided by the transform (pixel p of 0..255; v = 2p/255 - 1; float32 data are v themselves):
  *   CONTINUOUS   values v
@@ -11,6 +13,14 @@
  * the value itself, which must lie in [0,1]) Draws come from bf_philox with stream BF_STREAM_BINARISE, sample = index
  * in the data set, step = how often it was read (training: the epoch), so that they do not depend on batch size or on
  * what was read before.
+ *
+ * TEXT         classes: place of the character in the vocabulary (io/text.h)
+ *
+ * A text is one row of characters: the last fraction `test` is never seen in training, the fraction `validation`
+ * before it is for validation, training takes the rest. Scoring reads windows one after the other without overlap (a
+ * last short one is left out); training reads windows at any offset, the one at place i of epoch e begins at
+ * floor(u (characters - length + 1)) with u a function of (seed, e, i) alone. An epoch has as many windows as fit
+ * without overlap. The index of a window is the number of its first character.
  *
  * Training order: an endless stream. Position p is place p % n of epoch p / n; an epoch is a permutation of the
  * training part and a function of (seed, epoch) alone. The last short batch of an epoch wraps into the next one. The
@@ -24,7 +34,12 @@
 
 #define BF_VALIDATION_SEED 2147483647u
 
-typedef enum bf_transform { BF_TRANSFORM_CONTINUOUS, BF_TRANSFORM_BINS, BF_TRANSFORM_BINARISE } bf_transform;
+typedef enum bf_transform {
+    BF_TRANSFORM_CONTINUOUS,
+    BF_TRANSFORM_BINS,
+    BF_TRANSFORM_BINARISE,
+    BF_TRANSFORM_TEXT
+} bf_transform;
 
 typedef enum bf_split { BF_SPLIT_TRAIN, BF_SPLIT_VALIDATION, BF_SPLIT_ALL } bf_split;
 
@@ -36,6 +51,12 @@ typedef struct bf_dataset_options {
     bool flip;         /* training batches: left-right mirror with probability 1/2 */
     uint32_t channels; /* PNG folders: 0 as in the file, 1 grey, 3 RGB */
     uint64_t limit;    /* only the first so many examples; 0 = all */
+
+    /* TEXT */
+    uint32_t length;        /* characters of an example, at least 1 */
+    const char *vocabulary; /* see io/text.h; NULL: text8 */
+    double test;            /* fraction at the end that is not trained on, [0,1) */
+    bool test_part;         /* open that end instead of the rest */
 } bf_dataset_options;
 
 /* CONTINUOUS, validation 0.01, the rest 0. */
@@ -53,12 +74,14 @@ typedef struct bf_dataset_info {
     uint32_t height, width, channels;
     uint64_t dims;    /* D = height * width * channels */
     bool values;      /* CONTINUOUS and BINS */
-    uint32_t classes; /* BINS: bins, BINARISE: 2, else 0 */
+    uint32_t classes; /* BINS: bins, BINARISE: 2, TEXT: characters of the vocabulary, CONTINUOUS: 0 */
     uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
 } bf_dataset_info;
 bf_dataset_info bf_dataset_get_info(const bf_dataset *ds);
+/* TEXT: the vocabulary, never "learned"; "" for other data. Valid as long as the data set. */
+const char *bf_dataset_vocabulary(const bf_dataset *ds);
 
-/* Where a batch goes; a NULL member is not delivered. Values need CONTINUOUS or BINS, classes BINS or BINARISE. */
+/* Where a batch goes; a NULL member is not delivered. Values need CONTINUOUS or BINS, classes any but CONTINUOUS. */
 typedef struct bf_rows {
     float *values;    /* [rows, D] */
     int32_t *classes; /* [rows, D] */

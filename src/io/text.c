@@ -1,0 +1,249 @@
+#include "io/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "io/kind.h"
+
+enum { CODES = 0x110000, BYTE_ORDER_MARK = 0xfeff, REPLACEMENT = 0xfffd };
+
+/* ---- UTF-8 ------------------------------------------------------------------------------------------------------- */
+
+/* Length of the character at p, which has `room` bytes before its end; 0 when it is not valid UTF-8. */
+static size_t decode(const unsigned char *p, size_t room, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* shorter forms exist below these */
+    const size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+    if (n == 0 || n > room) return 0;
+    uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < least[n] || c >= CODES || (c >= 0xd800 && c < 0xe000)) return 0;
+    *code = c;
+    return n;
+}
+
+static size_t encode(uint32_t c, char out[4])
+{
+    const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = n; i-- > 1; c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
+    out[0] = (char)(lead[n] | c);
+    return n;
+}
+
+void bf_text_clean(const char *text, size_t n, char *out)
+{
+    uint32_t code;
+    for (size_t at = 0; at < n;) {
+        size_t length = decode((const unsigned char *)text + at, n - at, &code);
+        if (length == 0 || code == 0) code = REPLACEMENT;
+        out += encode(code, out);
+        at += BF_MAX(length, (size_t)1);
+    }
+    *out = '\0';
+}
+
+/* ---- vocabularies ------------------------------------------------------------------------------------------------ */
+
+bool bf_vocabulary_learned(const char *text)
+{
+    return strcmp(text, "learned") == 0;
+}
+
+bf_status bf_vocabulary_parse(const char *text, bf_vocabulary *out, bf_err *err)
+{
+    static const char text8[] = " abcdefghijklmnopqrstuvwxyz";
+    bf_status st = BF_OK;
+    memset(out, 0, sizeof *out);
+    BF_CHECK(!bf_vocabulary_learned(text), BF_USAGE, "data.vocabulary is \"learned\", but no text has been read yet");
+    out->bytes = strcmp(text, "bytes") == 0;
+    if (out->bytes) out->n = 256;
+    if (out->bytes) goto out;
+    if (strcmp(text, "text8") == 0) text = text8;
+    const size_t size = strlen(text);
+    for (size_t at = 0, n; at < size; at += n) {
+        n = decode((const unsigned char *)text + at, size - at, &out->code[BF_MIN(out->n, BF_VOCABULARY_MAX - 1)]);
+        BF_CHECK(n > 0 && out->n < BF_VOCABULARY_MAX, BF_USAGE, "data.vocabulary is not valid UTF-8, or too long");
+        BF_CHECK(out->n == 0 || out->code[out->n] > out->code[out->n - 1], BF_USAGE,
+                 "data.vocabulary \"%.40s\" is neither text8, bytes or learned, nor a list of characters in ascending "
+                 "order",
+                 text);
+        out->n++;
+    }
+    BF_CHECK(out->n >= 2, BF_USAGE, "data.vocabulary \"%.40s\" has fewer than two characters", text);
+out:
+    if (st == BF_USAGE)
+        bf_hint(err, "text8: a to z and space; bytes: any file; learned: the characters of the training file");
+    return st;
+}
+
+size_t bf_vocabulary_put(const bf_vocabulary *v, int64_t k, char out[4])
+{
+    if (k < 0 || k >= v->n) return 0;
+    if (!v->bytes) return encode(v->code[k], out);
+    out[0] = (char)(unsigned char)k;
+    return 1;
+}
+
+/* Class of a character, -1 when there is none. */
+static int32_t class_of(const bf_vocabulary *v, uint32_t code)
+{
+    uint32_t low = 0, high = v->n;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (v->code[middle] < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < v->n && v->code[low] == code ? (int32_t)low : -1;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+typedef struct reader {
+    const char *path;
+    const unsigned char *p;
+    size_t size, at;
+    uint64_t line;
+} reader;
+
+/* The next character; false at the end of the file (st BF_OK) and when it is not UTF-8. */
+static bool next(reader *r, uint32_t *code, bf_status *st, bf_err *err)
+{
+    if (r->at == 0 && r->size >= 3 && decode(r->p, 3, code) == 3 && *code == BYTE_ORDER_MARK) r->at = 3;
+    if (r->at == r->size) return false;
+    const size_t n = decode(r->p + r->at, r->size - r->at, code);
+    if (n == 0 || *code == 0) {
+        *st = bf_fail(err, BF_FILE, "%s: line %" PRIu64 ", byte %zu of the file: 0x%02x is not UTF-8 text", r->path,
+                      r->line, r->at, r->p[r->at]);
+        bf_hint(err, "data.vocabulary=bytes takes any file, every byte as it is");
+        return false;
+    }
+    r->at += n;
+    r->line += *code == '\n';
+    return true;
+}
+
+/* The characters of the file, as a text. */
+static bf_status learn(reader r, char resolved[BF_VOCABULARY_TEXT], bf_err *err)
+{
+    bf_status st = BF_OK;
+    unsigned char *seen = NULL;
+    uint32_t code, different = 0;
+    size_t used = 0;
+    bool fits = true;
+    char bytes[4];
+    BF_NEW(seen, CODES);
+    while (next(&r, &code, &st, err)) seen[code] = 1;
+    BF_TRY(st);
+    for (code = 0; code < CODES; code++) {
+        if (!seen[code]) continue;
+        const size_t n = encode(code, bytes);
+        different++;
+        fits = fits && used + n < BF_VOCABULARY_TEXT;
+        if (fits) memcpy(resolved + used, bytes, n);
+        if (fits) used += n;
+    }
+    resolved[used] = '\0';
+    st = fits && different >= 2 ? BF_OK
+                                : bf_fail(err, BF_FILE,
+                                          "%s: %" PRIu32 " different characters; a vocabulary has at least 2 and fits "
+                                          "into %d bytes of UTF-8",
+                                          r.path, different, BF_VOCABULARY_MAX);
+    if (st != BF_OK) bf_hint(err, "data.vocabulary=bytes takes any file, every byte as it is");
+out:
+    free(seen);
+    return st;
+}
+
+static bf_status outside(const reader *r, uint32_t code, const char *vocabulary, bf_err *err)
+{
+    char shown[32];
+    const bool text8 = strcmp(vocabulary, "text8") == 0;
+    if (code > ' ' && code < 0x7f)
+        snprintf(shown, sizeof shown, "'%c'", (char)code);
+    else
+        snprintf(shown, sizeof shown, "%s (U+%04" PRIX32 ")",
+                 code == '\n'  ? "the line end"
+                 : code == ' ' ? "the space"
+                               : "the character",
+                 code);
+    (void)bf_fail(err, BF_FILE, "%s: line %" PRIu64 ": %s is not in the vocabulary (%s)", r->path,
+                  r->line - (code == '\n'), shown, text8 ? "text8: a to z and space" : "of the model or configuration");
+    bf_hint(err, text8
+                     ? "data.vocabulary=learned takes all characters of the training file; or reduce the text to a to "
+                       "z and spaces"
+                     : "a model knows only the characters it was trained with: change the text, or train with it");
+    return BF_FILE;
+}
+
+static bf_status to_classes(reader r, const char *vocabulary, const bf_vocabulary *v, bf_array *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t code;
+    uint16_t *ids = NULL;
+    uint64_t n = 0;
+    BF_NEW(ids, r.size);
+    if (v->bytes)
+        for (; n < r.size; n++) ids[n] = r.p[n];
+    while (!v->bytes && next(&r, &code, &st, err)) {
+        const int32_t k = class_of(v, code);
+        if (k < 0 && code == '\n' && r.at == r.size) break;
+        if (k < 0) BF_TRY(outside(&r, code, vocabulary, err));
+        ids[n++] = (uint16_t)k;
+    }
+    BF_TRY(st);
+    BF_CHECK(n > 0 && n <= UINT32_MAX, BF_FILE, "%s: %" PRIu64 " characters, expected 1 to 2^32 - 1", r.path, n);
+    *out = (bf_array){.dtype = BF_U16, .ndim = 1, .dims = {n}, .count = n, .data = ids};
+    ids = NULL;
+out:
+    free(ids);
+    return st;
+}
+
+/* Things that somebody may take for a text but that are none. */
+static bf_status check_kind(const char *path, bool bytes, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_kind kind;
+    BF_TRY(bf_file_kind(path, &kind, err));
+    if (kind == BF_KIND_FOLDER || (kind != BF_KIND_UNKNOWN && kind != BF_KIND_IDX && !bytes)) {
+        st = bf_fail(err, BF_FILE, "%s: is %s, expected a text file", path, bf_kind_text(kind));
+        if (kind == BF_KIND_GZIP || kind == BF_KIND_TORCH) bf_hint(err, "unpack an archive first (gunzip, unzip)");
+    }
+out:
+    return st;
+}
+
+bf_status bf_text_read(const char *path, const char *vocabulary, char resolved[BF_VOCABULARY_TEXT], bf_array *out,
+                       bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_source *s = NULL;
+    bf_vocabulary v;
+    const void *data = NULL;
+    *out = (bf_array){0};
+    BF_TRY(check_kind(path, strcmp(vocabulary, "bytes") == 0, err));
+    BF_TRY(bf_source_open(path, &s, err));
+    BF_CHECK(bf_source_size(s) > 0, BF_FILE, "%s: is empty, expected a text file", path);
+    BF_TRY(bf_source_map(s, &data, err));
+    BF_TRY(bf_source_intact(s, err));
+    const reader r = {.path = path, .p = data, .size = (size_t)bf_source_size(s), .line = 1};
+    if (bf_vocabulary_learned(vocabulary))
+        BF_TRY(learn(r, resolved, err));
+    else
+        snprintf(resolved, BF_VOCABULARY_TEXT, "%s", vocabulary);
+    BF_TRY(bf_vocabulary_parse(resolved, &v, err));
+    BF_TRY(to_classes(r, vocabulary, &v, out, err));
+out:
+    bf_source_close(s);
+    return st;
+}

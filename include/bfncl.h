@@ -185,7 +185,8 @@ typedef struct bfncl_sample_options {
     int64_t n, steps;      /* 0: sample.n, sample.steps */
     int64_t seed;          /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
     const char *weights;   /* as for eval */
-    const char *out;       /* .png (a grid), .npy, .safetensors; NULL: MODEL_FOLDER/samples/samples.png */
+    const char *out;       /* .png (a grid) or, of a text model, .txt; .npy, .safetensors. NULL: texts are only
+                              returned, pictures go to MODEL_FOLDER/samples/samples.png */
     const char *animation; /* .gif of the expected data at every step; NULL: none */
     bfncl_device_options device;
     bfncl_progress_fn progress;
@@ -195,11 +196,14 @@ typedef struct bfncl_sample_options {
 typedef struct bfncl_sample_result {
     uint64_t samples, steps;
     double seconds;
-    char out[1024], device[256];
+    char out[1024], device[256]; /* out: "" when no file was written */
+    char **texts;                /* [samples] UTF-8, of a text model without `out`; else NULL */
 } bfncl_sample_result;
 
 BFNCL_API void bfncl_sample_defaults(bfncl_sample_options *o);
+/* A result must be given to bfncl_sample_result_free, also after a failure. */
 BFNCL_API bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *result, bfncl_error *err);
+BFNCL_API void bfncl_sample_result_free(bfncl_sample_result *result);
 
 /* ---- looking at files -------------------------------------------------------------------------------------------- */
 

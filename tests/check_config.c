@@ -85,6 +85,7 @@ START_TEST(contradictions)
     } cases[] = {{"data.transform=binarise", "needs flow.kind categorical"},
                  {"data.transform=continuous", "needs flow.kind continuous"},
                  {"flow.output=delta", "needs flow.kind continuous"},
+                 {"data.transform=text", "needs flow.kind categorical"},
                  {"net.groups=7", "net.groups = 7 does not divide"},
                  {"net.mult=[]", "net.mult is empty"},
                  {"net.heads=3", "net.heads = 3 does not divide"},

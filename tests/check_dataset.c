@@ -7,6 +7,7 @@
 #include "io/dataset.h"
 #include "io/loader.h"
 #include "io/npy.h"
+#include "io/text.h"
 
 enum { N = 250, H = 3, W = 5, D = H * W };
 
@@ -374,6 +375,142 @@ START_TEST(marginal_model)
 }
 END_TEST
 
+static const char *save_text(const char *name, const char *text)
+{
+    const char *path = test_path(name);
+    test_spill(path, text, strlen(text));
+    return path;
+}
+
+START_TEST(text_windows)
+{
+    enum { LENGTH = 10, CHARACTERS = 1000 };
+    static char text[CHARACTERS + 1];
+    static int32_t k[CHARACTERS], piece[LENGTH];
+    static uint32_t index[CHARACTERS / LENGTH], part[7];
+    bf_dataset *ds;
+    for (int i = 0; i < CHARACTERS; i++) text[i] = " abcdefghijklmnopqrstuvwxyz"[(i * i + i / 7) % 27];
+    bf_dataset_options o = {.transform = BF_TRANSFORM_TEXT, .length = LENGTH, .validation = 0.05, .test = 0.05};
+    OK(bf_dataset_open(save_text("t.txt", text), &o, &ds, err));
+    bf_dataset_info info = bf_dataset_get_info(ds);
+    ck_assert(info.train == 90 && info.validation == 5 && info.classes == 27 && info.width == LENGTH && !info.values);
+    ck_assert_str_eq(bf_dataset_vocabulary(ds), "text8");
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_VALIDATION, 0, 5, 0, &(bf_rows){.classes = k, .index = index}, err));
+    for (int i = 0; i < 5 * LENGTH; i++) ck_assert_int_eq(k[i], text[900 + i] == ' ' ? 0 : text[900 + i] - 'a' + 1);
+    for (uint32_t i = 0; i < 5; i++) ck_assert_uint_eq(index[i], 900 + i * LENGTH);
+    bool odd = false;
+    for (uint64_t epoch = 0; epoch < 3; epoch++) { /* any offset of the training part, and nothing behind it */
+        OK(bf_dataset_train_rows(ds, 90 * epoch, 90, &(bf_rows){.classes = k, .index = index}, err));
+        for (int i = 0; i < 90; i++) {
+            ck_assert_uint_le(index[i], 900 - LENGTH);
+            odd = odd || index[i] % LENGTH != 0;
+            for (uint32_t e = 0; e < LENGTH; e++) {
+                const char c = text[index[i] + e];
+                ck_assert_int_eq(k[i * LENGTH + (int)e], c == ' ' ? 0 : c - 'a' + 1);
+            }
+        }
+    }
+    ck_assert(odd);
+    OK(bf_dataset_train_rows(ds, 180 + 30, 7, &(bf_rows){.index = part}, err)); /* whatever the batch */
+    ck_assert_mem_eq(part, index + 30, sizeof part);
+    bf_dataset_free(ds);
+    o.test_part = true;
+    o.validation = 0;
+    OK(bf_dataset_open(test_path("t.txt"), &o, &ds, err));
+    ck_assert_uint_eq(bf_dataset_get_info(ds).count, 5);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 4, 1, 0, &(bf_rows){.classes = piece, .index = index}, err));
+    ck_assert_uint_eq(index[0], 990);
+    for (int e = 0; e < LENGTH; e++) ck_assert_int_eq(piece[e], text[990 + e] == ' ' ? 0 : text[990 + e] - 'a' + 1);
+    FAILS(BF_USAGE, "has 5", bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 5, 1, 0, &(bf_rows){.classes = piece}, err));
+    bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(vocabularies)
+{
+    int32_t k[8];
+    char bytes[4];
+    bf_vocabulary v;
+    bf_dataset *ds;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_TEXT, .length = 4, .vocabulary = "learned"};
+    OK(bf_dataset_open(save_text("u.txt", "b\xc3\xa9"
+                                          "a\xf0\x9f\x98\x80"),
+                       &o, &ds, err));
+    ck_assert_str_eq(bf_dataset_vocabulary(ds), "ab\xc3\xa9\xf0\x9f\x98\x80");
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.classes = k}, err));
+    ck_assert(k[0] == 1 && k[1] == 2 && k[2] == 0 && k[3] == 3);
+    OK(bf_vocabulary_parse(bf_dataset_vocabulary(ds), &v, err));
+    ck_assert(v.n == 4 && bf_vocabulary_put(&v, 3, bytes) == 4 && memcmp(bytes, "\xf0\x9f\x98\x80", 4) == 0);
+    ck_assert(bf_vocabulary_put(&v, 4, bytes) == 0 && bf_vocabulary_put(&v, -1, bytes) == 0);
+    bf_dataset_free(ds);
+    o.vocabulary = "text8";
+    OK(bf_dataset_open(save_text("n.txt", "abcd\n"), &o, &ds, err)); /* the line end of an editor is no data */
+    ck_assert_uint_eq(bf_dataset_get_info(ds).count, 1);
+    bf_dataset_free(ds);
+    FAILS(BF_FILE, "line 1: the line end", bf_dataset_open(save_text("n.txt", "ab\ncd"), &o, &ds, err));
+    FAILS(BF_FILE, "'X'", bf_dataset_open(save_text("n.txt", "abXcd"), &o, &ds, err));
+    FAILS(BF_FILE, "n.txt",
+          bf_dataset_open(save_text("n.txt", "ab\xff"
+                                             "cd"),
+                          &o, &ds, err));
+    FAILS(BF_FILE, "not UTF-8", bf_dataset_open(save_text("n.txt", "abcd\xc3"), &o, &ds, err));
+    FAILS(BF_FILE, "not UTF-8",
+          bf_dataset_open(save_text("n.txt", "a\xed\xa0\x80"
+                                             "bcd"),
+                          &o, &ds, err));
+    FAILS(BF_FILE, "is empty", bf_dataset_open(save_text("n.txt", ""), &o, &ds, err));
+    FAILS(BF_FILE, "too few", bf_dataset_open(save_text("n.txt", "abc"), &o, &ds, err));
+    FAILS(BF_FILE, "a folder", bf_dataset_open("tests", &o, &ds, err));
+    FAILS(BF_FILE, "gzip",
+          bf_dataset_open(save_text("n.txt", "\x1f\x8b"
+                                             "abcdef"),
+                          &o, &ds, err));
+    o.vocabulary = "bytes";
+    OK(bf_dataset_open(save_text("n.txt", "ab\xff\n"), &o, &ds, err));
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.classes = k}, err));
+    ck_assert(k[0] == 'a' && k[2] == 255 && k[3] == '\n' && bf_dataset_get_info(ds).classes == 256);
+    bf_dataset_free(ds);
+    o.vocabulary = "ba";
+    FAILS(BF_USAGE, "ascending", bf_dataset_open(test_path("n.txt"), &o, &ds, err));
+    o.transform = BF_TRANSFORM_CONTINUOUS;
+    FAILS(BF_FILE, "expected a data set", bf_dataset_open(test_path("n.txt"), &o, &ds, err));
+}
+END_TEST
+
+START_TEST(cifar_batches)
+{
+    enum { IMAGE = 3072, RECORD = IMAGE + 1 };
+    static unsigned char file[3 * RECORD];
+    static float v[3 * IMAGE];
+    char folder[128];
+    bf_dataset *ds;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS};
+    for (size_t i = 0; i < sizeof file; i++) file[i] = (unsigned char)(i % RECORD ? i * 7 + i / 1000 : i / RECORD);
+    test_spill(test_path("data_batch_1.bin"), file, 2 * RECORD);
+    test_spill(test_path("data_batch_2.bin"), file + 2 * RECORD, RECORD);
+    snprintf(folder, sizeof folder, "%s", test_path(""));
+    OK(bf_dataset_open(folder, &o, &ds, err));
+    const bf_dataset_info info = bf_dataset_get_info(ds);
+    ck_assert(info.count == 3 && info.height == 32 && info.width == 32 && info.channels == 3);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 3, 0, &(bf_rows){.values = v}, err));
+    for (size_t i = 0; i < 3; i++)
+        for (size_t e = 0; e < IMAGE; e++)
+            ck_assert(v[i * IMAGE + e] == (float)(2.0 * file[i * RECORD + 1 + e % 3 * 1024 + e / 3] / 255 - 1));
+    bf_dataset_free(ds);
+    OK(bf_dataset_open(test_path("data_batch_2.bin"), &o, &ds, err));
+    ck_assert_uint_eq(bf_dataset_get_info(ds).count, 1);
+    bf_dataset_free(ds);
+    test_spill(test_path("data_batch_2.bin"), file, RECORD - 1);
+    FAILS(BF_FILE, "data_batch_2.bin", bf_dataset_open(folder, &o, &ds, err));
+    test_spill(test_path("data_batch_2.bin"), "", 0);
+    FAILS(BF_FILE, "0 bytes", bf_dataset_open(test_path("data_batch_2.bin"), &o, &ds, err));
+    file[RECORD] = 10;
+    test_spill(test_path("data_batch_1.bin"), file, 2 * RECORD);
+    FAILS(BF_FILE, "record 1 has label 10", bf_dataset_open(test_path("data_batch_1.bin"), &o, &ds, err));
+    FAILS(BF_FILE, "none.bin", bf_dataset_open(test_path("none.bin"), &o, &ds, err));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("dataset");
@@ -389,6 +526,9 @@ int main(void)
     tcase_add_test(c, checksum);
     tcase_add_test(c, loader_is_the_data_set);
     tcase_add_test(c, marginal_model);
+    tcase_add_test(c, text_windows);
+    tcase_add_test(c, vocabularies);
+    tcase_add_test(c, cifar_batches);
     tcase_set_timeout(c, 30);
     suite_add_tcase(s, c);
     return test_main(s);

@@ -23,17 +23,26 @@ int cli_sample(const cli_args *a)
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
     cli_signals_stop();
-    if (bfncl_sample(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    if (bfncl_sample(&o, &r, &err) != BFNCL_OK) {
+        bfncl_sample_result_free(&r);
+        return cli_fail(&err);
+    }
     cli_progress_end();
     cli_note("%llu samples, %llu steps, %.1f s on %s", (unsigned long long)r.samples, (unsigned long long)r.steps,
              r.seconds, r.device);
     if (!cli_given(a, OPT_JSON)) {
-        puts(r.out);
+        if (r.out[0]) puts(r.out);
+        for (char **text = r.texts; text && *text; text++) puts(*text);
         if (o.animation) puts(o.animation);
+        bfncl_sample_result_free(&r);
         return 0;
     }
-    return cli_print_json(json_pack("{s:s, s:s?, s:I, s:I, s:o, s:s}", "out", r.out, "trajectory", o.animation,
-                                    "samples", (json_int_t)r.samples, "steps", (json_int_t)r.steps, "seconds",
-                                    cli_json_number(r.seconds), "device", r.device),
+    json_t *texts = r.texts ? json_array() : NULL;
+    for (char **text = r.texts; text && *text; text++) (void)json_array_append_new(texts, json_string(*text));
+    bfncl_sample_result_free(&r);
+    return cli_print_json(json_pack("{s:s?, s:s?, s:I, s:I, s:o, s:s, s:o*}", "out", r.out[0] ? r.out : NULL,
+                                    "trajectory", o.animation, "samples", (json_int_t)r.samples, "steps",
+                                    (json_int_t)r.steps, "seconds", cli_json_number(r.seconds), "device", r.device,
+                                    "texts", texts),
                           0);
 }

@@ -287,16 +287,34 @@ static void put(text_buf *b, const char *fmt, ...)
     b->n += (size_t)need;
 }
 
+/* In quotes on one line; what YAML does not print, or takes for a line end, as an escape. */
 static void put_quoted(text_buf *b, const char *s)
 {
+    static const struct {
+        const char *bytes, *escape;
+    } special[] = {{"\xe2\x80\xa8", "\\u2028"},
+                   {"\xe2\x80\xa9", "\\u2029"},
+                   {"\xef\xbb\xbf", "\\ufeff"},
+                   {"\xef\xbf\xbe", "\\ufffe"},
+                   {"\xef\xbf\xbf", "\\uffff"}};
     put(b, "\"");
     for (; *s; s++) {
         if (*s == '"' || *s == '\\')
             put(b, "\\%c", *s);
         else if ((unsigned char)*s < 0x20 || *s == 0x7f)
             put(b, "\\x%02x", (unsigned)(unsigned char)*s);
-        else
-            put(b, "%c", *s);
+        else if ((unsigned char)s[0] == 0xc2 && (unsigned char)s[1] < 0xa0) {
+            put(b, "\\x%02x", (unsigned)(unsigned char)s[1]); /* U+0080 to U+009F */
+            s++;
+        } else {
+            size_t k = 0;
+            while (k < BF_COUNT(special) && strncmp(s, special[k].bytes, 3) != 0) k++;
+            if (k < BF_COUNT(special)) {
+                put(b, "%s", special[k].escape);
+                s += 2;
+            } else
+                put(b, "%c", *s);
+        }
     }
     put(b, "\"");
 }
@@ -482,6 +500,13 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "data.transform binarise needs flow.kind categorical");
     BF_CHECK(c->data.transform != BF_TRANSFORM_CONTINUOUS || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
              "data.transform continuous needs flow.kind continuous");
+    BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || categorical, BF_USAGE,
+             "data.transform text needs flow.kind categorical");
+    BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || !c->data.flip, BF_USAGE, "data.flip has no meaning for a text");
+    if (c->data.transform == BF_TRANSFORM_TEXT && !bf_vocabulary_learned(c->data.vocabulary)) {
+        bf_vocabulary v;
+        BF_TRY(bf_vocabulary_parse(c->data.vocabulary, &v, err));
+    }
     BF_CHECK(c->flow.output != BF_CONFIG_OUT_DELTA || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
              "flow.output delta needs flow.kind continuous");
     BF_CHECK(!categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "io/dataset.h"
+#include "io/text.h"
 
 #define BF_CONFIG_TEXT 1024
 #define BF_CONFIG_LIST 8
@@ -32,9 +33,9 @@ enum bf_config_loss { BF_CONFIG_LOSS_CONTINUOUS, BF_CONFIG_LOSS_NSTEP };
 /* Integers are int64_t, numbers double, choices int (position in the list of choices), switches bool. */
 typedef struct bf_config {
     struct {
-        char train[BF_CONFIG_TEXT], test[BF_CONFIG_TEXT];
+        char train[BF_CONFIG_TEXT], test[BF_CONFIG_TEXT], vocabulary[BF_CONFIG_TEXT];
         int transform; /* bf_transform */
-        int64_t bins, limit;
+        int64_t bins, length, limit;
         double validation;
         bool flip;
     } data;

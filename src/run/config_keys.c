@@ -31,13 +31,19 @@
     }
 
 const bf_key bf_config_keys[] = {
-    TEXT("data.train", data.train, "", "training data: IDX or IDX.gz file, folder of PNG files, NPY array"),
-    TEXT("data.test", data.test, "", "test data for eval"),
-    WORD("data.transform", data.transform, "continuous|bins|binarise", "bins",
-         "continuous: scale to [-1, 1]; bins: quantise; binarise: a fresh Bernoulli draw at each read"),
+    TEXT("data.train", data.train, "",
+         "training data: IDX or IDX.gz file, folder of PNG files, NPY array, CIFAR-10 .bin files, text"),
+    TEXT("data.test", data.test, "", "test data for eval; a text has its own, its last part, where none is given"),
+    WORD("data.transform", data.transform, "continuous|bins|binarise|text", "bins",
+         "continuous: scale to [-1, 1]; bins: quantise; binarise: a fresh Bernoulli draw at each read; text: "
+         "characters"),
     INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins)"),
+    INT("data.length", data.length, 1, 65536, "256", "text: characters of an example"),
+    TEXT("data.vocabulary", data.vocabulary, "text8",
+         "text: text8 (a to z, space), bytes, learned (from the training file), or the characters in ascending order"),
     INT("data.limit", data.limit, 0, 1e9, "0", "use only the first examples; 0 = all"),
-    NUM("data.validation", data.validation, 0, 0.5, "0.01", "fraction of the training set kept for validation"),
+    NUM("data.validation", data.validation, 0, 0.5, "0.01",
+        "fraction of the training set kept for validation; of a text, as much again for test"),
     BOOL("data.flip", data.flip, "false", "mirror training images at random"),
 
     WORD("flow.kind", flow.kind, "continuous|discretised|categorical", "discretised", "kind of Bayesian flow"),

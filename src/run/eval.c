@@ -67,10 +67,13 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_config *c = &e->m->config;
-    const char *path = e->o->data ? e->o->data : c->data.test;
+    const bool own = !e->o->data && bf_setup_tests_training_text(c);
+    const char *path = e->o->data ? e->o->data : own ? c->data.train : c->data.test;
     bf_dataset_options o = bf_setup_data(c);
     BF_CHECK(path[0], BF_USAGE, "no data: the configuration in the model has no data.test, give --data PATH");
     o.validation = 0;
+    o.test_part = own;
+    if (!own) o.test = 0;
     o.limit = e->o->limit > 0 ? (uint64_t)e->o->limit : o.limit;
     BF_TRY(bf_dataset_open(path, &o, &e->ds, err));
     BF_TRY(bf_setup_same_shape(e->m, path, e->ds, err));

@@ -54,6 +54,11 @@ static bf_status shape_of_data(const bf_config *c, uint32_t shape[3], bf_err *er
     const char *paths[] = {c->data.train, c->data.test};
     bf_dataset_options o = bf_setup_data(c);
     o.validation = 0;
+    if (c->data.transform == BF_TRANSFORM_TEXT) {
+        shape[0] = shape[2] = 1;
+        shape[1] = (uint32_t)c->data.length;
+        return BF_OK;
+    }
     for (size_t i = 0; i < BF_COUNT(paths); i++) {
         bf_dataset *ds = NULL;
         if (!paths[i][0] || bf_dataset_open(paths[i], &o, &ds, err) != BF_OK) continue;

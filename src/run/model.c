@@ -14,6 +14,8 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_
 {
     bf_status st = BF_OK;
     bf_model *m = NULL;
+    BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || !bf_vocabulary_learned(c->data.vocabulary), BF_USAGE,
+             "data.vocabulary is \"learned\", but no text has been read: give the characters themselves");
     BF_NEW(m, 1);
     m->config = *c;
     memcpy(m->shape, shape, sizeof m->shape);

@@ -12,6 +12,7 @@
  *   bfncl.config          the whole resolved configuration, as in RUN/config.yaml
  *   bfncl.shape           "height width channels" of one example
  *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc
+ * A learned vocabulary of a text is part of the configuration (data.vocabulary holds its characters).
  * All random numbers are functions of (seed, stream, step, element), so seed and step are the whole random state.
  */
 #ifndef BF_RUN_MODEL_H
@@ -47,6 +48,8 @@ bf_flow bf_setup_flow(const bf_config *c);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
 /* Data set options of a training or test set. */
 bf_dataset_options bf_setup_data(const bf_config *c);
+/* The test data are the end of the training text. */
+bool bf_setup_tests_training_text(const bf_config *c);
 /* Opens the device that option, environment or configuration choose. */
 bf_status bf_setup_ctx(const bf_config *c, const bfncl_device_options *d, bf_ctx **out, bf_err *err);
 /* Overrides in order, then the checks across keys. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "io/image.h"
 #include "run/folder.h"
@@ -139,11 +140,62 @@ static bf_status write_safetensors(const bf_model *m, const char *path, const fl
     return bf_st_write(path, &item, 1, meta, BF_COUNT(meta), err);
 }
 
-typedef enum format { FORMAT_PNG, FORMAT_NPY, FORMAT_SAFETENSORS, FORMAT_GIF } format;
+static bool is_text(const bf_model *m)
+{
+    return m->config.data.transform == BF_TRANSFORM_TEXT;
+}
+
+/* Sample x [dims] as bytes with a NUL behind; `out` has room for 4 dims + 1. Returns how many. */
+static size_t put_text(const bf_model *m, const bf_vocabulary *v, const float *x, char *out)
+{
+    size_t n = 0;
+    for (uint64_t i = 0; i < m->dims; i++) n += bf_vocabulary_put(v, (int64_t)x[i], out + n);
+    out[n] = '\0';
+    return n;
+}
+
+/* One sample after the other, each closed by a line end. */
+static bf_status write_txt(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_vocabulary v;
+    char *text = NULL;
+    size_t used = 0;
+    BF_TRY(bf_vocabulary_parse(m->config.data.vocabulary, &v, err));
+    BF_NEW(text, n * (4 * m->dims + 1) + 1);
+    for (uint64_t i = 0; i < n; i++) {
+        used += put_text(m, &v, x + i * m->dims, text + used);
+        text[used++] = '\n';
+    }
+    BF_TRY(bf_file_write(path, text, used, err));
+out:
+    free(text);
+    return st;
+}
+
+static bf_status return_texts(const bf_model *m, const float *x, uint64_t n, char ***texts, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_vocabulary v;
+    char *raw = NULL;
+    BF_TRY(bf_vocabulary_parse(m->config.data.vocabulary, &v, err));
+    BF_NEW(raw, 4 * m->dims + 1);
+    BF_NEW(*texts, n + 1); /* closed by NULL */
+    for (uint64_t i = 0; i < n; i++) {
+        const size_t used = put_text(m, &v, x + i * m->dims, raw);
+        BF_NEW((*texts)[i], 3 * used + 1);
+        bf_text_clean(raw, used, (*texts)[i]);
+    }
+out:
+    free(raw);
+    return st;
+}
+
+typedef enum format { FORMAT_PNG, FORMAT_NPY, FORMAT_SAFETENSORS, FORMAT_GIF, FORMAT_TXT } format;
 
 static bf_status format_of(const char *path, format *out, bf_err *err)
 {
-    static const char *const suffixes[] = {".png", ".npy", ".safetensors", ".gif"};
+    static const char *const suffixes[] = {".png", ".npy", ".safetensors", ".gif", ".txt"};
     bf_status st = BF_OK;
     for (size_t i = 0; i < BF_COUNT(suffixes); i++) {
         size_t n = strlen(path), len = strlen(suffixes[i]);
@@ -152,7 +204,7 @@ static bf_status format_of(const char *path, format *out, bf_err *err)
             return BF_OK;
         }
     }
-    st = bf_fail(err, BF_USAGE, "%s: unknown kind of file; samples go to .png, .npy or .safetensors", path);
+    st = bf_fail(err, BF_USAGE, "%s: unknown kind of file; samples go to .png, .txt, .npy or .safetensors", path);
     return st;
 }
 
@@ -223,6 +275,8 @@ static bf_status output_path(const sampling *s, char out[1024], bf_err *err)
         snprintf(out, 1024, "%s", s->o->out);
         return BF_OK;
     }
+    out[0] = '\0';
+    if (is_text(s->m)) return BF_OK;
     const char *slash = strrchr(s->model, '/');
     snprintf(folder, sizeof folder, "%.*ssamples", slash ? (int)(slash + 1 - s->model) : 0, s->model);
     BF_CHECK(strlen(folder) < 1000, BF_USAGE, "the path %.80s... is too long", folder);
@@ -239,6 +293,7 @@ static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
     BF_TRY(format_of(path, &kind, err));
     switch (kind) {
     case FORMAT_PNG: BF_TRY(write_png(s->m, path, s->x, s->n, err)); break;
+    case FORMAT_TXT: BF_TRY(write_txt(s->m, path, s->x, s->n, err)); break;
     case FORMAT_NPY: BF_TRY(write_npy(s->m, path, s->x, s->n, err)); break;
     default: BF_TRY(write_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
     }
@@ -250,7 +305,13 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
 {
     bf_status st = BF_OK;
     format kind;
+    BF_CHECK(!is_text(s->m) || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes text",
+             s->o->animation);
+    if (!out[0]) goto out;
     BF_TRY(format_of(out, &kind, err));
+    BF_CHECK(!is_text(s->m) || kind != FORMAT_PNG, BF_USAGE,
+             "%s: this model makes text, which goes to .txt, .npy or .safetensors", out);
+    BF_CHECK(is_text(s->m) || kind != FORMAT_TXT, BF_USAGE, "%s: this model does not make text", out);
     BF_CHECK(kind != FORMAT_GIF, BF_USAGE,
              "%s: samples go to .png, .npy or .safetensors; the animation to --trajectory", out);
     if (!s->o->animation) goto out;
@@ -302,7 +363,10 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
         s->animation.gif = NULL;
         BF_TRY(bf_gif_close(gif, err));
     }
-    BF_TRY(write_samples(s, r->out, err));
+    if (r->out[0])
+        BF_TRY(write_samples(s, r->out, err));
+    else
+        BF_TRY(return_texts(s->m, s->x, s->n, &r->texts, err));
     r->samples = s->n;
     r->steps = (uint64_t)s->steps;
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
@@ -313,7 +377,7 @@ out:
 bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *result, bfncl_error *caller_err)
 {
     bf_err own = {0}, *err = caller_err ? caller_err : &own;
-    bfncl_sample_result unused, *r = result ? result : &unused;
+    bfncl_sample_result unused = {0}, *r = result ? result : &unused;
     sampling s = {.o = o, .report = {.fn = o->progress, .user = o->user}};
     memset(r, 0, sizeof *r);
     memset(err, 0, sizeof *err);
@@ -323,5 +387,14 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     free(s.x);
     bf_sampler_free(s.sampler);
     bf_model_free(s.m);
+    bfncl_sample_result_free(&unused);
     return st;
+}
+
+void bfncl_sample_result_free(bfncl_sample_result *r)
+{
+    if (!r || !r->texts) return;
+    for (char **text = r->texts; *text; text++) free(*text);
+    free(r->texts);
+    r->texts = NULL;
 }

@@ -5,6 +5,14 @@
 #include "base/size.h"
 #include "run/model.h"
 
+/* Of the vocabulary; 0 as long as it is not known. */
+static int characters(const bf_config *c)
+{
+    bf_vocabulary v;
+    bf_err ignored;
+    return bf_vocabulary_parse(c->data.vocabulary, &v, &ignored) == BF_OK ? (int)v.n : 0;
+}
+
 bf_flow bf_setup_flow(const bf_config *c)
 {
     static const bf_flow_kind kinds[] = {BF_FLOW_CONTINUOUS, BF_FLOW_DISCRETISED, BF_FLOW_CATEGORICAL};
@@ -16,7 +24,9 @@ bf_flow bf_setup_flow(const bf_config *c)
     f.mixture = (int)c->flow.mixture;
     f.bins = (int)c->data.bins;
     f.truncated = c->flow.truncate;
-    f.classes = c->data.transform == BF_TRANSFORM_BINARISE ? 2 : (int)c->data.bins;
+    f.classes = c->data.transform == BF_TRANSFORM_BINARISE ? 2
+                : c->data.transform == BF_TRANSFORM_TEXT   ? characters(c)
+                                                           : (int)c->data.bins;
     f.max_sqrt_beta = c->flow.max_sqrt_beta;
     return f;
 }
@@ -56,6 +66,12 @@ out:
     return st;
 }
 
+bool bf_setup_tests_training_text(const bf_config *c)
+{
+    return c->data.transform == BF_TRANSFORM_TEXT &&
+           (c->data.test[0] == '\0' || strcmp(c->data.test, c->data.train) == 0);
+}
+
 bf_dataset_options bf_setup_data(const bf_config *c)
 {
     bf_dataset_options o;
@@ -66,6 +82,9 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.validation = c->data.validation;
     o.flip = c->data.flip;
     o.limit = (uint64_t)c->data.limit;
+    o.length = (uint32_t)c->data.length;
+    o.vocabulary = c->data.vocabulary;
+    o.test = bf_setup_tests_training_text(c) ? c->data.validation : 0;
     return o;
 }
 

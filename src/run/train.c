@@ -94,6 +94,8 @@ static bf_status open_data(trainer *t, bf_err *err)
     const bf_dataset_options o = bf_setup_data(&t->config);
     BF_TRY(bf_dataset_open(t->config.data.train, &o, &t->ds, err));
     const bf_dataset_info info = bf_dataset_get_info(t->ds);
+    if (t->config.data.transform == BF_TRANSFORM_TEXT)
+        snprintf(t->config.data.vocabulary, sizeof t->config.data.vocabulary, "%s", bf_dataset_vocabulary(t->ds));
     BF_CHECK(info.train > 0, BF_USAGE, "%s: nothing is left to train on", t->config.data.train);
     t->examples = BF_MIN((uint64_t)t->config.eval.examples, info.validation);
     const uint32_t shape[3] = {info.height, info.width, info.channels};

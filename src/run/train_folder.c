@@ -67,7 +67,8 @@ static bf_status same_experiment(const bf_model *m, const bf_model_file *f, cons
     bool same = memcmp(m->shape, f->shape, sizeof m->shape) == 0 && now.kind == then.kind &&
                 now.output == then.output && now.predict == then.predict && now.bins == then.bins &&
                 now.classes == then.classes && now.min_variance == then.min_variance &&
-                now.max_sqrt_beta == then.max_sqrt_beta && memcmp(&a->net, &b->net, sizeof a->net) == 0;
+                now.max_sqrt_beta == then.max_sqrt_beta && memcmp(&a->net, &b->net, sizeof a->net) == 0 &&
+                strcmp(a->data.vocabulary, b->data.vocabulary) == 0;
     if (!same) {
         st =
             bf_fail(err, BF_FILE, "%s was made with another data shape, flow or network than this configuration", path);

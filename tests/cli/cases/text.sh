@@ -1,0 +1,20 @@
+# A small text model: learns its characters from the file, prints samples of them, refuses others.
+i=0
+while [ $i -lt 120 ]; do echo "the quick brown fox, number $i"; i=$((i + 1)); done >book.txt
+bfncl train "$REPO/configs/text_small.yaml" --set data.train=book.txt --set net.width=16 --set net.blocks=1 \
+    --set data.length=12 --set train.batch=4 --set eval.examples=4 --steps 2 --out run
+bfncl sample run -n 3 --steps 2 --seed 5 --json
+json samples=3 out=null texts.2
+bfncl sample run -n 3 --steps 2 --seed 5 -o a.txt
+[ "$(cat out)" = a.txt ] || fail "stdout is not the path alone"
+bfncl sample run -n 3 --steps 2 --seed 5
+same out a.txt
+bfncl eval run --limit 4 --json
+json data=book.txt
+refused 2 sample run -n 1 --steps 2 -o a.png
+err_has 'makes text'
+echo 'ÄÖÜ and more of a text than a window' >other.txt
+refused 4 eval run --data other.txt
+err_has 'other\.txt: line 1: .*U\+00C4'
+refused 4 train "$REPO/configs/text_small.yaml" --set data.train=other.txt --set data.vocabulary=text8 --out no
+err_has 'not in the vocabulary'

@@ -103,6 +103,23 @@ START_TEST(contradictions)
 }
 END_TEST
 
+/* Characters that YAML does not print, or folds as line ends, survive in a vocabulary. */
+START_TEST(vocabulary_round_trip)
+{
+    static const char set[] = "data.vocabulary=\t\n \"\\a\x7f\xc2\x80\xc2\x85\xc2\x9f\xc2\xa0\xc3\xa9\xe2\x80\xa8"
+                              "\xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbe\xef\xbf\xbf\xf0\x9f\x98\x80";
+    bf_config c, d;
+    char *text = NULL;
+    bf_config_defaults(&c);
+    OK(bf_config_set(&c, set, err));
+    OK(bf_config_text(&c, false, &text, err));
+    OK(parse(text, &d, err));
+    ck_assert_str_eq(c.data.vocabulary, strchr(set, '=') + 1);
+    ck_assert_str_eq(d.data.vocabulary, c.data.vocabulary);
+    free(text);
+}
+END_TEST
+
 START_TEST(overrides)
 {
     bf_config c;
@@ -224,6 +241,7 @@ int main(void)
     tcase_add_test(t, messages_name_line_and_key);
     tcase_add_test(t, contradictions);
     tcase_add_test(t, overrides);
+    tcase_add_test(t, vocabulary_round_trip);
     tcase_add_test(t, resolved_text_reads_back);
     tcase_add_test(t, every_truncation_is_refused);
     tcase_add_test(t, every_flipped_byte_is_survived);

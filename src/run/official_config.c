@@ -4,6 +4,9 @@
 #include "run/model.h"
 #include "run/official.h"
 
+/* The official text model is that of text8, the default vocabulary. */
+enum { TEXT8_CLASSES = 27 };
+
 static void set_net(const bf_net_config *n, bf_config *c)
 {
     c->net.kind = n->kind;
@@ -86,6 +89,10 @@ bf_status bf_official_config(const json_t *root, bf_config *c, uint32_t shape[3]
     bf_config_defaults(c);
     set_net(&n, c);
     BF_TRY(set_flow(&f, c, err));
+    if (n.kind == BF_NET_TRANSFORMER && f.kind == BF_FLOW_CATEGORICAL && f.classes == TEXT8_CLASSES) {
+        c->data.transform = BF_TRANSFORM_TEXT;
+        c->data.length = n.input.width;
+    }
     shape[0] = (uint32_t)n.input.height;
     shape[1] = (uint32_t)n.input.width;
     shape[2] = (uint32_t)n.channels;

@@ -363,17 +363,28 @@ END_TEST
 START_TEST(every_config_runs)
 {
     glob_t g;
-    char data[128];
-    snprintf(data, sizeof data, "%s", test_path("pictures.npy"));
-    write_pictures(data, 8, 28);
+    char pictures[128], words[128];
+    FILE *f;
+    snprintf(pictures, sizeof pictures, "%s", test_path("pictures.npy"));
+    write_pictures(pictures, 8, 28);
+    snprintf(words, sizeof words, "%s", test_path("words.txt"));
+    f = fopen(words, "w");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < 200; i++) ck_assert_int_gt(fputs("in the beginning was the word ", f), -1);
+    ck_assert_int_eq(fclose(f), 0);
     ck_assert_int_eq(glob("configs/*.yaml", 0, NULL, &g), 0);
     for (size_t i = 0; i < g.gl_pathc; i++) {
         setting s = {.n = 0};
         bfncl_train_result r;
-        add(&s, "data.train", data);
+        const bool text = strstr(g.gl_pathv[i], "text") != NULL;
+        add(&s, "data.train", text ? words : pictures);
         add(&s, "data.validation", "0.2");
         add(&s, "train.batch", "1");
         add(&s, "eval.examples", "1");
+        if (text) {
+            add(&s, "net.width", "48"); /* text8: 170 million parameters otherwise */
+            add(&s, "net.blocks", "1");
+        }
         if (strstr(g.gl_pathv[i], "mnist.yaml") || strstr(g.gl_pathv[i], "cifar10"))
             add(&s, "net.width", "32"); /* 25 and 31 million parameters otherwise */
         if (strstr(g.gl_pathv[i], "cifar10")) add(&s, "net.blocks", "1");

@@ -113,3 +113,15 @@ bf_tid bf_dropout_layer(bf_graph *g, const char *prefix, const char *name, bf_ti
     snprintf(full, sizeof full, "drop.%s%s", prefix, name);
     return bf_graph_dropout(g, x, p, bf_graph_find(g, full));
 }
+
+bf_tid bf_block_end(bf_graph *g, const char *prefix, const char *conv, const char *skip, bf_tid h, bf_tid x)
+{
+    const int in = (int)bf_graph_dim(g, x, -1), out = (int)bf_graph_dim(g, h, -1);
+    const bf_layer_params p = bf_conv_params(g, prefix, conv, out, out, 3, true);
+
+    if (in != out) {
+        const bf_layer_params q = bf_conv_params(g, prefix, skip, in, out, 1, false);
+        x = bf_graph_linear(g, x, q.weight, q.bias, BF_ACT_NONE, BF_NONE);
+    }
+    return bf_graph_conv(g, h, p.weight, p.bias, 1, BF_NONE, x);
+}

@@ -55,13 +55,7 @@ static bf_tid res_block(unet *u, const char *prefix, bf_tid x, int out)
     h = bf_graph_conv(g, h, conv1.weight, conv1.bias, 1, ss ? BF_NONE : time, BF_NONE);
     h = norm(u, prefix, "out_layers.0", h, BF_ACT_SILU, ss ? time : BF_NONE);
     h = bf_dropout_layer(g, prefix, "out_layers.2", h, u->c->dropout);
-    const bf_layer_params conv2 = bf_conv_params(g, prefix, "out_layers.3", out, out, 3, true);
-    bf_tid residual = x;
-    if (in != out) {
-        const bf_layer_params p = bf_conv_params(g, prefix, "skip_connection", in, out, 1, false);
-        residual = bf_graph_linear(g, x, p.weight, p.bias, BF_ACT_NONE, BF_NONE);
-    }
-    return bf_graph_conv(g, h, conv2.weight, conv2.bias, 1, BF_NONE, residual);
+    return bf_block_end(g, prefix, "out_layers.3", "skip_connection", h, x);
 }
 
 static bf_tid attention(unet *u, const char *prefix, bf_tid x)

@@ -41,13 +41,7 @@ static bf_tid res_block(const vdm *u, const char *prefix, bf_tid x)
     h = bf_graph_conv(g, h, conv1.weight, conv1.bias, 1, time, BF_NONE);
     h = norm(u, prefix, "net2.0", h, BF_ACT_SILU);
     h = bf_dropout_layer(g, prefix, "net2.2", h, u->c->dropout);
-    const bf_layer_params conv2 = bf_conv_params(g, prefix, "net2.3", out, out, 3, true);
-    bf_tid residual = x;
-    if (in != out) {
-        const bf_layer_params p = bf_conv_params(g, prefix, "skip_conv", in, out, 1, false);
-        residual = bf_graph_linear(g, x, p.weight, p.bias, BF_ACT_NONE, BF_NONE);
-    }
-    return bf_graph_conv(g, h, conv2.weight, conv2.bias, 1, BF_NONE, residual);
+    return bf_block_end(g, prefix, "net2.3", "skip_conv", h, x);
 }
 
 static bf_tid attention(const vdm *u, const char *prefix, bf_tid x)

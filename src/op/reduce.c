@@ -1,8 +1,8 @@
 #include "op/columns.h"
 
 #define SMALL_MID 1024  /* so many terms are folded at once where that leaves enough groups */
-#define PART_SIZE 16384 /* elements that one group of the first stage folds: a work-group, */
-#define CPU_PART 65536  /* and a core, to which a second stage costs more than these */
+#define PART_SIZE 16384 /* elements that one work-group of the first stage folds */
+#define CPU_PART 65536  /* the same for a core, to which launching a second stage costs about as much */
 #define MAX_PARTS 1024
 
 /* Terms folded by one group of the first stage. A function of the shape and the class alone, so that the order of the

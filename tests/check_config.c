@@ -134,7 +134,15 @@ START_TEST(overrides)
     ck_assert_int_eq(bf_config_set(&c, "train.lr", &bad), BF_USAGE);
     ck_assert_int_eq(bf_config_set(&c, "train.stepz=1", &bad), BF_USAGE);
     ck_assert(strstr(bad.message, "train.steps"));
-    ck_assert_int_eq(bf_config_set(&c, "data.train=\xff", &bad), BF_USAGE);
+    /* a file that said so could not be read back: not UTF-8, long forms, surrogates, beyond U+10FFFF, cut off */
+    static const char *const texts[] = {"\xff",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x9f\xbf",
+                                        "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "a\xe2\x80"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char set[32];
+        snprintf(set, sizeof set, "data.train=%s", texts[i]);
+        ck_assert_msg(bf_config_set(&c, set, &bad) == BF_USAGE, "text %zu was accepted", i);
+        ck_assert(strstr(bad.message, "UTF-8"));
+    }
     ck_assert_int_eq(bf_config_set(&c, "net.width=1e300", &bad), BF_USAGE);
 }
 END_TEST

@@ -7,44 +7,20 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "base/utf8.h"
 #include "io/kind.h"
 
-enum { CODES = 0x110000, BYTE_ORDER_MARK = 0xfeff, REPLACEMENT = 0xfffd };
+enum { BYTE_ORDER_MARK = 0xfeff, REPLACEMENT = 0xfffd };
 
-/* ---- UTF-8 ------------------------------------------------------------------------------------------------------- */
-
-/* Length of the character at p, which has `room` bytes before its end; 0 when it is not valid UTF-8. */
-static size_t decode(const unsigned char *p, size_t room, uint32_t *code)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* shorter forms exist below these */
-    const size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
-    if (n == 0 || n > room) return 0;
-    uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if (c < least[n] || c >= CODES || (c >= 0xd800 && c < 0xe000)) return 0;
-    *code = c;
-    return n;
-}
-
-static size_t encode(uint32_t c, char out[4])
-{
-    const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; c >>= 6) out[i] = (char)(0x80 | (c & 0x3f));
-    out[0] = (char)(lead[n] | c);
-    return n;
-}
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 void bf_text_clean(const char *text, size_t n, char *out)
 {
     uint32_t code;
     for (size_t at = 0; at < n;) {
-        size_t length = decode((const unsigned char *)text + at, n - at, &code);
+        size_t length = bf_utf8_decode((const unsigned char *)text + at, n - at, &code);
         if (length == 0 || code == 0) code = REPLACEMENT;
-        out += encode(code, out);
+        out += bf_utf8_encode(code, out);
         at += BF_MAX(length, (size_t)1);
     }
     *out = '\0';
@@ -69,7 +45,8 @@ bf_status bf_vocabulary_parse(const char *text, bf_vocabulary *out, bf_err *err)
     if (strcmp(text, "text8") == 0) text = text8;
     const size_t size = strlen(text);
     for (size_t at = 0, n; at < size; at += n) {
-        n = decode((const unsigned char *)text + at, size - at, &out->code[BF_MIN(out->n, BF_VOCABULARY_MAX - 1)]);
+        n = bf_utf8_decode((const unsigned char *)text + at, size - at,
+                           &out->code[BF_MIN(out->n, BF_VOCABULARY_MAX - 1)]);
         BF_CHECK(n > 0 && out->n < BF_VOCABULARY_MAX, BF_USAGE, "data.vocabulary is not valid UTF-8, or too long");
         BF_CHECK(out->n == 0 || out->code[out->n] > out->code[out->n - 1], BF_USAGE,
                  "data.vocabulary \"%.40s\" is neither text8, bytes or learned, nor a list of characters in ascending "
@@ -87,7 +64,7 @@ out:
 size_t bf_vocabulary_put(const bf_vocabulary *v, int64_t k, char out[4])
 {
     if (k < 0 || k >= v->n) return 0;
-    if (!v->bytes) return encode(v->code[k], out);
+    if (!v->bytes) return bf_utf8_encode(v->code[k], out);
     out[0] = (char)(unsigned char)k;
     return 1;
 }
@@ -118,9 +95,9 @@ typedef struct reader {
 /* The next character; false at the end of the file (st BF_OK) and when it is not UTF-8. */
 static bool next(reader *r, uint32_t *code, bf_status *st, bf_err *err)
 {
-    if (r->at == 0 && r->size >= 3 && decode(r->p, 3, code) == 3 && *code == BYTE_ORDER_MARK) r->at = 3;
+    if (r->at == 0 && r->size >= 3 && bf_utf8_decode(r->p, 3, code) == 3 && *code == BYTE_ORDER_MARK) r->at = 3;
     if (r->at == r->size) return false;
-    const size_t n = decode(r->p + r->at, r->size - r->at, code);
+    const size_t n = bf_utf8_decode(r->p + r->at, r->size - r->at, code);
     if (n == 0 || *code == 0) {
         *st = bf_fail(err, BF_FILE, "%s: line %" PRIu64 ", byte %zu of the file: 0x%02x is not UTF-8 text", r->path,
                       r->line, r->at, r->p[r->at]);
@@ -141,12 +118,12 @@ static bf_status learn(reader r, char resolved[BF_VOCABULARY_TEXT], bf_err *err)
     size_t used = 0;
     bool fits = true;
     char bytes[4];
-    BF_NEW(seen, CODES);
+    BF_NEW(seen, BF_UTF8_CODES);
     while (next(&r, &code, &st, err)) seen[code] = 1;
     BF_TRY(st);
-    for (code = 0; code < CODES; code++) {
+    for (code = 0; code < BF_UTF8_CODES; code++) {
         if (!seen[code]) continue;
-        const size_t n = encode(code, bytes);
+        const size_t n = bf_utf8_encode(code, bytes);
         different++;
         fits = fits && used + n < BF_VOCABULARY_TEXT;
         if (fits) memcpy(resolved + used, bytes, n);

@@ -9,6 +9,7 @@
 
 #include "base/parse.h"
 #include "base/size.h"
+#include "base/utf8.h"
 #include "net/net.h"
 #include "run/config_value.h"
 
@@ -83,16 +84,11 @@ const char *bf_key_nearest(const char *name)
 
 static bool valid_utf8(const char *s)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    while (*p) {
-        int more = *p < 0x80                 ? 0
-                   : *p >= 0xc2 && *p < 0xe0 ? 1
-                   : *p >= 0xe0 && *p < 0xf0 ? 2
-                   : *p >= 0xf0 && *p < 0xf5 ? 3
-                                             : -1;
-        if (more < 0) return false;
-        for (p++; more > 0; more--, p++)
-            if ((*p & 0xc0) != 0x80) return false;
+    uint32_t code;
+    const size_t size = strlen(s);
+    for (size_t at = 0, n; at < size; at += n) {
+        n = bf_utf8_decode((const unsigned char *)s + at, size - at, &code);
+        if (n == 0) return false;
     }
     return true;
 }

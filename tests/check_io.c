@@ -2,6 +2,7 @@
 #include <gif_lib.h>
 #include <spng.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/size.h"
@@ -270,11 +271,12 @@ static void *encode(uint8_t type, uint8_t depth, uint32_t w, uint32_t h, const v
 {
     struct spng_ihdr ihdr = {.width = w, .height = h, .bit_depth = depth, .color_type = type};
     struct spng_plte plte = {.n_entries = 2, .entries = {{10, 20, 30, 0}, {40, 50, 60, 0}}};
+    struct spng_trns trns = {.n_type3_entries = 1}; /* the first colour of the palette is transparent */
     int code;
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
     spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
     ck_assert_int_eq(spng_set_ihdr(ctx, &ihdr), 0);
-    if (type == SPNG_COLOR_TYPE_INDEXED) ck_assert_int_eq(spng_set_plte(ctx, &plte), 0);
+    if (type == SPNG_COLOR_TYPE_INDEXED) ck_assert(spng_set_plte(ctx, &plte) == 0 && spng_set_trns(ctx, &trns) == 0);
     ck_assert_int_eq(spng_encode_image(ctx, raw, n, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE), 0);
     void *png = spng_get_png_buffer(ctx, size, &code);
     ck_assert_ptr_nonnull(png);
@@ -295,9 +297,9 @@ START_TEST(png_types)
         {SPNG_COLOR_TYPE_GRAYSCALE, 1, "\x40", 1, 1, {0, 255}},
         {SPNG_COLOR_TYPE_GRAYSCALE, 2, "\x60", 1, 1, {85, 170}},
         {SPNG_COLOR_TYPE_GRAYSCALE, 16, wide, 4, 1, {0x12, 0xfe}},
-        {SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 8, "\x11\x80\x22\x00", 4, 1, {0x11, 0x22}},
-        {SPNG_COLOR_TYPE_INDEXED, 8, "\1\0", 2, 3, {40, 50, 60, 10, 20, 30}},
-        {SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, "\1\2\3\4\5\6\7\0", 8, 3, {1, 2, 3, 5, 6, 7}},
+        {SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 8, "\x11\x80\x22\x00", 4, 1, {136, 255}},
+        {SPNG_COLOR_TYPE_INDEXED, 8, "\1\0", 2, 3, {40, 50, 60, 255, 255, 255}},
+        {SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, "\1\2\3\4\5\6\7\0", 8, 3, {251, 251, 251, 255, 255, 255}},
     };
     for (size_t i = 0; i < BF_COUNT(cases); i++) {
         size_t size;
@@ -366,6 +368,7 @@ static void write_grey(const char *path, uint32_t w, uint32_t h, uint8_t level)
 
 START_TEST(folder)
 {
+    static uint8_t colours[18] = {1, 2, 3};
     bf_array a;
     FAILS(BF_FILE, "folder", bf_folder_read("/nowhere", 0, &a, err));
     ck_assert_int_eq(mkdir(test_path("pics"), 0777), 0);
@@ -381,6 +384,15 @@ START_TEST(folder)
     bf_array_free(&a);
     OK(bf_folder_read(test_path("pics"), 3, &a, err));
     ck_assert(a.dims[3] == 3 && a.count == 54);
+    bf_array_free(&a);
+    /* folders in it, and links to what is there already */
+    ck_assert(mkdir(test_path("pics/b"), 0777) == 0 && symlink("..", test_path("pics/b/up")) == 0 &&
+              symlink("../b.png", test_path("pics/b/again.png")) == 0);
+    OK(bf_png_write(test_path("pics/b/z.png"), &(bf_image){3, 2, 3, colours}, err));
+    OK(bf_folder_read(test_path("pics"), 0, &a, err));
+    ck_assert(a.dims[0] == 4 && a.dims[3] == 3); /* one in colour: all are */
+    for (int i = 0; i < 18; i++) ck_assert_int_eq(((uint8_t *)a.data)[i], 1);
+    ck_assert_mem_eq((uint8_t *)a.data + 36, colours, 18); /* after b.png, which b/again.png is too */
     bf_array_free(&a);
     write_grey(test_path("pics/d.png"), 2, 3, 2);
     FAILS(BF_FILE, "pics/d.png", bf_folder_read(test_path("pics"), 0, &a, err));

@@ -16,8 +16,8 @@ typedef struct bf_image {
 void bf_image_free(bf_image *im);
 
 /*
- * Any PNG: palette and sub-byte samples are expanded, 16-bit samples keep their upper byte, transparency is ignored.
- * `channels` 0: as in the file; 1: colours become luminance (0.299 R + 0.587 G + 0.114 B); 3: grey is repeated.
+ * Any PNG: palette and sub-byte samples are expanded, 16-bit samples keep their upper byte, what is transparent shows
+ * white. `channels` 0: as in the file; 1: colours become luminance (0.299 R + 0.587 G + 0.114 B); 3: grey is repeated.
  */
 bf_status bf_png_read(const char *path, uint32_t channels, bf_image *out, bf_err *err);
 bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t channels, bf_image *out, bf_err *err);
@@ -31,8 +31,9 @@ bf_status bf_png_write(const char *path, const bf_image *im, bf_err *err);
 bf_status bf_image_grid(const uint8_t *images, uint32_t n, uint32_t h, uint32_t w, uint32_t channels, uint32_t columns,
                         uint32_t scale, uint32_t pad, bf_image *out, bf_err *err);
 
-/* All *.png of a folder in the order of their names (bytewise), all of one size: U8 [n,h,w,channels]; channels as in
- * bf_png_read, 0 = as in the first file. */
+/* All *.png of a folder and the folders in it, in the order of their paths (bytewise), all of one size: U8
+ * [n,h,w,channels]; channels as in bf_png_read, 0 = 3 when any has colours. Links are followed, and a file that several
+ * paths lead to counts once; names that begin with a dot are left out. */
 bf_status bf_folder_read(const char *path, uint32_t channels, bf_array *out, bf_err *err);
 
 /* Animated GIF, repeated for ever. All frames have the size and channels of the first call's arguments. Atomic. */

@@ -1,10 +1,7 @@
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <spng.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/file.h"
 #include "base/size.h"
@@ -27,12 +24,21 @@ void bf_image_free(bf_image *im)
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* RGB -> grey, weights in 16-bit fixed point. */
-static void to_grey(const uint8_t *rgb, size_t pixels, uint8_t *grey)
+/* RGBA -> RGB as it looks on white paper, in place: what colour a transparent pixel has is arbitrary. */
+static void on_white(uint8_t *p, size_t pixels)
 {
     for (size_t i = 0; i < pixels; i++) {
-        grey[i] = (uint8_t)((rgb[3 * i] * 19595u + rgb[3 * i + 1] * 38470u + rgb[3 * i + 2] * 7471u + 32768u) >> 16);
+        const unsigned alpha = p[4 * i + 3];
+        for (size_t c = 0; c < 3; c++)
+            p[3 * i + c] = (uint8_t)((p[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
     }
+}
+
+/* RGB -> grey in place, weights in 16-bit fixed point. */
+static void to_grey(uint8_t *p, size_t pixels)
+{
+    for (size_t i = 0; i < pixels; i++)
+        p[i] = (uint8_t)((p[3 * i] * 19595u + p[3 * i + 1] * 38470u + p[3 * i + 2] * 7471u + 32768u) >> 16);
 }
 
 static bf_status check_header(const char *name, const struct spng_ihdr *h, size_t file_size, bf_err *err)
@@ -71,8 +77,8 @@ static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint3
 {
     bf_status st = BF_OK;
     struct spng_ihdr h;
-    uint8_t *rgb = NULL, *grey = NULL;
-    size_t size, pixels;
+    uint8_t *pixels = NULL;
+    size_t size, n;
     int code = spng_get_ihdr(ctx, &h);
     BF_CHECK(code == 0, BF_FILE, "%s: damaged PNG header: %s", name, spng_strerror(code));
     BF_TRY(check_header(name, &h, file_size, err));
@@ -80,24 +86,21 @@ static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint3
         bool is_grey = h.color_type == SPNG_COLOR_TYPE_GRAYSCALE || h.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
         channels = is_grey ? 1 : 3;
     }
-    pixels = (size_t)h.width * h.height;
-    /* RGB is the one format the library makes from every kind of PNG. */
-    code = spng_decoded_image_size(ctx, SPNG_FMT_RGB8, &size);
-    BF_CHECK(code == 0 && size == 3 * pixels, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
-    BF_NEW(rgb, size);
-    code = spng_decode_image(ctx, rgb, size, SPNG_FMT_RGB8, 0);
+    n = (size_t)h.width * h.height;
+    /* RGBA is the one format with transparency that the library makes from every kind of PNG. */
+    code = spng_decoded_image_size(ctx, SPNG_FMT_RGBA8, &size);
+    BF_CHECK(code == 0 && size == 4 * n, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
+    BF_NEW(pixels, size);
+    code = spng_decode_image(ctx, pixels, size, SPNG_FMT_RGBA8, SPNG_DECODE_TRNS);
     if (code == 0) code = spng_decode_chunks(ctx); /* the rest of the file */
     BF_CHECK(code == 0, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
-    if (channels == 1) {
-        BF_NEW(grey, pixels);
-        to_grey(rgb, pixels, grey);
-    }
-    *out = (bf_image){h.width, h.height, channels, channels == 1 ? grey : rgb};
-    if (channels == 3) rgb = NULL;
-    grey = NULL;
+    on_white(pixels, n);
+    if (channels == 1) to_grey(pixels, n);
+    *out = (bf_image){h.width, h.height, channels, realloc(pixels, n * channels)};
+    if (out->pixels == NULL) out->pixels = pixels; /* shrinking failed: the longer block serves as well */
+    pixels = NULL;
 out:
-    free(rgb);
-    free(grey);
+    free(pixels);
     return st;
 }
 
@@ -187,98 +190,5 @@ bf_status bf_image_grid(const uint8_t *images, uint32_t n, uint32_t h, uint32_t 
         }
     }
 out:
-    return st;
-}
-
-/* ---- folders --------------------------------------------------------------------------------------------------- */
-
-typedef struct names {
-    char **at;
-    size_t n, room;
-} names;
-
-static void names_free(names *l)
-{
-    for (size_t i = 0; i < l->n; i++) free(l->at[i]);
-    free(l->at);
-}
-
-/* Adds "folder/name". */
-static bf_status names_add(names *l, const char *folder, const char *name, bf_err *err)
-{
-    bf_status st = BF_OK;
-    char *path = NULL;
-    if (l->n == l->room) {
-        size_t room = l->room > 0 ? 2 * l->room : 64;
-        char **grown = realloc(l->at, room * sizeof *grown);
-        BF_CHECK(grown != NULL, BF_RUNTIME, "%s: out of memory for its file names", folder);
-        l->at = grown;
-        l->room = room;
-    }
-    BF_NEW(path, strlen(folder) + strlen(name) + 2);
-    strcpy(path, folder);
-    strcat(path, "/");
-    strcat(path, name);
-    l->at[l->n++] = path;
-out:
-    return st;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bf_status list_pngs(const char *folder, names *l, bf_err *err)
-{
-    bf_status st = BF_OK;
-    DIR *dir = opendir(folder);
-    BF_CHECK(dir != NULL, BF_FILE, "%s: cannot list the folder: %s", folder, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        size_t n = strlen(e->d_name);
-        if (n > 4 && e->d_name[0] != '.' && strcasecmp(e->d_name + n - 4, ".png") == 0) {
-            BF_TRY(names_add(l, folder, e->d_name, err));
-        }
-    }
-    BF_CHECK(l->n > 0, BF_FILE, "%s: no .png file in this folder", folder);
-    qsort(l->at, l->n, sizeof *l->at, compare_names);
-out:
-    if (dir != NULL) closedir(dir);
-    return st;
-}
-
-bf_status bf_folder_read(const char *path, uint32_t channels, bf_array *out, bf_err *err)
-{
-    bf_status st = BF_OK;
-    names l = {0};
-    bf_image im = {0}, first = {0};
-    size_t bytes = 0;
-    *out = (bf_array){0};
-    BF_TRY(list_pngs(path, &l, err));
-    for (size_t i = 0; i < l.n; i++) {
-        BF_TRY(bf_png_read(l.at[i], channels, &im, err));
-        if (i == 0) {
-            first = im; /* size and channels that all others must have */
-            channels = im.channels;
-            bytes = (size_t)im.width * im.height * im.channels;
-            BF_TRY(bf_calloc(&out->data, l.n, bytes, err));
-        }
-        BF_CHECK(im.width == first.width && im.height == first.height, BF_FILE,
-                 "%s: %" PRIu32 " x %" PRIu32 " pixels, but %s has %" PRIu32 " x %" PRIu32, l.at[i], im.width,
-                 im.height, l.at[0], first.width, first.height);
-        memcpy((uint8_t *)out->data + i * bytes, im.pixels, bytes);
-        bf_image_free(&im);
-    }
-    out->dtype = BF_U8;
-    out->ndim = 4;
-    out->dims[0] = l.n;
-    out->dims[1] = first.height;
-    out->dims[2] = first.width;
-    out->dims[3] = channels;
-    out->count = l.n * bytes;
-out:
-    if (st != BF_OK) bf_array_free(out);
-    bf_image_free(&im);
-    names_free(&l);
     return st;
 }

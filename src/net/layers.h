@@ -32,8 +32,8 @@ bf_layer_params bf_text_norm_params(bf_graph *g, const char *prefix, const char 
  * mask (golden files store such masks). */
 bf_tid bf_dropout_layer(bf_graph *g, const char *prefix, const char *name, bf_tid x, float p);
 
-/* The end of a residual block: convolution `conv`, 3x3, which starts at zero, of h, plus x; where their channels differ,
- * x goes through `skip`, 1x1. */
+/* The end of a residual block: convolution `conv`, 3x3, which starts at zero, of h, plus x; where their channels
+ * differ, x goes through `skip`, 1x1. */
 bf_tid bf_block_end(bf_graph *g, const char *prefix, const char *conv, const char *skip, bf_tid h, bf_tid x);
 
 #endif

@@ -112,7 +112,9 @@ typedef struct bfncl_train_result {
     double best; /* validation loss of best.safetensors, bits per dimension; NaN: none */
     uint64_t best_step;
     double seconds, ms_per_step; /* median over this run, first step excluded */
-    /* the plan (also filled by dry_run), bytes */
+    /* the plan (also filled by dry_run) */
+    uint64_t batch, batch_at_once; /* examples of a step, and of them in memory at once (train.accumulate) */
+    /* bytes */
     uint64_t param_bytes, activation_bytes, io_bytes, peak_bytes, budget_bytes;
     double gflop_per_step;
     char device[256];

@@ -82,7 +82,7 @@ static bfncl_device_options device(void)
 
 typedef struct run_options {
     const char *config, *out, *steps;
-    bool resume;
+    bool resume, dry_run;
     bfncl_progress_fn progress;
     void *user;
 } run_options;
@@ -99,6 +99,7 @@ static bfncl_status run(const setting *base, run_options r, bfncl_train_result *
     o.n_set = s.n;
     o.out = r.out;
     o.resume = r.resume;
+    o.dry_run = r.dry_run;
     o.device = device();
     o.progress = r.progress;
     o.user = r.user;
@@ -293,6 +294,104 @@ START_TEST(learning_rates)
     ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 0.55, 1e-12);
     c.train.schedule = BF_SCHEDULE_CONSTANT;
     ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 1, 1e-12);
+}
+END_TEST
+
+/* Gradients, loss and norm of the second of two steps on the same random rows; with `parts` parts of the batch. */
+typedef struct step_numbers {
+    bf_step_result r;
+    float *grad;
+    size_t n;
+} step_numbers;
+
+static step_numbers two_steps(const char *const *kind, const char *parts)
+{
+    setting s = toy();
+    bf_config c;
+    bf_model *m = NULL;
+    bf_stepper *stepper = NULL;
+    bf_plan plan;
+    step_numbers out = {.n = 0};
+    float x[6 * DIMS];
+    const uint32_t shape[3] = {SIDE, SIDE, 1};
+    const bfncl_device_options d = device();
+    add(&s, "train.accumulate", parts);
+    add(&s, "train.batch", "6");
+    for (size_t k = 0; k < 6 && kind[k]; k++) snprintf(s.text[s.n++], sizeof s.text[0], "%s", kind[k]);
+    for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
+    OK(bf_config_load("configs/tiny.yaml", &c, err));
+    OK(bf_setup_overrides(&c, s.v, s.n, err));
+    OK(bf_model_new(&c, shape, &d, &m, err));
+    OK(bf_stepper_new(m, true, &stepper, &plan, err));
+    OK(bf_params_init(m->params, 1, err));
+    for (size_t i = 0; i < BF_COUNT(x); i++)
+        x[i] = m->flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
+    for (uint64_t step = 0; step < 2; step++) OK(bf_stepper_run(stepper, x, step, 1e-3, &out.r, err));
+    out.grad = malloc(bf_params_numel(m->params) * sizeof *out.grad);
+    ck_assert_ptr_nonnull(out.grad);
+    for (int i = 0; i < bf_params_count(m->params); i++) {
+        const bf_param_spec *spec = bf_params_spec(m->params, i);
+        if (spec->buffer) continue;
+        OK(bf_params_get(m->params, BF_SET_GRAD, i, out.grad + out.n, err));
+        out.n += bf_param_numel(spec);
+    }
+    bf_stepper_free(stepper);
+    bf_model_free(m);
+    return out;
+}
+
+/* A batch in parts gives the gradients of the whole batch: same times, noise and dropout, other rounding. */
+START_TEST(parts_of_a_batch_add_up)
+{
+    static const char *const kinds[][6] = {
+        {"net.dropout=0.5", "net.attention=[1]", "net.positions=true", "net.scale_shift=true"},
+        {"net.kind=transformer", "net.mult=[1,2,2]", "net.groups=8", "flow.kind=categorical", "data.bins=4",
+         "net.learned_positions=true"},
+        {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "flow.kind=continuous", "train.loss=n-step"}};
+    static const char *const parts[] = {"2", "6"};
+    for (size_t k = 0; k < BF_COUNT(kinds); k++) {
+        step_numbers whole = two_steps(kinds[k], "1");
+        ck_assert(whole.r.finite && whole.r.grad_norm > 1e-3);
+        for (size_t p = 0; p < BF_COUNT(parts); p++) {
+            step_numbers sum = two_steps(kinds[k], parts[p]);
+            double worst = 0;
+            ck_assert_uint_eq(sum.n, whole.n);
+            for (size_t i = 0; i < sum.n; i++) worst = fmax(worst, fabs((double)sum.grad[i] - (double)whole.grad[i]));
+            ck_assert_double_le(worst, 1e-5 * whole.r.grad_norm);
+            ck_assert_double_eq_tol(sum.r.loss, whole.r.loss, 1e-5 * whole.r.loss);
+            ck_assert_double_eq_tol(sum.r.grad_norm, whole.r.grad_norm, 1e-5 * whole.r.grad_norm);
+            free(sum.grad);
+        }
+        free(whole.grad);
+    }
+}
+END_TEST
+
+/* The plan of a batch in parts: the memory of one part, the arithmetic of all. And the run resumes with the same bits.
+ */
+START_TEST(a_run_in_parts)
+{
+    setting s = toy();
+    bfncl_train_result whole, parts, one;
+    char out[128], halves[128];
+    snprintf(out, sizeof out, "%s", test_path("parts"));
+    snprintf(halves, sizeof halves, "%s", test_path("parts_halves"));
+    add(&s, "train.batch", "6");
+    OK(run(&s, (run_options){.out = out, .dry_run = true}, &whole, err));
+    ck_assert(whole.batch == 6 && whole.batch_at_once == 6);
+    add(&s, "train.accumulate", "3");
+    OK(run(&s, (run_options){.out = out, .dry_run = true}, &parts, err));
+    ck_assert(parts.batch == 6 && parts.batch_at_once == 2);
+    ck_assert(parts.activation_bytes < whole.activation_bytes && parts.param_bytes == whole.param_bytes);
+    ck_assert_double_eq_tol(parts.gflop_per_step, whole.gflop_per_step, 1e-2 * whole.gflop_per_step);
+    OK(run(&s, (run_options){.out = out}, &one, err));
+    OK(run(&s, (run_options){.out = halves, .steps = "4"}, NULL, err));
+    OK(run(&s, (run_options){.out = halves, .resume = true}, &one, err));
+    ck_assert_uint_eq(one.first_step, 4);
+    same_tensors(in(halves, "last.safetensors"), in(out, "last.safetensors"));
+    add(&s, "train.accumulate", "4");
+    FAILS(BF_USAGE, "train.accumulate = 4 does not divide train.batch = 6",
+          run(&s, (run_options){.out = out}, NULL, err));
 }
 END_TEST
 
@@ -575,6 +674,8 @@ int main(void)
     tcase_add_test(t, the_log_and_the_chart);
     tcase_add_test(t, overrides_and_the_schedule);
     tcase_add_test(t, learning_rates);
+    tcase_add_test(t, parts_of_a_batch_add_up);
+    tcase_add_test(t, a_run_in_parts);
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);

@@ -19,10 +19,12 @@ static int print_config(const cli_args *a, const char *config)
 
 static json_t *plan_json(const bfncl_train_result *r)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "device", r->device, "params", (json_int_t)r->params,
-                     "param_bytes", (json_int_t)r->param_bytes, "activation_bytes", (json_int_t)r->activation_bytes,
-                     "io_bytes", (json_int_t)r->io_bytes, "peak_bytes", (json_int_t)r->peak_bytes, "budget_bytes",
-                     (json_int_t)r->budget_bytes, "gflop_per_step", cli_json_number(r->gflop_per_step));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "device", r->device, "params",
+                     (json_int_t)r->params, "batch", (json_int_t)r->batch, "batch_at_once",
+                     (json_int_t)r->batch_at_once, "param_bytes", (json_int_t)r->param_bytes, "activation_bytes",
+                     (json_int_t)r->activation_bytes, "io_bytes", (json_int_t)r->io_bytes, "peak_bytes",
+                     (json_int_t)r->peak_bytes, "budget_bytes", (json_int_t)r->budget_bytes, "gflop_per_step",
+                     cli_json_number(r->gflop_per_step));
 }
 
 static json_t *result_json(const bfncl_train_result *r)
@@ -49,6 +51,9 @@ static void print_plan(const bfncl_train_result *r)
                 {"peak", r->peak_bytes},
                 {"the device can give", r->budget_bytes}};
     printf("%-26s %s\n%-26s %llu\n", "device", r->device, "parameters", (unsigned long long)r->params);
+    printf("%-26s %llu", "examples per step", (unsigned long long)r->batch);
+    if (r->batch_at_once != r->batch) printf(", %llu at a time", (unsigned long long)r->batch_at_once);
+    putchar('\n');
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char size[32];
         cli_bytes((double)rows[i].bytes, size);

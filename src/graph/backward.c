@@ -7,6 +7,8 @@
  * somebody else still reads, `holders` counts the tensors whose gradient lives in a place and is not finished: a tensor
  * lets go once its producing node has been walked. With one holder left everything that reads the place stands earlier
  * in the list, and adding in place is safe; with more, the writer gets a copy first.
+ *
+ * With the option add_gradients also the first writer of a parameter's gradient adds: to what earlier runs left.
  */
 #include "graph/graph.h"
 #include "graph/internal.h"
@@ -60,7 +62,9 @@ bf_tid bf_graph_din(bf_graph *g, const bf_node *n, int i, bool *acc)
     }
     /* by value: making a tensor moves the table */
     const bf_tensor t = g->tensor[in];
-    hold(g, in, t.kind == BF_T_PARAM ? bf_graph_param_grad(g, in) : bf_graph_temp(g, t.ndim, t.dims));
+    const bool param = t.kind == BF_T_PARAM;
+    *acc = param && g->options.add_gradients;
+    hold(g, in, param ? bf_graph_param_grad(g, in) : bf_graph_temp(g, t.ndim, t.dims));
     return g->tensor[in].grad;
 }
 

@@ -21,6 +21,7 @@ typedef struct bf_graph bf_graph;
 typedef struct bf_graph_options {
     bool training;        /* keep what backward needs, dropout on */
     bf_param_set weights; /* BF_SET_VALUE or BF_SET_EMA */
+    bool add_gradients;   /* a run adds the gradients of parameters to what BF_SET_GRAD holds; else it replaces them */
 } bf_graph_options;
 
 bf_status bf_graph_new(bf_ctx *ctx, bf_params *params, const bf_graph_options *options, bf_graph **out, bf_err *err);

@@ -508,6 +508,9 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
     BF_CHECK(!categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
              "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
     BF_TRY(check_net(c, err));
+    BF_CHECK(c->train.batch % c->train.accumulate == 0, BF_USAGE,
+             "train.accumulate = %lld does not divide train.batch = %lld", (long long)c->train.accumulate,
+             (long long)c->train.batch);
     BF_CHECK(c->train.lr_final <= c->train.lr, BF_USAGE, "train.lr_final is larger than train.lr");
     BF_CHECK(c->eval.loss_steps.n > 0, BF_USAGE,
              "eval.loss_steps is empty: give numbers of steps, 0 = continuous time");

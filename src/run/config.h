@@ -54,7 +54,8 @@ typedef struct bf_config {
         bool fourier, attention_everywhere, bias, causal;
     } net;
     struct {
-        int64_t steps, schedule_steps, batch, seed, warmup, loss_steps, eval_every, save_every, log_every, bad_steps;
+        int64_t steps, schedule_steps, batch, accumulate, seed, warmup, loss_steps;
+        int64_t eval_every, save_every, log_every, bad_steps;
         double lr, lr_final, beta1, beta2, eps, weight_decay, clip, ema;
         int schedule, loss, receiver, times;
     } train;

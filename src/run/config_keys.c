@@ -78,6 +78,8 @@ const bf_key bf_config_keys[] = {
     INT("train.schedule_steps", train.schedule_steps, 0, 1e9, "0",
         "length of the learning rate schedule; 0 = train.steps, or that of the file when an override shortens the run"),
     INT("train.batch", train.batch, 1, 65536, "48", "examples per step"),
+    INT("train.accumulate", train.accumulate, 1, 65536, "1",
+        "parts of a batch that go through memory one after the other, their gradients added up; divides train.batch"),
     INT("train.seed", train.seed, 0, 9007199254740991.0, "1", "seed of everything random"),
     NUM("train.lr", train.lr, 0, 10, "1e-3", "largest learning rate"),
     NUM("train.lr_final", train.lr_final, 0, 10, "0", "learning rate at the end of the cosine schedule"),
@@ -99,7 +101,7 @@ const bf_key bf_config_keys[] = {
     INT("train.bad_steps", train.bad_steps, 1, 1e6, "10", "steps without a finite loss before the run goes back"),
 
     INTS("eval.loss_steps", eval.loss_steps, 0, 1e6, "[0]", "losses to report: numbers of steps, 0 = continuous time"),
-    INT("eval.batch", eval.batch, 0, 65536, "0", "examples per batch; 0 = train.batch"),
+    INT("eval.batch", eval.batch, 0, 65536, "0", "examples per batch; 0 = train.batch / train.accumulate"),
     INT("eval.repeats", eval.repeats, 1, 1e6, "1", "passes over the data, with fresh times and noise"),
     INT("eval.examples", eval.examples, 1, 1e9, "480", "validation examples that decide which model is best"),
     INT("eval.seed", eval.seed, 0, 9007199254740991.0, "1", "seed of times and noise"),
@@ -108,7 +110,7 @@ const bf_key bf_config_keys[] = {
 
     INT("sample.n", sample.n, 1, 1e6, "64", "samples"),
     INT("sample.steps", sample.steps, 1, 1e6, "100", "sampler steps"),
-    INT("sample.batch", sample.batch, 0, 65536, "0", "samples computed at once; 0 = train.batch"),
+    INT("sample.batch", sample.batch, 0, 65536, "0", "samples computed at once; 0 = train.batch / train.accumulate"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
 
     TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),

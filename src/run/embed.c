@@ -16,7 +16,7 @@ struct bfncl_model {
 static uint32_t batch_of(const bfncl_model *h)
 {
     const bf_config *c = &h->m->config;
-    return (uint32_t)(c->sample.batch ? c->sample.batch : c->train.batch);
+    return c->sample.batch ? (uint32_t)c->sample.batch : (uint32_t)bf_setup_batch(c);
 }
 
 bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *device, bfncl_model **out,

@@ -56,7 +56,7 @@ static bf_status resolve(evaluation *e, bf_err *err)
     }
     e->seed = e->o->seed >= 0 ? (uint64_t)e->o->seed : (uint64_t)c->eval.seed;
     e->repeats = e->o->repeats > 0 ? (uint64_t)e->o->repeats : (uint64_t)c->eval.repeats;
-    e->batch = (uint32_t)(c->eval.batch ? c->eval.batch : c->train.batch);
+    e->batch = c->eval.batch ? (uint32_t)c->eval.batch : (uint32_t)bf_setup_batch(c);
     e->low_discrepancy = c->eval.times == 0;
     e->receiver = c->eval.receiver == 0 ? BF_RECEIVER_JOINT : BF_RECEIVER_OFFICIAL;
 out:

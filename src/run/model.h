@@ -50,6 +50,9 @@ bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shap
 bf_dataset_options bf_setup_data(const bf_config *c);
 /* The test data are the end of the training text. */
 bool bf_setup_tests_training_text(const bf_config *c);
+/* Examples in memory at once while training: a batch, or the part of it that train.accumulate makes. Scoring and
+ * sampling take as many where nothing else is said. */
+uint64_t bf_setup_batch(const bf_config *c);
 /* Opens the device that option, environment or configuration choose. */
 bf_status bf_setup_ctx(const bf_config *c, const bfncl_device_options *d, bf_ctx **out, bf_err *err);
 /* Overrides in order, then the checks across keys. */

@@ -262,7 +262,7 @@ static void resolve(sampling *s)
     s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
     s->steps = (int)(s->o->steps > 0 ? s->o->steps : c->sample.steps);
     s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
-    s->batch = (uint32_t)BF_MIN((uint64_t)(c->sample.batch ? c->sample.batch : c->train.batch), s->n);
+    s->batch = (uint32_t)BF_MIN(c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c), s->n);
 }
 
 /* OUT, or samples/samples.png beside the model; its folder is made. */

@@ -88,6 +88,11 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     return o;
 }
 
+uint64_t bf_setup_batch(const bf_config *c)
+{
+    return (uint64_t)(c->train.batch / c->train.accumulate);
+}
+
 static bf_status gemm_choice(const bf_config *c, const char *name, bf_gemm_choice *out, bf_err *err)
 {
     static const bf_gemm_choice choices[] = {BF_GEMM_AUTO, BF_GEMM_CLBLAST, BF_GEMM_PACKED};

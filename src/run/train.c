@@ -110,26 +110,31 @@ static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_plan step = {0}, check = {0};
-    const bf_flow_loss_spec spec = bf_train_loss(&t->config);
-    const uint64_t batch = BF_MIN((uint64_t)(t->config.eval.batch ? t->config.eval.batch : t->config.train.batch),
-                                  BF_MAX(t->examples, (uint64_t)1));
+    const bf_config *c = &t->config;
+    const bf_flow_loss_spec spec = bf_train_loss(c);
+    const uint64_t wanted = c->eval.batch ? (uint64_t)c->eval.batch : bf_setup_batch(c);
+    const uint64_t batch = BF_MIN(wanted, BF_MAX(t->examples, (uint64_t)1));
     const bool allocate = !t->o->dry_run;
     if (allocate) BF_TRY(bf_gemm_selftest(t->m->ctx, err));
-    BF_TRY(bf_stepper_new(t->m, allocate, &t->stepper, &step, err));
+    st = bf_stepper_new(t->m, allocate, &t->stepper, &step, err);
+    if (st == BF_RUNTIME) bf_hint(err, "raise train.accumulate, or lower train.batch or net.width");
+    BF_TRY(st);
     if (t->examples)
         BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, !allocate, &t->scorer, &check, err));
     r->params = bf_params_numel(t->m->params);
+    r->batch = (uint64_t)c->train.batch;
+    r->batch_at_once = bf_setup_batch(c);
     r->param_bytes = step.params_bytes;
     r->activation_bytes = step.activation_bytes + check.activation_bytes;
     r->io_bytes = step.io_bytes + check.io_bytes;
     r->peak_bytes = r->param_bytes + r->activation_bytes + r->io_bytes;
     r->budget_bytes = step.budget_bytes;
-    r->gflop_per_step = step.flops / 1e9;
+    r->gflop_per_step = step.flops * (double)c->train.accumulate / 1e9;
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t->m->ctx));
     if (r->peak_bytes > r->budget_bytes) {
         st = bf_fail(err, BF_RUNTIME, "training and validation together need %.1f MiB, %s allows %.1f MiB",
                      (double)r->peak_bytes / 1048576, r->device, (double)r->budget_bytes / 1048576);
-        bf_hint(err, "lower train.batch, eval.batch or net.width");
+        bf_hint(err, "raise train.accumulate, or lower train.batch, eval.batch or net.width");
     }
 out:
     return st;

@@ -9,10 +9,12 @@
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
 
-/* Flow, network, loss, gradients, clip, AdamW and average as one list of commands. */
+/* Flow, network, loss and gradients of the examples that are in memory at once (bf_setup_batch); clip, AdamW and
+ * average of the whole batch. */
 typedef struct bf_stepper bf_stepper;
 
-/* Builds the step; with allocate, parameters get all their sets. Without, only the plan. */
+/* Builds the step; with allocate, parameters get all their sets. Without, only the plan: that of one part of the batch,
+ * of which a step runs train.accumulate. */
 bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *plan, bf_err *err);
 void bf_stepper_free(bf_stepper *s);
 void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user);

@@ -1,4 +1,10 @@
-/* One training step as a list of prepared commands. run/train.h */
+/*
+ * One training step as prepared commands. run/train.h
+ *
+ * With train.accumulate = A > 1 the batch goes through the network in A parts of batch / A examples. Their gradients
+ * and losses are added up on the device, each with weight 1 / A, so that the optimiser sees the means of the whole
+ * batch. Random numbers and times are those that the examples have in the whole batch.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +20,8 @@ enum { RECORD_LOSS = BF_STATS, RECORD_FLOATS };
 struct bf_stepper {
     bf_model *m;
     bf_graph *g;
-    bf_cmds *c;
+    uint64_t parts, rows;           /* train.accumulate, and the examples of one part */
+    bf_cmds *clear, *part, *update; /* gradients and loss to 0 (only with several parts), one part, the optimiser */
     bf_loss_nodes nodes;
     bf_flow_loss_spec spec;
     bf_buf *record, *ws;
@@ -44,12 +51,14 @@ double bf_learning_rate(const bf_config *c, uint64_t step)
 static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_graph_options o = {.training = true, .weights = BF_SET_VALUE};
+    const bf_graph_options o = {.training = true, .weights = BF_SET_VALUE, .add_gradients = s->parts > 1};
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
-    s->nodes = bf_model_loss(s->m, s->g, &s->spec, (uint64_t)s->m->config.train.batch, true);
+    s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->rows, true);
     bf_graph_keep(s->g, s->nodes.losses.sample);
     BF_TRY(bf_graph_status(s->g, err));
-    BF_TRY(bf_graph_backward(s->g, s->nodes.net_out, s->nodes.losses.grad, err));
+    bf_tid grad = s->nodes.losses.grad; /* of the mean over the part */
+    if (s->parts > 1) grad = bf_graph_affine(s->g, grad, 1.0f / (float)s->parts, 0.0f);
+    BF_TRY(bf_graph_backward(s->g, s->nodes.net_out, grad, err));
     if (allocate) BF_TRY(bf_params_alloc(s->m->params, ALL_SETS, err));
     BF_TRY(bf_graph_plan(s->g, allocate, plan, err));
 out:
@@ -60,30 +69,56 @@ static uint64_t workspace(const bf_stepper *s)
 {
     const bf_param_range *ranges;
     const int n = bf_params_ranges(s->m->params, &ranges);
-    uint64_t bytes = bf_sum_mid_workspace(s->m->ctx, 1, (uint64_t)s->m->config.train.batch, 1);
+    uint64_t bytes = bf_sum_mid_workspace(s->m->ctx, 1, s->rows, 1);
     for (int i = 0; i < n; i++) bytes = BF_MAX(bytes, bf_grad_norm_workspace(s->m->ctx, ranges[i].count));
     return BF_MAX(bytes, sizeof(float));
 }
 
-static bf_status append_optimiser(bf_stepper *s, bf_err *err)
+static bf_mem loss_mem(const bf_stepper *s)
+{
+    return (bf_mem){s->record, RECORD_LOSS * sizeof(float)};
+}
+
+static bf_status append_clear(bf_stepper *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_param_range *r;
+    const int n = bf_params_ranges(s->m->params, &r);
+    for (int i = 0; i < n; i++)
+        BF_TRY(bf_cmds_fill(s->clear, r[i].mem[BF_SET_GRAD], 0, r[i].count * sizeof(float), err));
+    BF_TRY(bf_cmds_fill(s->clear, loss_mem(s), 0, sizeof(float), err));
+out:
+    return st;
+}
+
+static bf_status append_part(bf_stepper *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const float share = 1.0f / (float)(s->parts * s->rows);
+    BF_TRY(bf_graph_emit(s->g, s->part, err));
+    BF_TRY(bf_sum_mid(s->part, loss_mem(s), s->parts > 1, share, bf_graph_mem(s->g, s->nodes.losses.sample), 1, s->rows,
+                      1, (bf_mem){s->ws, 0}, err));
+out:
+    return st;
+}
+
+static bf_status append_update(bf_stepper *s, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_config *c = &s->m->config;
     const bf_mem stats = {s->record, 0}, ws = {s->ws, 0};
-    const uint64_t batch = (uint64_t)c->train.batch;
     const bf_param_range *r;
     const int n = bf_params_ranges(s->m->params, &r);
-    BF_TRY(bf_sum_mid(s->c, bf_mem_at(stats, RECORD_LOSS * sizeof(float)), false, 1.0f / (float)batch,
-                      bf_graph_mem(s->g, s->nodes.losses.sample), 1, batch, 1, ws, err));
-    for (int i = 0; i < n; i++) BF_TRY(bf_grad_sumsq(s->c, stats, i > 0, r[i].mem[BF_SET_GRAD], r[i].count, ws, err));
-    BF_TRY(bf_clip_factor(s->c, stats, (float)c->train.clip, err));
+    for (int i = 0; i < n; i++)
+        BF_TRY(bf_grad_sumsq(s->update, stats, i > 0, r[i].mem[BF_SET_GRAD], r[i].count, ws, err));
+    BF_TRY(bf_clip_factor(s->update, stats, (float)c->train.clip, err));
     for (int i = 0; i < n; i++) {
         const bf_adamw o = {.beta1 = (float)c->train.beta1,
                             .beta2 = (float)c->train.beta2,
                             .eps = (float)c->train.eps,
                             .weight_decay = r[i].decay ? (float)c->train.weight_decay : 0.0f};
         const bf_mem *mem = r[i].mem;
-        BF_TRY(bf_adamw_step(s->c, &o, mem[BF_SET_VALUE], mem[BF_SET_GRAD], mem[BF_SET_M], mem[BF_SET_V],
+        BF_TRY(bf_adamw_step(s->update, &o, mem[BF_SET_VALUE], mem[BF_SET_GRAD], mem[BF_SET_M], mem[BF_SET_V],
                              mem[BF_SET_EMA], stats, bf_graph_step(s->g), r[i].count, err));
     }
 out:
@@ -97,14 +132,19 @@ bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *
     BF_NEW(s, 1);
     s->m = m;
     s->spec = bf_train_loss(&m->config);
+    s->parts = (uint64_t)m->config.train.accumulate;
+    s->rows = bf_setup_batch(&m->config);
     BF_TRY(build_graph(s, allocate, plan, err));
     if (allocate) {
         BF_NEW(s->t, m->config.train.batch);
         BF_TRY(bf_buf_new(m->ctx, RECORD_FLOATS * sizeof(float), "step record", &s->record, err));
         BF_TRY(bf_buf_new(m->ctx, workspace(s), "optimiser workspace", &s->ws, err));
-        BF_TRY(bf_cmds_new(m->ctx, &s->c, err));
-        BF_TRY(bf_graph_emit(s->g, s->c, err));
-        BF_TRY(append_optimiser(s, err));
+        BF_TRY(bf_cmds_new(m->ctx, &s->clear, err));
+        BF_TRY(bf_cmds_new(m->ctx, &s->part, err));
+        BF_TRY(bf_cmds_new(m->ctx, &s->update, err));
+        if (s->parts > 1) BF_TRY(append_clear(s, err));
+        BF_TRY(append_part(s, err));
+        BF_TRY(append_update(s, err));
     }
     *out = s;
     s = NULL;
@@ -116,7 +156,9 @@ out:
 void bf_stepper_free(bf_stepper *s)
 {
     if (!s) return;
-    bf_cmds_free(s->c);
+    bf_cmds_free(s->clear);
+    bf_cmds_free(s->part);
+    bf_cmds_free(s->update);
     bf_graph_free(s->g);
     bf_buf_free(s->record);
     bf_buf_free(s->ws);
@@ -137,6 +179,22 @@ static uint32_t float_word(double x)
     return w;
 }
 
+/* Examples first..first+rows-1 of the batch x, with the times that they have in it. */
+static bf_status run_part(bf_stepper *s, const float *x, uint64_t first, uint32_t words[BF_STEP_WORDS], bf_err *err)
+{
+    bf_status st = BF_OK;
+    const uint64_t dims = s->m->dims;
+    words[BF_STEP_SAMPLE0] = (uint32_t)first;
+    BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.data), x + first * dims,
+                          (size_t)(s->rows * dims) * sizeof *x, err));
+    BF_TRY(
+        bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.t), s->t + first, (size_t)s->rows * sizeof *s->t, err));
+    BF_TRY(bf_graph_set_step(s->g, words, err));
+    BF_TRY(bf_cmds_run(s->part, err));
+out:
+    return st;
+}
+
 bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -152,11 +210,9 @@ bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr
     words[BF_STEP_BIAS2] = float_word(1 - pow(c->train.beta2, (double)(step + 1)));
     words[BF_STEP_EMA] = float_word(1 - c->train.ema);
     bf_flow_times(s->t, (int)batch, &s->spec, c->train.times == 0, seed, (uint32_t)step, 0, (uint32_t)batch);
-    BF_TRY(
-        bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.data), x, (size_t)(batch * s->m->dims) * sizeof *x, err));
-    BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.t), s->t, (size_t)batch * sizeof *s->t, err));
-    BF_TRY(bf_graph_set_step(s->g, words, err));
-    BF_TRY(bf_cmds_run(s->c, err));
+    if (s->parts > 1) BF_TRY(bf_cmds_run(s->clear, err));
+    for (uint64_t i = 0; i < s->parts; i++) BF_TRY(run_part(s, x, i * s->rows, words, err));
+    BF_TRY(bf_cmds_run(s->update, err));
     BF_TRY(bf_read(s->m->ctx, record, (bf_mem){s->record, 0}, sizeof record, err));
     r->loss = (double)record[RECORD_LOSS];
     r->grad_norm = (double)record[BF_STAT_NORM];

@@ -149,7 +149,7 @@ typedef struct bfncl_eval_options {
     int64_t seed;         /* < 0: eval.seed */
     const char *receiver; /* "joint", "official"; NULL: eval.receiver */
     const char *weights;  /* "ema", "raw"; NULL: ema */
-    bool baselines;       /* also the untrained network and the per-pixel marginal model */
+    bool baselines;       /* also the untrained network and a marginal model */
     bfncl_device_options device;
     bfncl_progress_fn progress;
     void *user;
@@ -169,6 +169,7 @@ typedef struct bfncl_eval_result {
     size_t n_rows;
     double untrained_bits_per_dim, untrained_stderr_bits; /* baselines; NaN: not asked for */
     double marginal_bits_per_dim, marginal_stderr_bits;   /* NaN: not asked for, or data without classes */
+    const char *marginal; /* what that model is: "per-pixel", or of a text "unigram": one table for all characters */
     char model[1024], data[1024], weights[8], times[24], device[256];
     uint64_t step; /* of training */
 } bfncl_eval_result;

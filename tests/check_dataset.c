@@ -351,6 +351,13 @@ START_TEST(loader_is_the_data_set)
 }
 END_TEST
 
+static const char *save_text(const char *name, const char *text)
+{
+    const char *path = test_path(name);
+    test_spill(path, text, strlen(text));
+    return path;
+}
+
 START_TEST(marginal_model)
 {
     /* Two places, 2 bins: place 0 is always dark, place 1 bright in 3 of 4. Tested on two examples. */
@@ -375,12 +382,22 @@ START_TEST(marginal_model)
 }
 END_TEST
 
-static const char *save_text(const char *name, const char *text)
+START_TEST(marginal_of_a_text)
 {
-    const char *path = test_path(name);
-    test_spill(path, text, strlen(text));
-    return path;
+    /* One table for all places: of the eight characters six are a, whatever place of a window they are at. */
+    bf_dataset_options o = {.transform = BF_TRANSFORM_TEXT, .length = 2, .vocabulary = "ab"};
+    bf_dataset *a, *b;
+    double bits, error;
+    OK(bf_dataset_open(save_text("a.txt", "aababaaa"), &o, &a, err));
+    OK(bf_dataset_open(save_text("b.txt", "abbb"), &o, &b, err));
+    OK(bf_marginal_score(a, b, &bits, &error, err));
+    const double first = -(log2(7.0 / 10) + log2(3.0 / 10)) / 2, second = -log2(3.0 / 10);
+    ck_assert_double_eq_tol(bits, (first + second) / 2, 1e-12);
+    ck_assert_double_eq_tol(error, fabs(second - first) / 2, 1e-12);
+    bf_dataset_free(a);
+    bf_dataset_free(b);
 }
+END_TEST
 
 START_TEST(text_windows)
 {
@@ -477,6 +494,21 @@ START_TEST(vocabularies)
 }
 END_TEST
 
+START_TEST(texts_are_described)
+{
+    bf_text_info i;
+    OK(bf_text_describe(save_text("d.txt", "ab c\n"), &i, err));
+    ck_assert(i.characters == 5 && i.lines == 1 && i.different == 5 && i.text8 && i.learned);
+    ck_assert_str_eq(i.vocabulary, "\n abc");
+    OK(bf_text_describe(save_text("d.txt", "ab\nc\xc3\xa9"), &i, err));
+    ck_assert(i.characters == 5 && i.lines == 2 && i.different == 5 && !i.text8 && i.learned);
+    OK(bf_text_describe(save_text("d.txt", "aaa"), &i, err));
+    ck_assert(i.different == 1 && i.text8 && !i.learned && i.vocabulary[0] == '\0');
+    FAILS(BF_FILE, "is empty", bf_text_describe(save_text("d.txt", ""), &i, err));
+    FAILS(BF_FILE, "line 2, byte 3 of the file", bf_text_describe(save_text("d.txt", "ab\n\xff"), &i, err));
+}
+END_TEST
+
 START_TEST(cifar_batches)
 {
     enum { IMAGE = 3072, RECORD = IMAGE + 1 };
@@ -526,8 +558,10 @@ int main(void)
     tcase_add_test(c, checksum);
     tcase_add_test(c, loader_is_the_data_set);
     tcase_add_test(c, marginal_model);
+    tcase_add_test(c, marginal_of_a_text);
     tcase_add_test(c, text_windows);
     tcase_add_test(c, vocabularies);
+    tcase_add_test(c, texts_are_described);
     tcase_add_test(c, cifar_batches);
     tcase_set_timeout(c, 30);
     suite_add_tcase(s, c);

@@ -1,5 +1,6 @@
 /* bfncl eval */
 #include <math.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -27,6 +28,7 @@ static void add_baselines(json_t *j, const bfncl_eval_result *r)
     json_object_set_new(j, "untrained_stderr_bits_per_dim", cli_json_number(r->untrained_stderr_bits));
     json_object_set_new(j, "marginal_bits_per_dim", cli_json_number(r->marginal_bits_per_dim));
     json_object_set_new(j, "marginal_stderr_bits_per_dim", cli_json_number(r->marginal_stderr_bits));
+    json_object_set_new(j, "marginal_model", r->marginal[0] ? json_string(r->marginal) : json_null());
 }
 
 static int print_json(const bfncl_eval_result *r, bool baselines)
@@ -66,7 +68,8 @@ static void print_table(const bfncl_eval_result *r)
                row->nats_per_dim, row->receiver, row->recon_bits_per_dim, row->total_bits_per_dim);
     }
     print_baseline("untrained network", r->untrained_bits_per_dim, r->untrained_stderr_bits);
-    print_baseline("per-pixel marginal", r->marginal_bits_per_dim, r->marginal_stderr_bits);
+    print_baseline(strcmp(r->marginal, "unigram") == 0 ? "unigram" : "per-pixel marginal", r->marginal_bits_per_dim,
+                   r->marginal_stderr_bits);
     printf("\n+- is the standard error over examples; recon and total (loss + reconstruction) are in bits/dim\n");
 }
 

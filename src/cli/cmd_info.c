@@ -7,10 +7,10 @@
 
 enum { COLUMN = 20 };
 
-/* A value as people write it: texts without quotes. */
+/* A value as people write it: texts without quotes, unless they would break the line. */
 static void print_value(const json_t *value)
 {
-    if (json_is_string(value))
+    if (json_is_string(value) && !strpbrk(json_string_value(value), "\n\t"))
         cli_put_text(stdout, json_string_value(value));
     else
         json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));

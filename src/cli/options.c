@@ -148,8 +148,10 @@ const cli_option cli_options[OPT_COUNT] = {
                        .type = CLI_FLAG,
                        .commands = CLI_EVAL,
                        .group = GROUP_SCORE,
-                       .help = "also score the untrained network and a per-pixel marginal model",
-                       .text = "Both see the same data as the model. A trained model must be well below either."},
+                       .help = "also score the untrained network and a marginal model",
+                       .text = "Both see the same data as the model. The marginal model counts, on the training data, "
+                               "how often each pixel has each value; of a text, how often each character occurs "
+                               "anywhere (unigram). A trained model must be well below either."},
     [OPT_N] = {.letter = 'n',
                .type = CLI_INTEGER,
                .argument = "N",
@@ -303,7 +305,7 @@ const cli_command cli_commands[] = {
      .operands = "FILE",
      .min_operands = 1,
      .max_operands = 1,
-     .help = "what is in a model, checkpoint, data file or configuration",
+     .help = "what is in a model, checkpoint, data file, text or configuration",
      .text = "Prints kind, number of parameters, tensors and configuration, and checks every checksum in the file. "
              "Needs no device.",
      .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json", "bfncl info ema_model.pt"},

@@ -274,6 +274,7 @@ static bf_status open_text(bf_dataset *ds, const char *path, bf_err *err)
     ds->info.width = ds->options.length;
     ds->info.dims = ds->options.length;
     ds->info.classes = v.n;
+    ds->info.text = true;
     ds->info.crc = checksum(ds, ds->raw.count);
 out:
     return st;

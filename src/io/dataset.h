@@ -74,6 +74,7 @@ typedef struct bf_dataset_info {
     uint32_t height, width, channels;
     uint64_t dims;    /* D = height * width * channels */
     bool values;      /* CONTINUOUS and BINS */
+    bool text;        /* TEXT */
     uint32_t classes; /* BINS: bins, BINARISE: 2, TEXT: characters of the vocabulary, CONTINUOUS: 0 */
     uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
 } bf_dataset_info;
@@ -96,8 +97,9 @@ bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split split, uint64_t fi
 
 /*
  * The model every trained one must beat: each variable independent, its class probabilities counted on the training
- * part of `train` with one added to every count. Scores all examples of `test` in bits per dimension; *stderr_bits is
- * the standard error over examples. Both data sets need classes.
+ * part of `train` with one added to every count. The characters of a text, whose windows begin anywhere, share one
+ * table (a unigram model). Scores all examples of `test` in bits per dimension; *stderr_bits is the standard error over
+ * examples. Both data sets need classes.
  */
 bf_status bf_marginal_score(const bf_dataset *train, const bf_dataset *test, double *bits_per_dim, double *stderr_bits,
                             bf_err *err);

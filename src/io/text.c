@@ -109,36 +109,52 @@ static bool next(reader *r, uint32_t *code, bf_status *st, bf_err *err)
     return true;
 }
 
-/* The characters of the file, as a text. */
-static bf_status learn(reader r, char resolved[BF_VOCABULARY_TEXT], bf_err *err)
+/* What learn() and bf_text_describe() count. `fits`: the different characters, ascending, are in `text`. */
+typedef struct census {
+    uint64_t characters;
+    uint32_t different;
+    bool fits;
+    char text[BF_VOCABULARY_TEXT];
+} census;
+
+static bf_status count(reader *r, census *out, bf_err *err)
 {
     bf_status st = BF_OK;
     unsigned char *seen = NULL;
-    uint32_t code, different = 0;
+    uint32_t code;
     size_t used = 0;
-    bool fits = true;
     char bytes[4];
+    *out = (census){.fits = true};
     BF_NEW(seen, BF_UTF8_CODES);
-    while (next(&r, &code, &st, err)) seen[code] = 1;
+    for (; next(r, &code, &st, err); out->characters++) seen[code] = 1;
     BF_TRY(st);
     for (code = 0; code < BF_UTF8_CODES; code++) {
         if (!seen[code]) continue;
         const size_t n = bf_utf8_encode(code, bytes);
-        different++;
-        fits = fits && used + n < BF_VOCABULARY_TEXT;
-        if (fits) memcpy(resolved + used, bytes, n);
-        if (fits) used += n;
+        out->different++;
+        out->fits = out->fits && used + n < BF_VOCABULARY_TEXT;
+        if (out->fits) memcpy(out->text + used, bytes, n);
+        if (out->fits) used += n;
     }
-    resolved[used] = '\0';
-    st = fits && different >= 2 ? BF_OK
-                                : bf_fail(err, BF_FILE,
-                                          "%s: %" PRIu32 " different characters; a vocabulary has at least 2 and fits "
-                                          "into %d bytes of UTF-8",
-                                          r.path, different, BF_VOCABULARY_MAX);
-    if (st != BF_OK) bf_hint(err, "data.vocabulary=bytes takes any file, every byte as it is");
+    out->fits = out->fits && out->different >= 2;
 out:
     free(seen);
     return st;
+}
+
+/* The characters of the file, as a text. */
+static bf_status learn(reader r, char resolved[BF_VOCABULARY_TEXT], bf_err *err)
+{
+    census c;
+    bf_status st = count(&r, &c, err);
+    if (st != BF_OK) return st;
+    memcpy(resolved, c.text, sizeof c.text);
+    if (c.fits) return BF_OK;
+    (void)bf_fail(err, BF_FILE,
+                  "%s: %" PRIu32 " different characters; a vocabulary has at least 2 and fits into %d bytes of UTF-8",
+                  r.path, c.different, BF_VOCABULARY_MAX);
+    bf_hint(err, "data.vocabulary=bytes takes any file, every byte as it is");
+    return BF_FILE;
 }
 
 static bf_status outside(const reader *r, uint32_t code, const char *vocabulary, bf_err *err)
@@ -200,26 +216,67 @@ out:
     return st;
 }
 
+/* Opens and maps a file that is not empty. The caller closes *s, also after a failure. */
+static bf_status open_reader(const char *path, bool bytes, bf_source **s, reader *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const void *data = NULL;
+    BF_TRY(check_kind(path, bytes, err));
+    BF_TRY(bf_source_open(path, s, err));
+    BF_CHECK(bf_source_size(*s) > 0, BF_FILE, "%s: is empty, expected a text file", path);
+    BF_TRY(bf_source_map(*s, &data, err));
+    BF_TRY(bf_source_intact(*s, err));
+    *r = (reader){.path = path, .p = data, .size = (size_t)bf_source_size(*s), .line = 1};
+out:
+    return st;
+}
+
 bf_status bf_text_read(const char *path, const char *vocabulary, char resolved[BF_VOCABULARY_TEXT], bf_array *out,
                        bf_err *err)
 {
     bf_status st = BF_OK;
     bf_source *s = NULL;
     bf_vocabulary v;
-    const void *data = NULL;
+    reader r;
     *out = (bf_array){0};
-    BF_TRY(check_kind(path, strcmp(vocabulary, "bytes") == 0, err));
-    BF_TRY(bf_source_open(path, &s, err));
-    BF_CHECK(bf_source_size(s) > 0, BF_FILE, "%s: is empty, expected a text file", path);
-    BF_TRY(bf_source_map(s, &data, err));
-    BF_TRY(bf_source_intact(s, err));
-    const reader r = {.path = path, .p = data, .size = (size_t)bf_source_size(s), .line = 1};
+    BF_TRY(open_reader(path, strcmp(vocabulary, "bytes") == 0, &s, &r, err));
     if (bf_vocabulary_learned(vocabulary))
         BF_TRY(learn(r, resolved, err));
     else
         snprintf(resolved, BF_VOCABULARY_TEXT, "%s", vocabulary);
     BF_TRY(bf_vocabulary_parse(resolved, &v, err));
     BF_TRY(to_classes(r, vocabulary, &v, out, err));
+out:
+    bf_source_close(s);
+    return st;
+}
+
+/* Are all characters, but for a line end at the very end, of text8? */
+static bool all_text8(reader r, bf_err *err)
+{
+    bf_vocabulary v;
+    uint32_t code;
+    bf_status st = bf_vocabulary_parse("text8", &v, err);
+    while (st == BF_OK && next(&r, &code, &st, err))
+        if (class_of(&v, code) < 0 && !(code == '\n' && r.at == r.size)) return false;
+    return st == BF_OK;
+}
+
+bf_status bf_text_describe(const char *path, bf_text_info *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_source *s = NULL;
+    reader r, again;
+    census c;
+    BF_TRY(open_reader(path, false, &s, &r, err));
+    again = r;
+    BF_TRY(count(&r, &c, err));
+    *out = (bf_text_info){.characters = c.characters,
+                          .lines = r.line - (r.p[r.size - 1] == '\n'),
+                          .different = c.different,
+                          .learned = c.fits,
+                          .text8 = all_text8(again, err)};
+    if (c.fits) memcpy(out->vocabulary, c.text, sizeof c.text);
 out:
     bf_source_close(s);
     return st;

@@ -36,4 +36,15 @@ void bf_text_clean(const char *text, size_t n, char *out);
 bf_status bf_text_read(const char *path, const char *vocabulary, char resolved[BF_VOCABULARY_TEXT], bf_array *out,
                        bf_err *err);
 
+/* What a UTF-8 file holds, without a vocabulary; a line end at the end of the file counts as a character. */
+typedef struct bf_text_info {
+    uint64_t characters, lines;
+    uint32_t different; /* characters */
+    bool text8;         /* can be read with the vocabulary text8 */
+    bool learned;       /* the same for learned; `vocabulary` is then what that gives, else "" */
+    char vocabulary[BF_VOCABULARY_TEXT];
+} bf_text_info;
+/* BF_FILE for a file that is empty, of another kind or not UTF-8. */
+bf_status bf_text_describe(const char *path, bf_text_info *out, bf_err *err);
+
 #endif

@@ -125,7 +125,7 @@ static void fill_row(const evaluation *e, bfncl_eval_row *row, int64_t steps, do
                             .draws = steps && e->m->flow.kind != BF_FLOW_CONTINUOUS ? DEFAULT_DRAWS : 1};
 }
 
-/* The per-pixel model is fitted on the training data of the configuration; data without classes have none. */
+/* The marginal model is fitted on the training data of the configuration; data without classes have none. */
 static bf_status marginal(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -135,6 +135,7 @@ static bf_status marginal(evaluation *e, bfncl_eval_result *r, bf_err *err)
     if (c->data.transform == BF_TRANSFORM_CONTINUOUS) goto out;
     BF_TRY(bf_dataset_open(c->data.train, &o, &train, err));
     BF_TRY(bf_setup_same_shape(e->m, c->data.train, train, err));
+    r->marginal = bf_dataset_get_info(e->ds).text ? "unigram" : "per-pixel";
     BF_TRY(bf_marginal_score(train, e->ds, &r->marginal_bits_per_dim, &r->marginal_stderr_bits, err));
 out:
     bf_dataset_free(train);
@@ -221,6 +222,7 @@ bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, 
     memset(err, 0, sizeof *err);
     result->untrained_bits_per_dim = result->untrained_stderr_bits = NAN;
     result->marginal_bits_per_dim = result->marginal_stderr_bits = NAN;
+    result->marginal = "";
     bf_status st = evaluate(&e, result, err);
     if (st != BF_OK) bfncl_eval_result_free(result);
     free(e.sums);

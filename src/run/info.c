@@ -10,6 +10,7 @@
 #include "io/kind.h"
 #include "io/pt_contents.h"
 #include "io/tensors.h"
+#include "io/text.h"
 #include "run/model.h"
 
 static bf_status out_of_memory(bf_err *err)
@@ -198,6 +199,27 @@ out:
     return st;
 }
 
+/* "vocabularies": the settings of data.vocabulary that read this file. */
+static bf_status describe_text(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_text_info i;
+    json_t *list = json_array();
+    BF_TRY(bf_text_describe(path, &i, err));
+    if (i.text8) json_array_append_new(list, json_string("text8"));
+    if (i.learned) json_array_append_new(list, json_string("learned"));
+    json_array_append_new(list, json_string("bytes"));
+    json_object_set_new(root, "kind", json_string("text"));
+    json_object_set_new(root, "characters", json_integer((json_int_t)i.characters));
+    json_object_set_new(root, "lines", json_integer((json_int_t)i.lines));
+    json_object_set_new(root, "vocabulary_size", json_integer((json_int_t)i.different));
+    if (i.learned) json_object_set_new(root, "vocabulary", json_string(i.vocabulary));
+    json_object_set(root, "vocabularies", list);
+out:
+    json_decref(list);
+    return st;
+}
+
 static bf_status describe_config(json_t *root, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -246,9 +268,13 @@ static bf_status describe(json_t *root, const char *given, bf_err *err)
     case BF_KIND_IDX:
     case BF_KIND_GZIP: return describe_data(root, path, err);
     case BF_KIND_PNG: return describe_picture(root, path, err);
+    case BF_KIND_UNKNOWN:
+        if (describe_text(root, path, err) == BF_OK) return BF_OK;
+        break;
     default: break;
     }
     st = bf_fail(err, BF_FILE, "%s: this is %s, which bfncl cannot describe", given, bf_kind_text(kind));
+    if (kind == BF_KIND_UNKNOWN) bf_hint(err, "it is no UTF-8 text either; data.vocabulary=bytes trains on any file");
 out:
     return st;
 }

@@ -18,6 +18,14 @@ for data in /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz; do
     bfncl info "$data" --json
     json kind
 done
+printf 'the quick\nbrown fox\n' >book.txt
+bfncl info book.txt --json
+json kind=text characters=20 lines=2 vocabulary_size=17 'vocabularies=["learned","bytes"]' params=null
+bfncl info book.txt
+out_has '^vocabulary +".n bcef'
+printf 'gr\374n\n' >latin1.txt
+refused 4 info latin1.txt
+err_has 'no UTF-8 text'
 refused 4 info missing.safetensors
 err_has 'missing\.safetensors'
 refused 4 info /dev/null

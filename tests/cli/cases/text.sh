@@ -11,6 +11,10 @@ bfncl sample run -n 3 --steps 2 --seed 5
 same out a.txt
 bfncl eval run --limit 4 --json
 json data=book.txt
+bfncl eval run --limit 4 --baselines
+out_has '^unigram +[0-9.]+ \+- '
+bfncl eval run --limit 4 --baselines --json
+json marginal_model=unigram marginal_bits_per_dim
 refused 2 sample run -n 1 --steps 2 -o a.png
 err_has 'makes text'
 echo 'ÄÖÜ and more of a text than a window' >other.txt

@@ -90,6 +90,7 @@ START_TEST(contradictions)
                  {"net.mult=[]", "net.mult is empty"},
                  {"net.heads=3", "net.heads = 3 does not divide"},
                  {"net.causal=true", "net.causal has no meaning with net.kind unet"},
+                 {"data.size=[32]", "data.size is a height and a width"},
                  {"train.lr_final=1", "train.lr_final is larger"},
                  {"eval.loss_steps=[]", "eval.loss_steps is empty"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -47,14 +47,14 @@ void bf_dataset_defaults(bf_dataset_options *o)
 
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
-static bf_status read_any(const char *path, uint32_t channels, bf_array *out, bf_err *err)
+static bf_status read_any(const char *path, const bf_dataset_options *o, bf_array *out, bf_err *err)
 {
     bf_kind kind;
     bf_status st = bf_file_kind(path, &kind, err);
     if (st != BF_OK) return st;
     if (bf_cifar_is(path, kind == BF_KIND_FOLDER)) return bf_cifar_read(path, kind == BF_KIND_FOLDER, out, err);
     switch (kind) {
-    case BF_KIND_FOLDER: return bf_folder_read(path, channels, out, err);
+    case BF_KIND_FOLDER: return bf_folder_read(path, o->channels, o->size, out, err);
     case BF_KIND_IDX:
     case BF_KIND_GZIP: return bf_idx_read(path, out, err);
     case BF_KIND_NPY: return bf_npy_read(path, out, err);
@@ -224,7 +224,7 @@ out:
 static bf_status open_examples(bf_dataset *ds, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
-    BF_TRY(read_any(path, ds->options.channels, &ds->raw, err));
+    BF_TRY(read_any(path, &ds->options, &ds->raw, err));
     BF_TRY(set_shape(ds, path, err));
     BF_TRY(set_tables(ds, err));
     if (ds->raw.dtype == BF_F32) BF_TRY(check_floats(ds, path, err));

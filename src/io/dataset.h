@@ -49,7 +49,8 @@ typedef struct bf_dataset_options {
     uint64_t seed;     /* order, binarisation, flips */
     double validation; /* fraction held out, [0,1); at least one example when > 0 */
     bool flip;         /* training batches: left-right mirror with probability 1/2 */
-    uint32_t channels; /* PNG folders: 0 as in the file, 1 grey, 3 RGB */
+    uint32_t channels; /* PNG folders: 0 as in the files, 1 grey, 3 RGB */
+    uint32_t size[2];  /* PNG folders: take only pictures of this height and width; 0, 0 = all must be alike */
     uint64_t limit;    /* only the first so many examples; 0 = all */
 
     /* TEXT */

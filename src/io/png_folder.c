@@ -151,35 +151,57 @@ static uint32_t colours_of(const entries *files)
     return 1;
 }
 
-bf_status bf_folder_read(const char *path, uint32_t channels, bf_array *out, bf_err *err)
+/* The picture as number `n` of the array; the first one sets the size of all. */
+static bf_status keep(bf_array *a, size_t n, size_t room, const bf_image *im, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const size_t bytes = (size_t)im->width * im->height * im->channels;
+    if (n == 0) {
+        BF_TRY(bf_calloc(&a->data, room, bytes, err));
+        a->dims[1] = im->height;
+        a->dims[2] = im->width;
+        a->dims[3] = im->channels;
+    }
+    memcpy((uint8_t *)a->data + n * bytes, im->pixels, bytes);
+    a->dims[0] = n + 1;
+    a->count = (n + 1) * bytes;
+out:
+    return st;
+}
+
+bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t size[2], bf_array *out, bf_err *err)
 {
     bf_status st = BF_OK;
     entries l = {0};
-    bf_image im = {0}, first = {0};
-    size_t bytes = 0;
-    *out = (bf_array){0};
+    bf_image im = {0};
+    size_t n = 0;
+    const char *first = NULL, *other = NULL; /* the first one taken, and left out */
+    *out = (bf_array){.dtype = BF_U8, .ndim = 4};
     BF_TRY(list_pngs(path, &l, err));
     if (channels == 0) channels = colours_of(&l);
     for (size_t i = 0; i < l.n; i++) {
-        BF_TRY(bf_png_read(l.at[i].path, channels, &im, err));
-        if (i == 0) {
-            first = im; /* the size that all others must have */
-            bytes = (size_t)im.width * im.height * im.channels;
-            BF_TRY(bf_calloc(&out->data, l.n, bytes, err));
+        const char *name = l.at[i].path;
+        BF_TRY(bf_png_read(name, channels, &im, err));
+        if (size[0] == 0 || (im.height == size[0] && im.width == size[1])) {
+            if (first && (im.height != out->dims[1] || im.width != out->dims[2])) {
+                st = bf_fail(err, BF_FILE, "%s: %" PRIu32 " x %" PRIu32 " pixels, but %s has %" PRIu64 " x %" PRIu64,
+                             name, im.height, im.width, first, out->dims[1], out->dims[2]);
+                bf_hint(err, "data.size=[%" PRIu64 ", %" PRIu64 "] leaves out pictures of other sizes", out->dims[1],
+                        out->dims[2]);
+                goto out;
+            }
+            BF_TRY(keep(out, n, l.n, &im, err));
+            if (n++ == 0) first = name;
+        } else if (!other) {
+            other = name;
         }
-        BF_CHECK(im.width == first.width && im.height == first.height, BF_FILE,
-                 "%s: %" PRIu32 " x %" PRIu32 " pixels, but %s has %" PRIu32 " x %" PRIu32, l.at[i].path, im.width,
-                 im.height, l.at[0].path, first.width, first.height);
-        memcpy((uint8_t *)out->data + i * bytes, im.pixels, bytes);
         bf_image_free(&im);
     }
-    out->dtype = BF_U8;
-    out->ndim = 4;
-    out->dims[0] = l.n;
-    out->dims[1] = first.height;
-    out->dims[2] = first.width;
-    out->dims[3] = channels;
-    out->count = l.n * bytes;
+    BF_CHECK(first, BF_FILE, "%s: none of %zu pictures has %" PRIu32 " x %" PRIu32 " pixels", path, l.n, size[0],
+             size[1]);
+    if (other)
+        bf_log(BFNCL_LOG_WARN, "%s: %zu of %zu pictures are not of data.size and left out (%s)", path, l.n - n, l.n,
+               other);
 out:
     if (st != BF_OK) bf_array_free(out);
     bf_image_free(&im);

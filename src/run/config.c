@@ -498,6 +498,8 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "data.transform continuous needs flow.kind continuous");
     BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || categorical, BF_USAGE,
              "data.transform text needs flow.kind categorical");
+    BF_CHECK(c->data.size.n == 0 || c->data.size.n == 2, BF_USAGE,
+             "data.size is a height and a width, such as [32, 32]");
     BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || !c->data.flip, BF_USAGE, "data.flip has no meaning for a text");
     if (c->data.transform == BF_TRANSFORM_TEXT && !bf_vocabulary_learned(c->data.vocabulary)) {
         bf_vocabulary v;

@@ -35,6 +35,7 @@ typedef struct bf_config {
     struct {
         char train[BF_CONFIG_TEXT], test[BF_CONFIG_TEXT], vocabulary[BF_CONFIG_TEXT];
         int transform; /* bf_transform */
+        bf_int_list size;
         int64_t bins, length, limit;
         double validation;
         bool flip;

@@ -38,6 +38,8 @@ const bf_key bf_config_keys[] = {
          "continuous: scale to [-1, 1]; bins: quantise; binarise: a fresh Bernoulli draw at each read; text: "
          "characters"),
     INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins)"),
+    INTS("data.size", data.size, 1, 32768, "[]",
+         "folders of PNG files: take only the pictures of this height and width; [] = all must be alike"),
     INT("data.length", data.length, 1, 65536, "256", "text: characters of an example"),
     TEXT("data.vocabulary", data.vocabulary, "text8",
          "text: text8 (a to z, space), bytes, learned (from the training file), or the characters in ascending order"),

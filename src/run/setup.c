@@ -81,6 +81,7 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.seed = (uint64_t)c->train.seed;
     o.validation = c->data.validation;
     o.flip = c->data.flip;
+    for (int i = 0; i < c->data.size.n; i++) o.size[i] = (uint32_t)c->data.size.v[i]; /* none or two */
     o.limit = (uint64_t)c->data.limit;
     o.length = (uint32_t)c->data.length;
     o.vocabulary = c->data.vocabulary;

@@ -186,6 +186,7 @@ typedef struct bfncl_sample_options {
     const char *const *set;
     size_t n_set;
     int64_t n, steps;      /* 0: sample.n, sample.steps */
+    int64_t length;        /* characters of a text, at most those of the model's examples; 0: as many */
     int64_t seed;          /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
     const char *weights;   /* as for eval */
     const char *out;       /* .png (a grid) or, of a text model, .txt; .npy, .safetensors. NULL: texts are only

@@ -210,6 +210,71 @@ START_TEST(formula_weights)
 }
 END_TEST
 
+/* ---- length ------------------------------------------------------------------------------------------------------ */
+
+/* A causal network says of the first positions what it says of them in the full sequence. */
+static void check_short(bf_ctx *ctx, bool learned)
+{
+    enum { FULL = 6, SHORT = 4, K = 5, BATCH = 2 };
+    formula_case f = formula_transformer();
+    float full[BATCH * FULL * K], part[BATCH * SHORT * K], x[BATCH * SHORT * K], y[BATCH * FULL * K];
+    const float t[BATCH] = {0.25f, 0.5f};
+    const bf_graph_options o = {.weights = BF_SET_VALUE};
+
+    f.c.input.width = FULL;
+    f.c.input.learned_positions = learned;
+    f.c.causal = true;
+    OK(bf_net_resolve(&f.c, err));
+    built n = build(ctx, &f.c, BATCH, false), shorter = {.params = n.params};
+    OK(bf_params_alloc(n.params, 1u << BF_SET_VALUE, err));
+    fill_by_formula(n.params);
+    OK(bf_graph_plan(n.graph, true, NULL, err));
+    formula_input(&f, y, BF_COUNT(y));
+    run_once(ctx, &n, y, t);
+    OK(bf_read(ctx, full, bf_graph_mem(n.graph, n.out), sizeof full, err));
+
+    OK(bf_graph_new(ctx, n.params, &o, &shorter.graph, err));
+    shorter.x = bf_graph_input(shorter.graph, "x", 4, (uint64_t[]){BATCH, 1, SHORT, K});
+    shorter.t = bf_graph_input(shorter.graph, "t", 1, (uint64_t[]){BATCH});
+    shorter.out = bf_net_build(shorter.graph, &f.c, shorter.x, shorter.t);
+    bf_graph_keep(shorter.graph, shorter.out);
+    OK(bf_graph_plan(shorter.graph, true, NULL, err));
+    for (size_t b = 0; b < BATCH; b++) memcpy(x + b * SHORT * K, y + b * FULL * K, SHORT * K * sizeof *x);
+    run_once(ctx, &shorter, x, t);
+    OK(bf_read(ctx, part, bf_graph_mem(shorter.graph, shorter.out), sizeof part, err));
+    for (size_t b = 0; b < BATCH; b++)
+        for (size_t i = 0; i < SHORT * K; i++)
+            ck_assert_float_eq_tol(part[b * SHORT * K + i], full[b * FULL * K + i], 1e-5f);
+    bf_graph_free(shorter.graph);
+    built_free(&n);
+}
+
+START_TEST(short_sequences)
+{
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    bf_net_config c = formula_transformer().c;
+    bf_params *params = NULL;
+    bf_graph *g = NULL;
+
+    check_short(ctx, false);
+    check_short(ctx, true);
+    OK(bf_net_resolve(&c, err));
+    for (uint64_t length = 3; length <= 5; length += 2) { /* the network has 4 positions */
+        const bf_graph_options o = {.training = length < 4, .weights = BF_SET_VALUE};
+        bf_err failure = {0};
+        OK(bf_params_new(ctx, &params, err));
+        OK(bf_graph_new(ctx, params, &o, &g, err));
+        const bf_tid x = bf_graph_input(g, "x", 4, (uint64_t[]){1, 1, length, 5});
+        (void)bf_net_build(g, &c, x, bf_graph_input(g, "t", 1, (uint64_t[]){1}));
+        ck_assert_int_eq(bf_graph_status(g, &failure), BF_USAGE);
+        ck_assert_ptr_nonnull(
+            strstr(failure.message, length < 4 ? "has no gradient" : "5 positions, the network has 4"));
+        bf_graph_free(g);
+        bf_params_free(params);
+    }
+}
+END_TEST
+
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* A training graph of loss = sum out * weight, its prepared commands, and what they read. */
@@ -655,6 +720,7 @@ int main(void)
     tcase_set_timeout(tc, 600);
     tcase_add_test(tc, official_sizes);
     tcase_add_test(tc, formula_weights);
+    tcase_add_test(tc, short_sequences);
     tcase_add_test(tc, finite_differences);
     tcase_add_test(tc, golden_files);
     tcase_add_test(tc, groups_keep_the_time_signal);

@@ -50,6 +50,7 @@ typedef enum cli_option_id {
     OPT_WEIGHTS,
     OPT_BASELINES,
     OPT_N,
+    OPT_LENGTH,
     OPT_OUTPUT,
     OPT_TRAJECTORY,
     OPT_SHAPE,

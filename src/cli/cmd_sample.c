@@ -13,6 +13,7 @@ int cli_sample(const cli_args *a)
     o.set = a->value[OPT_SET].list;
     o.n_set = a->value[OPT_SET].count;
     if (cli_given(a, OPT_N)) o.n = a->value[OPT_N].number;
+    if (cli_given(a, OPT_LENGTH)) o.length = a->value[OPT_LENGTH].number;
     if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
     o.weights = a->value[OPT_WEIGHTS].text;

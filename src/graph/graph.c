@@ -210,7 +210,7 @@ bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims)
     t = new_tensor(g, BF_T_TEMP, NULL, ndim, dims);
     if (!t) return BF_NONE;
     const bf_tensor *o = bf_graph_at(g, of);
-    if (t->numel != o->numel)
+    if (t->numel > o->numel)
         return bf_graph_fail(g, BF_USAGE, "a view of %llu elements cannot show a tensor of %llu",
                              (unsigned long long)t->numel, (unsigned long long)o->numel);
     t->root = o->root;

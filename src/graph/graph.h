@@ -78,6 +78,8 @@ bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim);
 bf_tid bf_graph_fourier(bf_graph *g, bf_tid x); /* [...,C] -> [...,4C]: sines and cosines, op/op.h */
 bf_tid bf_graph_features(bf_graph *g, bf_tid x, bf_tid t, bf_tid pos);
 bf_tid bf_graph_reshape(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims); /* a view */
+/* The first elements of x, a view; where there are more of them, no gradient flows through: BF_USAGE when training. */
+bf_tid bf_graph_head(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims);
 /* Sum over everything of x * weight -> [1]; the loss of the network goldens and a test tool. */
 bf_tid bf_graph_dot(bf_graph *g, bf_tid x, bf_tid weight);
 

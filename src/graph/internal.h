@@ -70,7 +70,7 @@ struct bf_graph {
 
 bf_tensor *bf_graph_at(const bf_graph *g, bf_tid t);
 bf_tensor *bf_graph_root(const bf_graph *g, bf_tid t);
-/* Another shape for the same memory. */
+/* Another shape for the same memory, or for the beginning of it. */
 bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims);
 bf_tid bf_graph_param_grad(bf_graph *g, bf_tid param);
 

@@ -338,7 +338,23 @@ bf_tid bf_graph_reshape(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims)
 {
     bf_tid y = bf_graph_view(g, x, ndim, dims);
 
+    if (bf_graph_numel(g, y) != bf_graph_numel(g, x))
+        return bf_graph_fail(g, BF_USAGE, "a tensor of %llu elements cannot be reshaped to %llu",
+                             (unsigned long long)bf_graph_numel(g, x), (unsigned long long)bf_graph_numel(g, y));
     bf_graph_node(g, &view_def, NULL, 1, &x, 1, &y, NULL);
+    return y;
+}
+
+static const bf_node_def head_def = {.name = "head", .emit = view_emit};
+
+bf_tid bf_graph_head(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims)
+{
+    bf_tid y = bf_graph_view(g, x, ndim, dims);
+
+    if (bf_graph_numel(g, y) == bf_graph_numel(g, x)) return bf_graph_reshape(g, x, ndim, dims);
+    if (bf_graph_training(g))
+        return bf_graph_fail(g, BF_USAGE, "a part of a tensor has no gradient: train with the full length");
+    bf_graph_node(g, &head_def, NULL, 1, &x, 1, &y, NULL);
     return y;
 }
 

@@ -172,19 +172,23 @@ static bf_tid text_positions(bf_graph *g, const bf_text_adapter *a, const char *
 
 bf_tid bf_text_adapter_build(bf_graph *g, const bf_text_adapter *a, const char *prefix, bf_tid theta, bf_tid t)
 {
-    const uint64_t batch = bf_graph_dim(g, theta, 0), flat = (uint64_t)a->length * (uint64_t)a->output;
+    const uint64_t batch = bf_graph_dim(g, theta, 0), length = bf_graph_dim(g, theta, 1);
+    const uint64_t flat = length * (uint64_t)a->output;
     const bf_tid pos = text_positions(g, a, prefix);
     const bf_layer_params in =
         bf_text_linear_params(g, prefix, "inp_embedding", a->classes, a->output, BF_TEXT_SD, true);
     const bf_layer_params time = bf_text_linear_params(g, prefix, "t_embedding", 1, a->output, BF_TEXT_SD, true);
     bf_tid y, code;
 
+    if (length > (uint64_t)a->length)
+        return bf_graph_fail(g, BF_USAGE, "a sequence of %llu positions, the network has %d",
+                             (unsigned long long)length, a->length);
     y = bf_graph_linear(g, bf_graph_affine(g, theta, 2.0f, -1.0f), in.weight, in.bias, BF_ACT_NONE, BF_NONE);
     code = bf_graph_reshape(g, bf_graph_affine(g, t, 2.0f, -1.0f), 2, (uint64_t[]){batch, 1});
     y = bf_graph_add_mid(g, y, bf_graph_linear(g, code, time.weight, time.bias, BF_ACT_NONE, BF_NONE));
     y = bf_graph_add_mid(g, bf_graph_reshape(g, y, 2, (uint64_t[]){batch, flat}),
-                         bf_graph_reshape(g, pos, 2, (uint64_t[]){1, flat}));
-    return bf_graph_reshape(g, y, 3, (uint64_t[]){batch, (uint64_t)a->length, (uint64_t)a->output});
+                         bf_graph_head(g, pos, 2, (uint64_t[]){1, flat}));
+    return bf_graph_reshape(g, y, 3, (uint64_t[]){batch, length, (uint64_t)a->output});
 }
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */

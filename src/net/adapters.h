@@ -33,13 +33,14 @@ bf_tid bf_image_adapter_build(bf_graph *g, const bf_image_adapter *a, const char
  * side [sin(pi row band), sin(pi column band), cos(pi row band), cos(pi column band), row, column]. */
 void bf_image_positions(float *out, int height, int width, int bands);
 
-/* TextInputAdapter: Linear(2 theta - 1) + position code + Linear(2t - 1). */
+/* TextInputAdapter: Linear(2 theta - 1) + position code + Linear(2t - 1). `length` positions have a code; sequences of
+ * a graph that does not train may be shorter. */
 typedef struct bf_text_adapter {
     int classes, length, output;
     bool learned_positions;
 } bf_text_adapter;
 
-/* theta [B,T,K], t [B] -> [B,T,output] */
+/* theta [B,T,K], t [B] -> [B,T,output]; T <= length */
 bf_tid bf_text_adapter_build(bf_graph *g, const bf_text_adapter *a, const char *prefix, bf_tid theta, bf_tid t);
 
 /* Fixed position code of a sequence, [length, dim]: column j is sin (even j) or cos (odd j) of pos / 1000^(j / dim). */

@@ -68,7 +68,8 @@ bf_tid bf_transformer_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, 
                                 .length = c->input.height * c->input.width,
                                 .output = c->width,
                                 .learned_positions = c->input.learned_positions};
-    const uint64_t length = (uint64_t)in.length, batch = bf_graph_numel(g, t);
+    const uint64_t batch = BF_MAX(bf_graph_numel(g, t), (uint64_t)1);
+    const uint64_t length = bf_graph_numel(g, net_in) / (batch * (uint64_t)in.classes);
     const uint64_t out[4] = {batch, length, (uint64_t)c->channels, (uint64_t)c->outputs};
     bf_tid first, x;
 

@@ -41,6 +41,24 @@ void bf_model_free(bf_model *m)
     free(m);
 }
 
+bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_CHECK(m->config.data.transform == BF_TRANSFORM_TEXT, BF_USAGE,
+             "only texts can be made in another length; examples of this model are %u x %u x %u", m->shape[0],
+             m->shape[1], m->shape[2]);
+    BF_CHECK(m->net.kind == BF_NET_TRANSFORMER, BF_USAGE,
+             "only a transformer can make texts of another length than it was trained with");
+    BF_CHECK(length >= 1 && length <= m->dims, BF_USAGE,
+             "this model makes texts of 1 to %llu characters, the length asked for is %llu",
+             (unsigned long long)m->dims, (unsigned long long)length);
+    m->shape[0] = m->shape[2] = 1;
+    m->shape[1] = (uint32_t)length;
+    m->dims = length;
+out:
+    return st;
+}
+
 bf_tid bf_model_net(void *model, bf_graph *g, bf_tid input, bf_tid t)
 {
     const bf_model *m = model;

@@ -71,6 +71,10 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_
                        bf_err *err);
 void bf_model_free(bf_model *m);
 
+/* From here on examples are texts of `length` characters, at most those that the model was trained with: for sampling,
+ * before its graphs are built. BF_USAGE where that cannot be. */
+bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err);
+
 /* bf_net_fn: the network of `model` (bf_model *). */
 bf_tid bf_model_net(void *model, bf_graph *g, bf_tid input, bf_tid t);
 

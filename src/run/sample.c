@@ -333,6 +333,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
                                   .size = s->o->size};
     bf_report_phase(&s->report, "compiling kernels", 0);
     BF_TRY(bf_model_open(&open, s->model, &s->m, err));
+    if (s->o->length) BF_TRY(bf_model_shorten(s->m, (uint64_t)s->o->length, err));
     resolve(s);
     BF_TRY(output_path(s, r->out, err));
     BF_TRY(check_paths(s, r->out, err));

@@ -1,6 +1,6 @@
 # A small text model: learns its characters from the file, prints samples of them, refuses others.
 i=0
-while [ $i -lt 120 ]; do echo "the quick brown fox, number $i"; i=$((i + 1)); done >book.txt
+while [ $i -lt 120 ]; do printf 'the quick brown fox, number %d ' $i; i=$((i + 1)); done >book.txt # no line ends
 bfncl train "$REPO/configs/text_small.yaml" --set data.train=book.txt --set net.width=16 --set net.blocks=1 \
     --set data.length=12 --set train.batch=4 --set eval.examples=4 --steps 2 --out run
 bfncl sample run -n 3 --steps 2 --seed 5 --json
@@ -9,6 +9,21 @@ bfncl sample run -n 3 --steps 2 --seed 5 -o a.txt
 [ "$(cat out)" = a.txt ] || fail "stdout is not the path alone"
 bfncl sample run -n 3 --steps 2 --seed 5
 same out a.txt
+bfncl sample run -n 3 --steps 2 --seed 5 --length 5 # the characters are ASCII: bytes
+cp out five
+[ "$(awk 'length != 5 { exit 1 } END { print NR }' five)" = 3 ] || fail "not three texts of 5 characters"
+bfncl sample run -n 2 --steps 2 --seed 5 --length 5 --set sample.batch=1
+head -2 five >two
+same out two
+bfncl sample run -n 3 --steps 2 --seed 5 --length 12
+same out a.txt
+refused 2 sample run -n 1 --steps 2 --length 13
+err_has '1 to 12 characters, the length asked for is 13'
+refused 2 sample run -n 1 --steps 2 --length 0
+trained
+refused 2 sample "$run_folder" -n 1 --steps 2 --length 5 -o x.png
+err_has 'only texts .* 28 x 28 x 1'
+absent x.png
 bfncl eval run --limit 4 --json
 json data=book.txt
 bfncl eval run --limit 4 --baselines

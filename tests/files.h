@@ -79,22 +79,24 @@ static inline void test_truncations(test_parse parse, const void *data, size_t s
     }
 }
 
-/* Every byte changed in three ways: accepted or refused as a bad file; returns how often it was accepted. */
+/* Every bit of every byte, and every byte as a whole, turned over: accepted or refused as a bad file; returns how often
+ * it was accepted. */
 static inline size_t test_flips(test_parse parse, const void *data, size_t size)
 {
-    static const unsigned char masks[] = {0xff, 0x01, 0x80};
+    static const unsigned char masks[] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff};
+    const size_t ways = sizeof masks;
     size_t accepted = 0;
     unsigned char *copy = malloc(size);
     ck_assert_ptr_nonnull(copy);
     memcpy(copy, data, size);
-    for (size_t i = 0; i < 3 * size; i++) {
+    for (size_t i = 0; i < ways * size; i++) {
         bf_err err = {0};
-        copy[i / 3] ^= masks[i % 3];
+        copy[i / ways] ^= masks[i % ways];
         bf_status st = parse(copy, size, &err);
-        ck_assert_msg(st == BF_OK || st == BF_FILE, "byte %zu ^ %02x: status %d: %s", i / 3, masks[i % 3], st,
+        ck_assert_msg(st == BF_OK || st == BF_FILE, "byte %zu ^ %02x: status %d: %s", i / ways, masks[i % ways], st,
                       err.message);
         accepted += st == BF_OK;
-        copy[i / 3] ^= masks[i % 3];
+        copy[i / ways] ^= masks[i % ways];
     }
     free(copy);
     return accepted;

@@ -573,6 +573,84 @@ START_TEST(samples_do_not_depend_on_the_batch)
 }
 END_TEST
 
+static void count_splits(void *user, bfncl_log_level level, const char *line)
+{
+    (void)level;
+    if (strstr(line, "trying batches of")) ++*(int *)user;
+}
+
+/* Device memory that is enough for scoring, and for sampling, with batches of a few examples. */
+static uint64_t memory_for(uint32_t batch)
+{
+    bf_model *m = NULL;
+    bf_scorer *unused = NULL;
+    bf_plan plan;
+    char file[1024];
+    const bfncl_device_options d = device();
+    const bf_open_options o = {.path = reference(), .device = &d};
+    const bf_flow_loss_spec spec = {.kind = BF_LOSS_N_STEP, .steps = 10, .draws = 10};
+    OK(bf_model_open(&o, file, &m, err));
+    OK(bf_scorer_new(m, BF_SET_VALUE, &spec, batch, true, &unused, &plan, err));
+    bf_model_free(m);
+    return plan.peak_bytes;
+}
+
+/* Batches that do not fit are split, and neither samples nor scores change. */
+START_TEST(batches_larger_than_memory)
+{
+    static const int64_t steps[] = {10};
+    static const char *const set[] = {"eval.batch=400", "sample.batch=400"};
+    const uint64_t limit = memory_for(150);
+    bfncl_sample_options o;
+    bfncl_eval_options e;
+    bfncl_sample_result drawn;
+    bfncl_eval_result a, b;
+    bf_array x = {0}, y = {0};
+    char path[2][128];
+    char data[128];
+    int splits = 0;
+    snprintf(data, sizeof data, "%s", test_path("many.npy"));
+    write_pictures(data, 400, SIDE);
+    bfncl_set_log(count_splits, &splits);
+    bfncl_eval_defaults(&e);
+    bfncl_sample_defaults(&o);
+    e.model = o.model = reference();
+    e.set = o.set = set;
+    e.n_set = o.n_set = 2;
+    e.loss_steps = steps;
+    e.n_loss_steps = 1;
+    e.device = o.device = device();
+    e.data = data;
+    o.n = 400;
+    o.steps = 2;
+    for (int i = 0; i < 2; i++) snprintf(path[i], sizeof path[i], "%s", test_path(i ? "split.npy" : "whole.npy"));
+    o.out = path[0];
+    OK(bfncl_eval(&e, &a, err));
+    OK(bfncl_sample(&o, &drawn, err));
+    ck_assert_int_eq(splits, 0);
+    e.device.memory_limit = o.device.memory_limit = limit;
+    o.out = path[1];
+    OK(bfncl_eval(&e, &b, err));
+    ck_assert_int_ge(splits, 2); /* 400, 200, 100 */
+    splits = 0;
+    OK(bfncl_sample(&o, &drawn, err));
+    ck_assert_int_ge(splits, 1);
+    bfncl_set_log(NULL, NULL);
+    ck_assert_double_eq_tol(a.rows[0].total_bits_per_dim, b.rows[0].total_bits_per_dim, 1e-6);
+    OK(bf_npy_read(path[0], &x, err));
+    OK(bf_npy_read(path[1], &y, err));
+    ck_assert_uint_eq(y.count, 400 * DIMS);
+    ck_assert(memcmp(x.data, y.data, 400 * DIMS * sizeof(float)) == 0);
+    bf_array_free(&x);
+    bf_array_free(&y);
+    bfncl_eval_result_free(&a);
+    bfncl_eval_result_free(&b);
+    e.device.memory_limit = o.device.memory_limit = limit / 64;
+    FAILS(BF_RUNTIME, "MiB", bfncl_eval(&e, &a, err));
+    FAILS(BF_RUNTIME, "MiB", bfncl_sample(&o, &drawn, err));
+}
+END_TEST
+
 START_TEST(embedded_model)
 {
     bfncl_model *m = NULL;
@@ -683,6 +761,7 @@ int main(void)
     tcase_add_test(t, every_kind_runs);
     tcase_add_test(t, scores);
     tcase_add_test(t, samples_do_not_depend_on_the_batch);
+    tcase_add_test(t, batches_larger_than_memory);
     tcase_add_test(t, embedded_model);
     tcase_add_test(t, a_cut_model_is_refused);
     tcase_add_test(t, another_version_is_refused);

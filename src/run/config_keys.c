@@ -103,7 +103,7 @@ const bf_key bf_config_keys[] = {
     INT("train.bad_steps", train.bad_steps, 1, 1e6, "10", "steps without a finite loss before the run goes back"),
 
     INTS("eval.loss_steps", eval.loss_steps, 0, 1e6, "[0]", "losses to report: numbers of steps, 0 = continuous time"),
-    INT("eval.batch", eval.batch, 0, 65536, "0", "examples per batch; 0 = train.batch / train.accumulate"),
+    INT("eval.batch", eval.batch, 0, 65536, "0", "examples per batch, at most; 0 = train.batch / train.accumulate"),
     INT("eval.repeats", eval.repeats, 1, 1e6, "1", "passes over the data, with fresh times and noise"),
     INT("eval.examples", eval.examples, 1, 1e9, "480", "validation examples that decide which model is best"),
     INT("eval.seed", eval.seed, 0, 9007199254740991.0, "1", "seed of times and noise"),
@@ -112,7 +112,8 @@ const bf_key bf_config_keys[] = {
 
     INT("sample.n", sample.n, 1, 1e6, "64", "samples"),
     INT("sample.steps", sample.steps, 1, 1e6, "100", "sampler steps"),
-    INT("sample.batch", sample.batch, 0, 65536, "0", "samples computed at once; 0 = train.batch / train.accumulate"),
+    INT("sample.batch", sample.batch, 0, 65536, "0",
+        "samples computed at once, at most; 0 = train.batch / train.accumulate"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
 
     TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),

@@ -105,8 +105,8 @@ bfncl_status bfncl_model_score(bfncl_model *h, const float *data, uint64_t n, ui
     const bf_flow_loss_spec loss = {.kind = BF_LOSS_CTS}, recon = {.kind = BF_LOSS_RECON};
     const uint32_t batch = batch_of(h);
     BF_CHECK(repeats >= 1 && n <= UINT32_MAX, BF_USAGE, "scores need at least one repeat and at most 2^32 examples");
-    if (!h->loss) BF_TRY(bf_scorer_new(h->m, BF_SET_VALUE, &loss, batch, false, &h->loss, NULL, err));
-    if (!h->recon) BF_TRY(bf_scorer_new(h->m, BF_SET_VALUE, &recon, batch, false, &h->recon, NULL, err));
+    if (!h->loss) BF_TRY(bf_scorer_fit(h->m, &loss, batch, &h->loss, err));
+    if (!h->recon) BF_TRY(bf_scorer_fit(h->m, &recon, batch, &h->recon, err));
     BF_NEW(scratch, batch);
     for (uint64_t i = 0; i < n; i++) nats[i] = 0;
     BF_TRY(add_scores(h->loss, data, h->m->dims, n, repeats, seed, scratch, nats, err));

@@ -149,13 +149,13 @@ static bf_status run(evaluation *e, const int64_t *steps, size_t n, bfncl_eval_r
     double nats, se, recon_nats, recon_se;
     const bf_flow_loss_spec recon_spec = {.kind = BF_LOSS_RECON};
     e->passes = (n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
-    BF_TRY(bf_scorer_new(e->m, BF_SET_VALUE, &recon_spec, e->batch, false, &recon, NULL, err));
+    BF_TRY(bf_scorer_fit(e->m, &recon_spec, e->batch, &recon, err));
     BF_TRY(score(e, recon, &recon_nats, &recon_se, err));
     bf_scorer_free(recon);
     recon = NULL;
     for (size_t i = 0; i < n; i++) {
         const bf_flow_loss_spec spec = spec_of(e, steps[i]);
-        BF_TRY(bf_scorer_new(e->m, BF_SET_VALUE, &spec, e->batch, false, &s, NULL, err));
+        BF_TRY(bf_scorer_fit(e->m, &spec, e->batch, &s, err));
         BF_TRY(score(e, s, &nats, &se, err));
         fill_row(e, &r->rows[i], steps[i], nats, se, recon_nats);
         r->n_rows = i + 1;

@@ -79,6 +79,14 @@ bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *s
     return n;
 }
 
+bool bf_model_halve_batch(bf_status status, uint32_t *batch, const bf_err *err)
+{
+    if (status != BF_RUNTIME || *batch <= 1) return false;
+    *batch = (*batch + 1) / 2;
+    bf_log(BFNCL_LOG_INFO, "%s; trying batches of %u", err->message, *batch);
+    return true;
+}
+
 bf_status bf_model_register(bf_model *m, bf_err *err)
 {
     bf_status st = BF_OK;

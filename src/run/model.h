@@ -85,6 +85,10 @@ typedef struct bf_loss_nodes {
 } bf_loss_nodes;
 bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad);
 
+/* After `status` of something that was prepared for *batch examples: true when it did not fit into memory and half of
+ * them may, which is then *batch and said in the log. */
+bool bf_model_halve_batch(bf_status status, uint32_t *batch, const bf_err *err);
+
 /* Makes sure that the parameters are registered (not allocated). */
 bf_status bf_model_register(bf_model *m, bf_err *err);
 

@@ -26,15 +26,14 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_
                             .weights = BF_SET_VALUE,
                             .flow = m->flow,
                             .ndim = 4,
-                            .dims = {batch, m->shape[0], m->shape[1], m->shape[2]},
+                            .dims = {0, m->shape[0], m->shape[1], m->shape[2]},
                             .net = bf_model_net,
                             .user = m};
     *batch_used = batch;
-    while ((st = bf_sampler_new(&o, out, NULL, err)) == BF_RUNTIME && *batch_used > 1) {
-        *batch_used = (*batch_used + 1) / 2;
+    do {
         o.dims[0] = *batch_used;
-        bf_log(BFNCL_LOG_INFO, "%s; trying batches of %u", err->message, *batch_used);
-    }
+        st = bf_sampler_new(&o, out, NULL, err);
+    } while (bf_model_halve_batch(st, batch_used, err));
     return st;
 }
 

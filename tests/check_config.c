@@ -91,6 +91,7 @@ START_TEST(contradictions)
                  {"net.heads=3", "net.heads = 3 does not divide"},
                  {"net.causal=true", "net.causal has no meaning with net.kind unet"},
                  {"data.size=[32]", "data.size is a height and a width"},
+                 {"train.accumulate=5", "train.accumulate = 5 does not divide train.batch = 48"},
                  {"train.lr_final=1", "train.lr_final is larger"},
                  {"eval.loss_steps=[]", "eval.loss_steps is empty"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -101,6 +102,18 @@ START_TEST(contradictions)
         ck_assert_int_eq(bf_config_check(&c, &bad), BF_USAGE);
         ck_assert_msg(strstr(bad.message, cases[i].part), "%s: \"%s\"", cases[i].set, bad.message);
     }
+}
+END_TEST
+
+START_TEST(texts_are_not_mirrored)
+{
+    bf_config c;
+    bf_err bad = {0};
+    OK(bf_config_load("configs/text_small.yaml", &c, err));
+    OK(bf_config_check(&c, err));
+    OK(bf_config_set(&c, "data.flip=true", err));
+    ck_assert_int_eq(bf_config_check(&c, &bad), BF_USAGE);
+    ck_assert_ptr_nonnull(strstr(bad.message, "data.flip has no meaning for a text"));
 }
 END_TEST
 
@@ -249,6 +262,7 @@ int main(void)
     tcase_add_test(t, every_config_loads);
     tcase_add_test(t, messages_name_line_and_key);
     tcase_add_test(t, contradictions);
+    tcase_add_test(t, texts_are_not_mirrored);
     tcase_add_test(t, overrides);
     tcase_add_test(t, vocabulary_round_trip);
     tcase_add_test(t, resolved_text_reads_back);

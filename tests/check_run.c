@@ -4,7 +4,6 @@
  * batch.
  */
 #include <bfncl.h>
-#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -458,43 +457,6 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
-/* Every configuration of the repository: planned and run for one step at a small batch. */
-START_TEST(every_config_runs)
-{
-    glob_t g;
-    char pictures[128], words[128];
-    FILE *f;
-    snprintf(pictures, sizeof pictures, "%s", test_path("pictures.npy"));
-    write_pictures(pictures, 8, 28);
-    snprintf(words, sizeof words, "%s", test_path("words.txt"));
-    f = fopen(words, "w");
-    ck_assert_ptr_nonnull(f);
-    for (int i = 0; i < 200; i++) ck_assert_int_gt(fputs("in the beginning was the word ", f), -1);
-    ck_assert_int_eq(fclose(f), 0);
-    ck_assert_int_eq(glob("configs/*.yaml", 0, NULL, &g), 0);
-    for (size_t i = 0; i < g.gl_pathc; i++) {
-        setting s = {.n = 0};
-        bfncl_train_result r;
-        const bool text = strstr(g.gl_pathv[i], "text") != NULL;
-        add(&s, "data.train", text ? words : pictures);
-        add(&s, "data.validation", "0.2");
-        add(&s, "train.batch", "1");
-        add(&s, "eval.examples", "1");
-        if (text) {
-            add(&s, "net.width", "48"); /* text8: 170 million parameters otherwise */
-            add(&s, "net.blocks", "1");
-        }
-        if (strstr(g.gl_pathv[i], "mnist.yaml") || strstr(g.gl_pathv[i], "cifar10"))
-            add(&s, "net.width", "32"); /* 25 and 31 million parameters otherwise */
-        if (strstr(g.gl_pathv[i], "cifar10")) add(&s, "net.blocks", "1");
-        OK(run(&s, (run_options){.config = g.gl_pathv[i], .out = test_path("config"), .steps = "1"}, &r, err));
-        ck_assert_uint_eq(r.steps, 1);
-        ck_assert(isfinite(r.loss) && isfinite(r.best));
-    }
-    globfree(&g);
-}
-END_TEST
-
 /* Kinds of networks, flows and losses that no configuration of the repository uses: trained, scored and sampled. */
 START_TEST(every_kind_runs)
 {
@@ -757,7 +719,6 @@ int main(void)
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);
-    tcase_add_test(t, every_config_runs);
     tcase_add_test(t, every_kind_runs);
     tcase_add_test(t, scores);
     tcase_add_test(t, samples_do_not_depend_on_the_batch);

@@ -144,24 +144,42 @@ typedef struct bfncl_eval_options {
     size_t n_set;
     const int64_t *loss_steps; /* 0 = continuous time; NULL: eval.loss_steps */
     size_t n_loss_steps;
-    int64_t repeats;      /* passes with fresh times and noise; 0: eval.repeats */
-    int64_t limit;        /* only the first examples; 0 = all */
-    int64_t seed;         /* < 0: eval.seed */
-    const char *receiver; /* "joint", "official"; NULL: eval.receiver */
-    const char *weights;  /* "ema", "raw"; NULL: ema */
-    bool baselines;       /* also the untrained network and a marginal model */
+    int64_t repeats;         /* passes with fresh times and noise; 0: eval.repeats */
+    int64_t limit;           /* only the first examples; 0 = all */
+    int64_t seed;            /* < 0: eval.seed */
+    int64_t stride;          /* text: windows begin every so many characters, which count once, in the first window that
+                                holds them; those before them in a window are context. 0: windows do not overlap */
+    int64_t over_time;       /* also the losses in so many bins of time; 0: none */
+    const char *receiver;    /* "joint", "official"; NULL: eval.receiver */
+    const char *weights;     /* "ema", "raw"; NULL: ema */
+    const char *per_example; /* CSV file of the scores of every example; NULL: none */
+    bool baselines;          /* also the untrained network and a marginal model */
     bfncl_device_options device;
     bfncl_progress_fn progress;
     void *user;
 } bfncl_eval_options;
 
-/* Per dimension. Standard errors are over examples (their mean over the repeats is one observation). */
+/* Mean of the estimates whose time lies in [from, to); the mean of all bins estimates the loss. NaN: none, or for the
+ * standard error fewer than two. */
+typedef struct bfncl_eval_bin {
+    double from, to;
+    uint64_t count; /* estimates: one per example and repeat */
+    double nats_per_dim, bits_per_dim, stderr_bits_per_dim;
+} bfncl_eval_bin;
+
+/* Per dimension unless the name says otherwise; total = loss + reconstruction. Standard errors are over examples (their
+ * mean over the repeats is one observation). */
 typedef struct bfncl_eval_row {
     int64_t loss_steps;   /* 0 = continuous time */
     const char *receiver; /* "joint", "official"; "none" where there is no choice */
     double nats_per_dim, bits_per_dim, stderr_bits_per_dim;
     double recon_bits_per_dim, total_bits_per_dim;
+    double stderr_recon_bits_per_dim, stderr_total_bits_per_dim;
+    double nats_per_example, total_nats_per_example; /* of all `dims`: nats per image */
+    double bits_per_char, total_bits_per_char;       /* NaN: no text */
     uint64_t dims, samples, repeats, draws; /* draws: Monte-Carlo draws of noise per example, time and repeat */
+    bfncl_eval_bin *over_time;              /* [n_over_time], freed with the result; NULL: not asked for */
+    size_t n_over_time;
 } bfncl_eval_row;
 
 typedef struct bfncl_eval_result {
@@ -171,7 +189,9 @@ typedef struct bfncl_eval_result {
     double marginal_bits_per_dim, marginal_stderr_bits;   /* NaN: not asked for, or data without classes */
     const char *marginal; /* what that model is: "per-pixel", or of a text "unigram": one table for all characters */
     char model[1024], data[1024], weights[8], times[24], device[256];
-    uint64_t step; /* of training */
+    uint64_t step;              /* of training */
+    bool text;                  /* examples are windows, dimensions are characters */
+    uint64_t stride, variables; /* text: from one window to the next, else 0; dimensions scored, each counted once */
 } bfncl_eval_result;
 
 BFNCL_API void bfncl_eval_defaults(bfncl_eval_options *o);

@@ -1,6 +1,7 @@
 /* Base layer: numbers from text, CRC-32C, atomic files, errors, permutations. */
 #include <errno.h>
 #include <locale.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "base/parse.h"
 #include "base/philox.h"
 #include "base/size.h"
+#include "base/stats.h"
 #include "files.h"
 
 START_TEST(crc_known_answers)
@@ -31,6 +33,23 @@ START_TEST(crc_known_answers)
     for (size_t cut = 0; cut <= 32; cut++) {
         ck_assert_uint_eq(bf_crc32c(bf_crc32c(0, bytes, cut), bytes + cut, 32 - cut), 0x46DD794Eu);
     }
+}
+END_TEST
+
+START_TEST(means_and_errors)
+{
+    static const double x[] = {1, 2, 6}, alike[] = {5, 5, 5}, w[] = {1, 1, 2};
+    double mean, se;
+    bf_mean_stderr(x, NULL, 3, &mean, &se);
+    ck_assert(mean == 3 && fabs(se - sqrt(7.0 / 3)) < 1e-12); /* variance (4 + 1 + 9) / 2 */
+    bf_mean_stderr(x, alike, 3, &mean, &se);
+    ck_assert(fabs(mean - 3) < 1e-12 && fabs(se - sqrt(7.0 / 3)) < 1e-12);
+    bf_mean_stderr(x, w, 3, &mean, &se); /* w (x - m): -2.75, -1.75, 4.5 */
+    ck_assert(mean == 3.75 && fabs(se - sqrt(1.5 * (7.5625 + 3.0625 + 20.25)) / 4) < 1e-12);
+    bf_mean_stderr(x + 2, w, 1, &mean, &se);
+    ck_assert(mean == 6 && se == 0);
+    bf_mean_stderr(x, NULL, 0, &mean, NULL);
+    ck_assert(isnan(mean));
 }
 END_TEST
 
@@ -305,6 +324,7 @@ int main(void)
     Suite *s = suite_create("base");
     TCase *numbers = tcase_create("numbers"), *files = tcase_create("files");
     tcase_add_test(numbers, crc_known_answers);
+    tcase_add_test(numbers, means_and_errors);
     tcase_add_test(numbers, whole_numbers);
     tcase_add_test(numbers, real_numbers);
     tcase_add_test(numbers, checked_sizes);

@@ -394,6 +394,11 @@ START_TEST(marginal_of_a_text)
     const double first = -(log2(7.0 / 10) + log2(3.0 / 10)) / 2, second = -log2(3.0 / 10);
     ck_assert_double_eq_tol(bits, (first + second) / 2, 1e-12);
     ck_assert_double_eq_tol(error, fabs(second - first) / 2, 1e-12);
+    bf_dataset_free(b);
+    o.stride = 1; /* the windows ab, bb, bb: the first counts twice as much */
+    OK(bf_dataset_open(test_path("b.txt"), &o, &b, err));
+    OK(bf_marginal_score(a, b, &bits, &error, err));
+    ck_assert_double_eq_tol(bits, first / 2 + second / 2, 1e-12);
     bf_dataset_free(a);
     bf_dataset_free(b);
 }
@@ -440,6 +445,34 @@ START_TEST(text_windows)
     for (int e = 0; e < LENGTH; e++) ck_assert_int_eq(piece[e], text[990 + e] == ' ' ? 0 : text[990 + e] - 'a' + 1);
     FAILS(BF_USAGE, "has 5", bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 5, 1, 0, &(bf_rows){.classes = piece}, err));
     bf_dataset_free(ds);
+}
+END_TEST
+
+START_TEST(text_windows_that_overlap)
+{
+    enum { LENGTH = 4, STRIDE = 3 };
+    int32_t k[3 * LENGTH];
+    bf_dataset *ds;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_TEXT, .length = LENGTH, .stride = STRIDE, .test = 0.2};
+    OK(bf_dataset_open(save_text("o.txt", "abcdefghijklmnop"), &o, &ds, err)); /* the last 3 are for test */
+    ck_assert_uint_eq(bf_dataset_get_info(ds).count, 4);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 1, 3, 0, &(bf_rows){.classes = k}, err));
+    for (int i = 0; i < 3 * LENGTH; i++) ck_assert_int_eq(k[i], 1 + STRIDE * (1 + i / LENGTH) + i % LENGTH);
+    uint64_t next = 0;
+    for (uint64_t i = 0; i < 4; i++) { /* every character once */
+        ck_assert_uint_eq(bf_dataset_offset(ds, i), next);
+        next += LENGTH - bf_dataset_overlap(ds, i);
+    }
+    ck_assert_uint_eq(next, 13);
+    bf_dataset_free(ds);
+    o.limit = 2;
+    OK(bf_dataset_open(test_path("o.txt"), &o, &ds, err));
+    ck_assert_uint_eq(bf_dataset_get_info(ds).count, 2);
+    bf_dataset_free(ds);
+    o.stride = LENGTH + 1;
+    FAILS(BF_USAGE, "stride of 5", bf_dataset_open(test_path("o.txt"), &o, &ds, err));
+    o = (bf_dataset_options){.transform = BF_TRANSFORM_BINS, .bins = 2, .stride = 1};
+    FAILS(BF_USAGE, "stride of 1", bf_dataset_open(test_path("b.npy"), &o, &ds, err));
 }
 END_TEST
 
@@ -560,6 +593,7 @@ int main(void)
     tcase_add_test(c, marginal_model);
     tcase_add_test(c, marginal_of_a_text);
     tcase_add_test(c, text_windows);
+    tcase_add_test(c, text_windows_that_overlap);
     tcase_add_test(c, vocabularies);
     tcase_add_test(c, texts_are_described);
     tcase_add_test(c, cifar_batches);

@@ -371,41 +371,45 @@ START_TEST(folder)
     static const uint32_t any[2] = {0, 0};
     static uint8_t colours[18] = {1, 2, 3};
     bf_array a;
-    FAILS(BF_FILE, "folder", bf_folder_read("/nowhere", 0, any, &a, err));
+    char **files;
+    FAILS(BF_FILE, "folder", bf_folder_read("/nowhere", 0, any, &a, NULL, err));
     ck_assert_int_eq(mkdir(test_path("pics"), 0777), 0);
-    FAILS(BF_FILE, "no .png", bf_folder_read(test_path("pics"), 0, any, &a, err));
+    FAILS(BF_FILE, "no .png", bf_folder_read(test_path("pics"), 0, any, &a, NULL, err));
     write_grey(test_path("pics/b.png"), 3, 2, 2);
     write_grey(test_path("pics/a.PNG"), 3, 2, 1);
     write_grey(test_path("pics/c10.png"), 3, 2, 3);
     write_grey(test_path("pics/.hidden.png"), 8, 8, 9);
     test_spill(test_path("pics/readme.txt"), "x", 1);
-    OK(bf_folder_read(test_path("pics"), 0, any, &a, err));
+    OK(bf_folder_read(test_path("pics"), 0, any, &a, NULL, err));
     ck_assert(a.ndim == 4 && a.dims[0] == 3 && a.dims[1] == 2 && a.dims[2] == 3 && a.dims[3] == 1);
     for (int i = 0; i < 18; i++) ck_assert_int_eq(((uint8_t *)a.data)[i], 1 + i / 6);
     bf_array_free(&a);
-    OK(bf_folder_read(test_path("pics"), 3, any, &a, err));
+    OK(bf_folder_read(test_path("pics"), 3, any, &a, NULL, err));
     ck_assert(a.dims[3] == 3 && a.count == 54);
     bf_array_free(&a);
     /* folders in it, and links to what is there already */
     ck_assert(mkdir(test_path("pics/b"), 0777) == 0 && symlink("..", test_path("pics/b/up")) == 0 &&
               symlink("../b.png", test_path("pics/b/again.png")) == 0);
     OK(bf_png_write(test_path("pics/b/z.png"), &(bf_image){3, 2, 3, colours}, err));
-    OK(bf_folder_read(test_path("pics"), 0, any, &a, err));
+    OK(bf_folder_read(test_path("pics"), 0, any, &a, NULL, err));
     ck_assert(a.dims[0] == 4 && a.dims[3] == 3); /* one in colour: all are */
     for (int i = 0; i < 18; i++) ck_assert_int_eq(((uint8_t *)a.data)[i], 1);
     ck_assert_mem_eq((uint8_t *)a.data + 36, colours, 18); /* after b.png, which b/again.png is too */
     bf_array_free(&a);
     write_grey(test_path("pics/d.png"), 2, 3, 2);
-    OK(bf_folder_read(test_path("pics"), 0, (const uint32_t[]){2, 3}, &a, err)); /* all but d */
+    OK(bf_folder_read(test_path("pics"), 0, (const uint32_t[]){2, 3}, &a, NULL, err)); /* all but d */
     ck_assert(a.dims[0] == 4 && a.dims[1] == 2 && a.dims[2] == 3);
     bf_array_free(&a);
-    OK(bf_folder_read(test_path("pics"), 0, (const uint32_t[]){3, 2}, &a, err)); /* d alone */
+    OK(bf_folder_read(test_path("pics"), 0, (const uint32_t[]){3, 2}, &a, &files, err)); /* d alone */
     ck_assert(a.dims[0] == 1 && a.dims[1] == 3 && a.dims[2] == 2);
+    ck_assert_str_eq(files[0], test_path("pics/d.png"));
+    free(files[0]);
+    free(files);
     bf_array_free(&a);
-    FAILS(BF_FILE, "none of 5", bf_folder_read(test_path("pics"), 0, (const uint32_t[]){4, 4}, &a, err));
-    FAILS(BF_FILE, "pics/d.png", bf_folder_read(test_path("pics"), 0, any, &a, err));
+    FAILS(BF_FILE, "none of 5", bf_folder_read(test_path("pics"), 0, (const uint32_t[]){4, 4}, &a, NULL, err));
+    FAILS(BF_FILE, "pics/d.png", bf_folder_read(test_path("pics"), 0, any, &a, NULL, err));
     test_spill(test_path("pics/d.png"), "x", 1);
-    FAILS(BF_FILE, "pics/d.png", bf_folder_read(test_path("pics"), 0, any, &a, err));
+    FAILS(BF_FILE, "pics/d.png", bf_folder_read(test_path("pics"), 0, any, &a, NULL, err));
 }
 END_TEST
 

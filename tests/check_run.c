@@ -10,121 +10,10 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "files.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
 #include "run/train.h"
-
-#define SIDE 8
-#define DIMS (SIDE * SIDE)
-#define EXAMPLES 40
-
-/* ---- a toy experiment -------------------------------------------------------------------------------------------- */
-
-/* Bright squares at places that differ from picture to picture. */
-static void write_pictures(const char *path, uint64_t n, uint64_t side)
-{
-    bf_array a = {.dtype = BF_U8, .ndim = 3, .dims = {n, side, side}, .count = n * side * side};
-    uint8_t *p = calloc(a.count, 1);
-    ck_assert_ptr_nonnull(p);
-    for (uint64_t i = 0; i < n; i++)
-        for (uint64_t y = 0; y < side / 2; y++)
-            for (uint64_t x = 0; x < side / 2; x++)
-                p[(i * side + y + i % (side / 2)) * side + x + i / 4 % (side / 2)] = (uint8_t)(255 - 5 * i % 100);
-    a.data = p;
-    OK(bf_npy_write(path, &a, err));
-    free(p);
-}
-
-/* Overrides that make configs/tiny.yaml toy-sized, plus the ones of a test. */
-typedef struct setting {
-    char text[24][200];
-    const char *v[24];
-    size_t n;
-} setting;
-
-static void add(setting *s, const char *key, const char *value)
-{
-    ck_assert_uint_lt(s->n, BF_COUNT(s->text));
-    snprintf(s->text[s->n], sizeof s->text[0], "%s=%s", key, value);
-    s->v[s->n] = s->text[s->n];
-    s->n++;
-}
-
-static setting toy(void)
-{
-    setting s = {.n = 0};
-    const char *data = test_path("data.npy");
-    FILE *f = fopen(data, "rb");
-    if (f)
-        fclose(f);
-    else
-        write_pictures(data, EXAMPLES, SIDE);
-    add(&s, "data.train", data);
-    add(&s, "data.test", data);
-    add(&s, "net.width", "4");
-    add(&s, "net.mult", "[1]"); /* few launches: rusticl takes milliseconds for each */
-    add(&s, "train.steps", "8");
-    add(&s, "train.eval_every", "8");
-    add(&s, "train.batch", "5");
-    add(&s, "train.save_every", "3");
-    add(&s, "eval.examples", "4");
-    add(&s, "sample.batch", "3");
-    return s;
-}
-
-static bfncl_device_options device(void)
-{
-    const char *name = getenv("BFNCL_TEST_DEVICE");
-    return (bfncl_device_options){.selector = name ? name : "pocl:0", .selector_from = "the test"};
-}
-
-typedef struct run_options {
-    const char *config, *out, *steps;
-    bool resume, dry_run;
-    bfncl_progress_fn progress;
-    void *user;
-} run_options;
-
-static bfncl_status run(const setting *base, run_options r, bfncl_train_result *result, bfncl_error *err)
-{
-    bfncl_train_options o;
-    setting s = *base;
-    for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
-    if (r.steps) add(&s, "train.steps", r.steps);
-    bfncl_train_defaults(&o);
-    o.config = r.config ? r.config : "configs/tiny.yaml";
-    o.set = s.v;
-    o.n_set = s.n;
-    o.out = r.out;
-    o.resume = r.resume;
-    o.dry_run = r.dry_run;
-    o.device = device();
-    o.progress = r.progress;
-    o.user = r.user;
-    return bfncl_train(&o, result, err);
-}
-
-/* The folder of a run of 8 steps, made once. */
-static const char *reference(void)
-{
-    static char path[128];
-    if (!path[0]) {
-        setting s = toy();
-        snprintf(path, sizeof path, "%s", test_path("reference"));
-        OK(run(&s, (run_options){.out = path}, NULL, err));
-    }
-    return path;
-}
-
-static const char *in(const char *folder, const char *name)
-{
-    static char path[4][256];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
-}
+#include "toy.h"
 
 /* Every tensor of two files: same names, shapes and bits. */
 static void same_tensors(const char *a, const char *b)
@@ -146,22 +35,6 @@ static void same_tensors(const char *a, const char *b)
     }
     bf_st_close(f);
     bf_st_close(g);
-}
-
-static bfncl_eval_result evaluate(const char *model, const char *set, const int64_t *steps, size_t n, bool baselines)
-{
-    bfncl_eval_options o;
-    bfncl_eval_result r;
-    bfncl_eval_defaults(&o);
-    o.model = model;
-    o.set = &set;
-    o.n_set = 1;
-    o.loss_steps = steps;
-    o.n_loss_steps = n;
-    o.baselines = baselines;
-    o.device = device();
-    OK(bfncl_eval(&o, &r, err));
-    return r;
 }
 
 static void draw(const char *model, const char *out, const char *set, int64_t n, bfncl_sample_result *r)
@@ -489,27 +362,6 @@ END_TEST
 
 /* ---- scoring, sampling ------------------------------------------------------------------------------------------- */
 
-START_TEST(scores)
-{
-    static const int64_t steps[] = {0, 10};
-    bfncl_eval_result a = evaluate(reference(), "eval.batch=7", steps, 2, true);
-    bfncl_eval_result b = evaluate(in(reference(), "best.safetensors"), "eval.batch=16", steps, 2, false);
-    ck_assert_uint_eq(a.n_rows, 2);
-    for (size_t i = 0; i < 2; i++) {
-        const bfncl_eval_row *r = &a.rows[i];
-        ck_assert_int_eq(r->loss_steps, steps[i]);
-        ck_assert(r->samples == EXAMPLES && r->dims == DIMS && isfinite(r->total_bits_per_dim));
-        ck_assert(r->stderr_bits_per_dim > 0 && r->stderr_bits_per_dim < r->bits_per_dim);
-        ck_assert_double_eq_tol(r->total_bits_per_dim, r->bits_per_dim + r->recon_bits_per_dim, 1e-12);
-        ck_assert_double_eq_tol(r->bits_per_dim, b.rows[i].bits_per_dim, 1e-5);
-    }
-    ck_assert(a.marginal_bits_per_dim > 0 && a.untrained_bits_per_dim > a.rows[1].bits_per_dim);
-    ck_assert(isnan(b.marginal_bits_per_dim));
-    bfncl_eval_result_free(&a);
-    bfncl_eval_result_free(&b);
-}
-END_TEST
-
 START_TEST(samples_do_not_depend_on_the_batch)
 {
     bfncl_sample_result r;
@@ -720,7 +572,6 @@ int main(void)
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);
     tcase_add_test(t, every_kind_runs);
-    tcase_add_test(t, scores);
     tcase_add_test(t, samples_do_not_depend_on_the_batch);
     tcase_add_test(t, batches_larger_than_memory);
     tcase_add_test(t, embedded_model);

@@ -6,6 +6,33 @@
 #include "cli/common.h"
 #include "cli/term.h"
 
+/* "over_time": [{"from","to","count","nats_per_dim","bits_per_dim","stderr_bits_per_dim"}] */
+static json_t *bins_json(const bfncl_eval_row *row)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < row->n_over_time; k++) {
+        const bfncl_eval_bin *b = &row->over_time[k];
+        json_array_append_new(list, json_pack("{s:f, s:f, s:I, s:o, s:o, s:o}", "from", b->from, "to", b->to, "count",
+                                              (json_int_t)b->count, "nats_per_dim", cli_json_number(b->nats_per_dim),
+                                              "bits_per_dim", cli_json_number(b->bits_per_dim), "stderr_bits_per_dim",
+                                              cli_json_number(b->stderr_bits_per_dim)));
+    }
+    return list;
+}
+
+static void add_units(json_t *j, const bfncl_eval_result *r, const bfncl_eval_row *row)
+{
+    json_object_set_new(j, "stderr_recon_bits_per_dim", cli_json_number(row->stderr_recon_bits_per_dim));
+    json_object_set_new(j, "stderr_total_bits_per_dim", cli_json_number(row->stderr_total_bits_per_dim));
+    json_object_set_new(j, "nats_per_example", cli_json_number(row->nats_per_example));
+    json_object_set_new(j, "total_nats_per_example", cli_json_number(row->total_nats_per_example));
+    json_object_set_new(j, "bits_per_char", cli_json_number(row->bits_per_char));
+    json_object_set_new(j, "total_bits_per_char", cli_json_number(row->total_bits_per_char));
+    json_object_set_new(j, "stride", r->text ? json_integer((json_int_t)r->stride) : json_null());
+    json_object_set_new(j, "variables", json_integer((json_int_t)r->variables));
+    if (row->over_time) json_object_set_new(j, "over_time", bins_json(row));
+}
+
 static json_t *row_json(const bfncl_eval_result *r, const bfncl_eval_row *row)
 {
     json_t *j = json_pack(
@@ -18,6 +45,7 @@ static json_t *row_json(const bfncl_eval_result *r, const bfncl_eval_row *row)
     json_t *run = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "model", r->model, "data", r->data, "weights", r->weights,
                             "times", r->times, "device", r->device, "step", (json_int_t)r->step);
     if (j && run) json_object_update(j, run);
+    if (j) add_units(j, r, row);
     json_decref(run);
     return j;
 }
@@ -47,30 +75,76 @@ static void print_baseline(const char *label, double bits, double error)
     if (isfinite(bits)) printf("%-20s %9.4f +- %.4f\n", label, bits, error);
 }
 
-static void print_table(const bfncl_eval_result *r)
+static void loss_name(const bfncl_eval_row *row, char out[32])
+{
+    if (row->loss_steps)
+        snprintf(out, 32, "%lld steps", (long long)row->loss_steps);
+    else
+        snprintf(out, 32, "continuous time");
+}
+
+static void print_head(const bfncl_eval_result *r)
 {
     const bfncl_eval_row *first = r->rows;
     printf("model    %s (step %llu, %s weights)\ndata     %s\ndevice   %s\n", r->model, (unsigned long long)r->step,
            r->weights, r->data, r->device);
-    if (r->n_rows)
-        printf("scored   %llu examples of %llu dimensions, %llu time(s) each (%s), %llu draw(s) per time\n\n",
-               (unsigned long long)first->samples, (unsigned long long)first->dims, (unsigned long long)first->repeats,
-               r->times, (unsigned long long)first->draws);
-    printf("%-20s %-19s %9s  %-8s  %9s  %9s\n", "loss", "bits/dim", "nats/dim", "receiver", "recon", "total");
+    printf("scored   %llu %s of %llu %s, %llu time(s) each (%s), %llu draw(s) per time\n",
+           (unsigned long long)first->samples, r->text ? "windows" : "examples", (unsigned long long)first->dims,
+           r->text ? "characters" : "dimensions", (unsigned long long)first->repeats, r->times,
+           (unsigned long long)first->draws);
+    if (r->text && r->stride < first->dims)
+        printf("         one every %llu characters; %llu characters in all, each counted once\n",
+               (unsigned long long)r->stride, (unsigned long long)r->variables);
+    putchar('\n');
+}
+
+/* A dimension of a text is a character. */
+static void print_losses(const bfncl_eval_result *r)
+{
+    const char *bits = r->text ? "bits/char" : "bits/dim", *nats = r->text ? "nats/char" : "nats/dim";
+    printf("%-20s %-19s %9s  %-8s  %9s  %9s  %12s\n", "loss", bits, nats, "receiver", "recon", "total",
+           r->text ? "nats/window" : "nats/example");
     for (size_t i = 0; i < r->n_rows; i++) {
         const bfncl_eval_row *row = &r->rows[i];
         char name[32];
-        if (row->loss_steps)
-            snprintf(name, sizeof name, "%lld steps", (long long)row->loss_steps);
-        else
-            snprintf(name, sizeof name, "continuous time");
-        printf("%-20s %9.4f +- %.4f %9.4f  %-8s  %9.4f  %9.4f\n", name, row->bits_per_dim, row->stderr_bits_per_dim,
-               row->nats_per_dim, row->receiver, row->recon_bits_per_dim, row->total_bits_per_dim);
+        loss_name(row, name);
+        printf("%-20s %9.4f +- %.4f %9.4f  %-8s  %9.4f  %9.4f  %12.2f\n", name, row->bits_per_dim,
+               row->stderr_bits_per_dim, row->nats_per_dim, row->receiver, row->recon_bits_per_dim,
+               row->total_bits_per_dim, row->total_nats_per_example);
     }
     print_baseline("untrained network", r->untrained_bits_per_dim, r->untrained_stderr_bits);
     print_baseline(strcmp(r->marginal, "unigram") == 0 ? "unigram" : "per-pixel marginal", r->marginal_bits_per_dim,
                    r->marginal_stderr_bits);
-    printf("\n+- is the standard error over examples; recon and total (loss + reconstruction) are in bits/dim\n");
+    printf("\n+- is the standard error over %s; recon and total (loss + reconstruction) are in %s;\n%s is the total of "
+           "all "
+           "%llu %s\n",
+           r->text ? "windows" : "examples", bits, r->text ? "nats/window" : "nats/example",
+           (unsigned long long)r->rows->dims, r->text ? "characters" : "dimensions");
+}
+
+static void print_over_time(const bfncl_eval_row *row, const char *bits)
+{
+    char name[32];
+    if (!row->over_time) return;
+    loss_name(row, name);
+    printf("\n%s over time\n%-15s %-19s %9s\n", name, "t", bits, "count");
+    for (size_t k = 0; k < row->n_over_time; k++) {
+        const bfncl_eval_bin *b = &row->over_time[k];
+        char error[32] = "";
+        if (isfinite(b->stderr_bits_per_dim)) snprintf(error, sizeof error, "+- %.4f", b->stderr_bits_per_dim);
+        if (b->count)
+            printf("%.3f .. %.3f  %9.4f %-10s %9llu\n", b->from, b->to, b->bits_per_dim, error,
+                   (unsigned long long)b->count);
+        else
+            printf("%.3f .. %.3f  %9s %-10s %9d\n", b->from, b->to, "-", "", 0);
+    }
+}
+
+static void print_table(const bfncl_eval_result *r)
+{
+    print_head(r);
+    print_losses(r);
+    for (size_t i = 0; i < r->n_rows; i++) print_over_time(&r->rows[i], r->text ? "bits/char" : "bits/dim");
 }
 
 int cli_eval(const cli_args *a)
@@ -91,6 +165,9 @@ int cli_eval(const cli_args *a)
     if (cli_given(a, OPT_REPEATS)) o.repeats = a->value[OPT_REPEATS].number;
     if (cli_given(a, OPT_LIMIT)) o.limit = a->value[OPT_LIMIT].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
+    if (cli_given(a, OPT_STRIDE)) o.stride = a->value[OPT_STRIDE].number;
+    if (cli_given(a, OPT_OVER_TIME)) o.over_time = a->value[OPT_OVER_TIME].number;
+    o.per_example = a->value[OPT_PER_EXAMPLE].text;
     o.receiver = a->value[OPT_RECEIVER].text;
     o.weights = a->value[OPT_WEIGHTS].text;
     o.config = a->value[OPT_CONFIG].text;

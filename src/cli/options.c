@@ -144,14 +144,53 @@ const cli_option cli_options[OPT_COUNT] = {
                      .def = "ema",
                      .group = GROUP_SCORE,
                      .help = "averaged (ema) or last (raw) weights"},
-    [OPT_BASELINES] = {.name = "baselines",
-                       .type = CLI_FLAG,
+    [OPT_PER_EXAMPLE] = {.name = "per-example",
+                         .type = CLI_PATH,
+                         .argument = "FILE.csv",
+                         .commands = CLI_EVAL,
+                         .group = GROUP_SCORE,
+                         .help = "also the scores of every example, as CSV",
+                         .text = "A line of names, then a line per example in the order of the data: its number; of a "
+                                 "folder its file; of a text the number of its first character in the file and how "
+                                 "many characters are scored; then, in bits per dimension, the reconstruction loss, "
+                                 "each loss of --loss-steps, and each with the reconstruction (total). With one "
+                                 "repeat each example is scored at one random time; more --repeats tell them apart "
+                                 "better."},
+    [OPT_OVER_TIME] = {.name = "over-time",
+                       .type = CLI_INTEGER,
+                       .argument = "BINS",
+                       .min = 1,
+                       .max = 1000,
                        .commands = CLI_EVAL,
                        .group = GROUP_SCORE,
-                       .help = "also score the untrained network and a marginal model",
-                       .text = "Both see the same data as the model. The marginal model counts, on the training data, "
-                               "how often each pixel has each value; of a text, how often each character occurs "
-                               "anywhere (unigram). A trained model must be well below either."},
+                       .help = "also the losses in so many bins of time from 0 to 1",
+                       .text = "Every example is scored at a time of its own (one per repeat); a bin holds the mean of "
+                               "those whose time lies in it, the standard error of that mean and their number. The "
+                               "mean over the bins estimates the loss."},
+    [OPT_STRIDE] = {.name = "stride",
+                    .type = CLI_INTEGER,
+                    .argument = "S",
+                    .min = 1,
+                    .max = 1e6,
+                    .commands = CLI_EVAL,
+                    .def = "data.length of the model: windows do not overlap",
+                    .group = GROUP_SCORE,
+                    .help = "text: windows begin every S characters, each character counts once",
+                    .text =
+                        "The first window counts with all its characters, every other with its last S; those before "
+                        "them are context, which the model sees through the same noise but which costs nothing. "
+                        "The sum of the counted shares is a code length for a receiver that decodes window after "
+                        "window, and knows what came before. Time grows with data.length / S."},
+    [OPT_BASELINES] =
+        {.name = "baselines",
+         .type = CLI_FLAG,
+         .commands = CLI_EVAL,
+         .group = GROUP_SCORE,
+         .help = "also score the untrained network and a marginal model",
+         .text = "Both see the same data as the model. The marginal model counts, on the training data, "
+                 "how often each pixel has each value; of a text, how often each character occurs "
+                 "anywhere (unigram). The untrained network is scored with the last loss of the list. A trained "
+                 "model must be well below either."},
     [OPT_N] = {.letter = 'n',
                .type = CLI_INTEGER,
                .argument = "N",
@@ -299,7 +338,8 @@ const cli_command cli_commands[] = {
              "program. Every number comes with its standard "
              "error over the examples, the receiver it was computed with and the number of draws. With --json: one "
              "object per line and entry of --loss-steps.",
-     .examples = {"bfncl eval tiny --limit 64", "bfncl eval tiny --loss-steps inf,10 --limit 64 --json"},
+     .examples = {"bfncl eval tiny --limit 64", "bfncl eval tiny --loss-steps inf,10 --limit 64 --json",
+                  "bfncl eval tiny --limit 64 --over-time 5 --per-example scores.csv"},
      .run = cli_eval},
     {.name = "sample",
      .bit = CLI_SAMPLE,

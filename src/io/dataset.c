@@ -33,6 +33,7 @@ struct bf_dataset {
     uint64_t start[3];   /* TEXT, by bf_split: where its windows begin */
     uint64_t characters; /* TEXT: of the training part */
     char vocabulary[BF_VOCABULARY_TEXT];
+    char **files;                 /* of a folder: [raw.dims[0]] */
     uint32_t *train, *validation; /* indices, ascending */
     float *centre;                /* BINS: [bins] */
     float value[LEVELS];          /* U8 data: value and class of every pixel level */
@@ -47,14 +48,14 @@ void bf_dataset_defaults(bf_dataset_options *o)
 
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
-static bf_status read_any(const char *path, const bf_dataset_options *o, bf_array *out, bf_err *err)
+static bf_status read_any(const char *path, const bf_dataset_options *o, bf_array *out, char ***files, bf_err *err)
 {
     bf_kind kind;
     bf_status st = bf_file_kind(path, &kind, err);
     if (st != BF_OK) return st;
     if (bf_cifar_is(path, kind == BF_KIND_FOLDER)) return bf_cifar_read(path, kind == BF_KIND_FOLDER, out, err);
     switch (kind) {
-    case BF_KIND_FOLDER: return bf_folder_read(path, o->channels, o->size, out, err);
+    case BF_KIND_FOLDER: return bf_folder_read(path, o->channels, o->size, out, files, err);
     case BF_KIND_IDX:
     case BF_KIND_GZIP: return bf_idx_read(path, out, err);
     case BF_KIND_NPY: return bf_npy_read(path, out, err);
@@ -109,6 +110,8 @@ static bf_status check_options(const bf_dataset_options *o, bf_err *err)
     BF_CHECK(o->transform != BF_TRANSFORM_TEXT || (o->length > 0 && o->test >= 0 && o->test < 1), BF_USAGE,
              "data set: windows of %" PRIu32 " characters, test is %g, expected at least 1 and 0 <= test < 1",
              o->length, o->test);
+    BF_CHECK(o->stride == 0 || (o->transform == BF_TRANSFORM_TEXT && o->stride <= o->length), BF_USAGE,
+             "data set: a stride of %" PRIu32 " needs a text and windows at least as long", o->stride);
     BF_CHECK(o->channels == 0 || o->channels == 1 || o->channels == 3, BF_USAGE,
              "data set: channels is %" PRIu32 ", expected 0, 1 or 3", o->channels);
 out:
@@ -224,7 +227,7 @@ out:
 static bf_status open_examples(bf_dataset *ds, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
-    BF_TRY(read_any(path, &ds->options, &ds->raw, err));
+    BF_TRY(read_any(path, &ds->options, &ds->raw, &ds->files, err));
     BF_TRY(set_shape(ds, path, err));
     BF_TRY(set_tables(ds, err));
     if (ds->raw.dtype == BF_F32) BF_TRY(check_floats(ds, path, err));
@@ -235,15 +238,22 @@ out:
     return st;
 }
 
+/* From one window of BF_SPLIT_ALL to the next. */
+static uint64_t stride_of(const bf_dataset *ds)
+{
+    return ds->options.stride > 0 ? ds->options.stride : ds->options.length;
+}
+
 /* Which characters are for what. */
 static bf_status split_text(bf_dataset *ds, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_dataset_options *o = &ds->options;
     bf_dataset_info *info = &ds->info;
-    const uint64_t all = ds->raw.count, length = o->length, test = (uint64_t)(o->test * (double)all);
+    const uint64_t all = ds->raw.count, length = o->length, stride = stride_of(ds);
+    const uint64_t test = (uint64_t)(o->test * (double)all);
     uint64_t first = o->test_part ? all - test : 0, n = o->test_part ? test : all - test, held = 0;
-    if (o->limit > 0 && o->limit < n / length) n = o->limit * length;
+    if (o->limit > 0 && n > length && o->limit <= (n - length) / stride) n = length + (o->limit - 1) * stride;
     if (o->validation > 0) held = BF_MAX((uint64_t)(o->validation * (double)(n == all - test ? all : n)), length);
     if (held + length > n) {
         st = bf_fail(err, BF_FILE, "%s: %" PRIu64 " characters are too few for windows of %" PRIu64 "%s", path, n,
@@ -256,7 +266,7 @@ static bf_status split_text(bf_dataset *ds, const char *path, bf_err *err)
     ds->start[BF_SPLIT_VALIDATION] = first + n - held;
     info->train = ds->characters / length;
     info->validation = held / length;
-    info->count = n / length;
+    info->count = (n - length) / stride + 1;
 out:
     return st;
 }
@@ -303,6 +313,8 @@ void bf_dataset_free(bf_dataset *ds)
         free(ds->order->permutation);
     }
     free(ds->order);
+    for (uint64_t i = 0; ds->files != NULL && i < ds->raw.dims[0]; i++) free(ds->files[i]);
+    free(ds->files);
     bf_array_free(&ds->raw);
     free(ds->train);
     free(ds->validation);
@@ -318,6 +330,21 @@ bf_dataset_info bf_dataset_get_info(const bf_dataset *ds)
 const char *bf_dataset_vocabulary(const bf_dataset *ds)
 {
     return ds->vocabulary;
+}
+
+uint32_t bf_dataset_overlap(const bf_dataset *ds, uint64_t i)
+{
+    return i > 0 && ds->info.text ? ds->options.length - (uint32_t)stride_of(ds) : 0;
+}
+
+uint64_t bf_dataset_offset(const bf_dataset *ds, uint64_t i)
+{
+    return ds->info.text ? ds->start[BF_SPLIT_ALL] + i * stride_of(ds) + bf_dataset_overlap(ds, i) : i;
+}
+
+const char *bf_dataset_file(const bf_dataset *ds, uint64_t i)
+{
+    return ds->files != NULL ? ds->files[i] : NULL;
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
@@ -469,13 +496,13 @@ bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split part, uint64_t fir
                     : part == BF_SPLIT_VALIDATION ? ds->info.validation
                                                   : ds->info.count;
     BF_TRY(check_rows(ds, out, err));
+    const uint64_t stride = part == BF_SPLIT_ALL ? stride_of(ds) : ds->options.length;
     BF_CHECK(first <= size && rows <= size - first, BF_USAGE,
              "data set: examples %" PRIu64 "..%" PRIu64 " wanted, this part has %" PRIu64, first, first + rows, size);
     for (uint32_t i = 0; i < rows; i++) {
-        uint32_t index = ds->options.transform == BF_TRANSFORM_TEXT
-                             ? (uint32_t)(ds->start[part] + (first + i) * ds->options.length)
-                         : list != NULL ? list[first + i]
-                                        : (uint32_t)(first + i);
+        uint32_t index = ds->options.transform == BF_TRANSFORM_TEXT ? (uint32_t)(ds->start[part] + (first + i) * stride)
+                         : list != NULL                             ? list[first + i]
+                                                                    : (uint32_t)(first + i);
         put_row(ds, index, draw, false, NULL, i, out);
     }
 out:

@@ -22,6 +22,9 @@
  * floor(u (characters - length + 1)) with u a function of (seed, e, i) alone. An epoch has as many windows as fit
  * without overlap. The index of a window is the number of its first character.
  *
+ * With a stride below `length` the windows of BF_SPLIT_ALL overlap. Each character then belongs to the first window
+ * that holds it: all of window 0, the last `stride` characters of the others; those before them are context.
+ *
  * Training order: an endless stream. Position p is place p % n of epoch p / n; an epoch is a permutation of the
  * training part and a function of (seed, epoch) alone. The last short batch of an epoch wraps into the next one. The
  * validation part is chosen by a fixed seed, not by the run's. A data set is read-only once open and may be shared by
@@ -58,6 +61,7 @@ typedef struct bf_dataset_options {
     const char *vocabulary; /* see io/text.h; NULL: text8 */
     double test;            /* fraction at the end that is not trained on, [0,1) */
     bool test_part;         /* open that end instead of the rest */
+    uint32_t stride;        /* windows of BF_SPLIT_ALL begin every so many characters, at most `length`; 0: length */
 } bf_dataset_options;
 
 /* CONTINUOUS, validation 0.01, the rest 0. */
@@ -82,6 +86,13 @@ typedef struct bf_dataset_info {
 bf_dataset_info bf_dataset_get_info(const bf_dataset *ds);
 /* TEXT: the vocabulary, never "learned"; "" for other data. Valid as long as the data set. */
 const char *bf_dataset_vocabulary(const bf_dataset *ds);
+/* How many variables at the beginning of example i of BF_SPLIT_ALL belong to the example before: 0 but for windows of a
+ * text that overlap. */
+uint32_t bf_dataset_overlap(const bf_dataset *ds, uint64_t i);
+/* TEXT: number in the file of the first character that belongs to example i of BF_SPLIT_ALL; else i. */
+uint64_t bf_dataset_offset(const bf_dataset *ds, uint64_t i);
+/* Path of the file that is example i of a folder; NULL for other data. Valid as long as the data set. */
+const char *bf_dataset_file(const bf_dataset *ds, uint64_t i);
 
 /* Where a batch goes; a NULL member is not delivered. Values need CONTINUOUS or BINS, classes any but CONTINUOUS. */
 typedef struct bf_rows {

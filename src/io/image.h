@@ -34,8 +34,10 @@ bf_status bf_image_grid(const uint8_t *images, uint32_t n, uint32_t h, uint32_t 
 /* All *.png of a folder and the folders in it, in the order of their paths (bytewise), all of one size: U8
  * [n,h,w,channels]; channels as in bf_png_read, 0 = 3 when any has colours. Links are followed, and a file that several
  * paths lead to counts once; names that begin with a dot are left out.
- * `size`, height and width: pictures of another are left out, and that is said in the log; 0, 0: all must be alike. */
-bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t size[2], bf_array *out, bf_err *err);
+ * `size`, height and width: pictures of another are left out, and that is said in the log; 0, 0: all must be alike.
+ * `files` (may be NULL) receives the paths [n]; the caller frees each and the list. */
+bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t size[2], bf_array *out, char ***files,
+                         bf_err *err);
 
 /* Animated GIF, repeated for ever. All frames have the size and channels of the first call's arguments. Atomic. */
 typedef struct bf_gif bf_gif;

@@ -169,7 +169,21 @@ out:
     return st;
 }
 
-bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t size[2], bf_array *out, bf_err *err)
+/* Moves the paths of the first n entries to *files. */
+static bf_status take_paths(entries *l, size_t n, char ***files, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_NEW(*files, n);
+    for (size_t i = 0; i < n; i++) {
+        (*files)[i] = l->at[i].path;
+        l->at[i].path = NULL;
+    }
+out:
+    return st;
+}
+
+bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t size[2], bf_array *out, char ***files,
+                         bf_err *err)
 {
     bf_status st = BF_OK;
     entries l = {0};
@@ -180,7 +194,7 @@ bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t siz
     BF_TRY(list_pngs(path, &l, err));
     if (channels == 0) channels = colours_of(&l);
     for (size_t i = 0; i < l.n; i++) {
-        const char *name = l.at[i].path;
+        char *name = l.at[i].path;
         BF_TRY(bf_png_read(name, channels, &im, err));
         if (size[0] == 0 || (im.height == size[0] && im.width == size[1])) {
             if (first && (im.height != out->dims[1] || im.width != out->dims[2])) {
@@ -191,7 +205,9 @@ bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t siz
                 goto out;
             }
             BF_TRY(keep(out, n, l.n, &im, err));
-            if (n++ == 0) first = name;
+            if (n == 0) first = name;
+            l.at[i].path = l.at[n].path; /* those that are taken come first */
+            l.at[n++].path = name;
         } else if (!other) {
             other = name;
         }
@@ -202,6 +218,7 @@ bf_status bf_folder_read(const char *path, uint32_t channels, const uint32_t siz
     if (other)
         bf_log(BFNCL_LOG_WARN, "%s: %zu of %zu pictures are not of data.size and left out (%s)", path, l.n - n, l.n,
                other);
+    if (files != NULL) BF_TRY(take_paths(&l, n, files, err));
 out:
     if (st != BF_OK) bf_array_free(out);
     bf_image_free(&im);

@@ -88,7 +88,11 @@ static bf_status add_scores(bf_scorer *s, const float *data, uint64_t dims, uint
     for (uint64_t r = 0; r < repeats; r++)
         for (uint64_t at = 0; at < n; at += batch) {
             const uint32_t rows = (uint32_t)BF_MIN((uint64_t)batch, n - at);
-            const bf_score_key key = {seed, (uint32_t)r, (uint32_t)at, (uint32_t)n, true};
+            const bf_score_key key = {.seed = seed,
+                                      .pass = (uint32_t)r,
+                                      .first = (uint32_t)at,
+                                      .total = (uint32_t)n,
+                                      .low_discrepancy = true};
             BF_TRY(bf_scorer_rows(s, data + at * dims, rows, &key, scratch, err));
             for (uint32_t i = 0; i < rows; i++) nats[at + i] += scratch[i] / (double)repeats;
         }

@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "base/stats.h"
+#include "run/over_time.h"
+#include "run/per_example.h"
 #include "run/progress.h"
 #include "run/score.h"
 
-#define LN2 0.69314718055994530942
 #define DEFAULT_DRAWS 10 /* of the n-step loss, as the released code */
+#define MAX_BINS 1000    /* of time */
 
 void bfncl_eval_defaults(bfncl_eval_options *o)
 {
@@ -20,6 +23,7 @@ void bfncl_eval_defaults(bfncl_eval_options *o)
 void bfncl_eval_result_free(bfncl_eval_result *result)
 {
     if (!result) return;
+    for (size_t i = 0; i < result->n_rows; i++) free(result->rows[i].over_time);
     free(result->rows);
     result->rows = NULL;
     result->n_rows = 0;
@@ -33,7 +37,12 @@ typedef struct evaluation {
     uint32_t batch;
     bool low_discrepancy;
     bf_receiver receiver;
-    double *sums; /* [samples] */
+    size_t n;               /* losses */
+    int64_t *steps;         /* [n], 0 = continuous time */
+    double *recon, **loss;  /* [samples], [n][samples]: nats per dimension of every example */
+    double *scratch;        /* [samples] */
+    double *weight;         /* [samples]: variables that count; NULL: all in every example */
+    bf_writer *per_example; /* NULL: not asked for */
     bf_report report;
     uint64_t pass, passes; /* over the data, for the progress */
 } evaluation;
@@ -75,27 +84,57 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     o.test_part = own;
     if (!own) o.test = 0;
     o.limit = e->o->limit > 0 ? (uint64_t)e->o->limit : o.limit;
+    BF_CHECK(e->o->stride == 0 || o.transform == BF_TRANSFORM_TEXT, BF_USAGE,
+             "a stride is for the windows of a text, this model's data are none");
+    BF_CHECK(e->o->stride >= 0 && e->o->stride <= (int64_t)o.length, BF_USAGE,
+             "a stride of %" PRId64 " leaves characters out: windows have %" PRIu32, e->o->stride, o.length);
+    o.stride = (uint32_t)e->o->stride;
     BF_TRY(bf_dataset_open(path, &o, &e->ds, err));
     BF_TRY(bf_setup_same_shape(e->m, path, e->ds, err));
     e->samples = bf_dataset_get_info(e->ds).count;
     e->batch = (uint32_t)BF_MIN((uint64_t)e->batch, e->samples);
-    BF_NEW(e->sums, e->samples);
+    r->text = bf_dataset_get_info(e->ds).text;
+    if (r->text) r->stride = o.stride ? o.stride : o.length;
+    r->variables = e->samples * e->m->dims - (e->samples - 1) * bf_dataset_overlap(e->ds, 1);
     snprintf(r->data, sizeof r->data, "%s", path);
 out:
     return st;
 }
 
-/* Mean per example over the repeats, then mean and standard error over the examples, in nats. */
-static bf_status score(evaluation *e, bf_scorer *s, double *nats, double *se, bf_err *err)
+static bf_status allocate(evaluation *e, bf_err *err)
 {
     bf_status st = BF_OK;
-    memset(e->sums, 0, (size_t)e->samples * sizeof *e->sums);
-    for (uint64_t r = 0; r < e->repeats; r++, e->pass++)
-        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, e->samples, e->seed, (uint32_t)r, e->low_discrepancy, e->sums,
-                              on_batch, e, err));
-    for (uint64_t i = 0; i < e->samples; i++) e->sums[i] /= (double)e->repeats;
-    bf_mean_stderr(e->sums, e->samples, nats, se);
+    BF_NEW(e->recon, e->samples);
+    BF_NEW(e->scratch, e->samples);
+    BF_NEW(e->loss, e->n);
+    for (size_t k = 0; k < e->n; k++) BF_NEW(e->loss[k], e->samples);
+    if (bf_dataset_overlap(e->ds, 1) == 0) goto out;
+    BF_NEW(e->weight, e->samples);
+    for (uint64_t i = 0; i < e->samples; i++) e->weight[i] = (double)(e->m->dims - bf_dataset_overlap(e->ds, i));
 out:
+    return st;
+}
+
+/* Mean per example over the repeats, in nats; bins[n_bins] receive every estimate at its time. */
+static bf_status score(evaluation *e, bf_scorer *s, double *nats, bf_time_bin *bins, size_t n_bins, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *t = NULL;
+    BF_NEW(t, e->samples);
+    memset(nats, 0, (size_t)e->samples * sizeof *nats);
+    for (uint64_t r = 0; r < e->repeats; r++, e->pass++) {
+        memset(e->scratch, 0, (size_t)e->samples * sizeof *e->scratch);
+        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, e->samples, e->seed, (uint32_t)r, e->low_discrepancy, e->scratch,
+                              on_batch, e, err));
+        for (uint64_t i = 0; i < e->samples; i++) nats[i] += e->scratch[i];
+        if (n_bins == 0) continue;
+        bf_flow_times(t, (int)e->samples, bf_scorer_spec(s), e->low_discrepancy, e->seed, (uint32_t)r, 0,
+                      (uint32_t)e->samples);
+        bf_time_bins_add(bins, n_bins, bf_scorer_spec(s), t, e->scratch, e->samples);
+    }
+    for (uint64_t i = 0; i < e->samples; i++) nats[i] /= (double)e->repeats;
+out:
+    free(t);
     return st;
 }
 
@@ -107,22 +146,35 @@ static bf_flow_loss_spec spec_of(const evaluation *e, int64_t steps)
                                .receiver = e->receiver};
 }
 
-static void fill_row(const evaluation *e, bfncl_eval_row *row, int64_t steps, double nats, double se, double recon)
+/* Mean and standard error over the examples, in bits. */
+static void mean_bits(const evaluation *e, const double *nats, double *mean, double *se)
 {
-    const bool choice = steps && e->m->flow.kind == BF_FLOW_CATEGORICAL;
-    *row = (bfncl_eval_row){.loss_steps = steps,
+    bf_mean_stderr(nats, e->weight, e->samples, mean, se);
+    *mean /= BF_LN2;
+    *se /= BF_LN2;
+}
+
+/* Everything of loss k but its bins. */
+static void fill_row(evaluation *e, size_t k, bool text, bfncl_eval_row *row)
+{
+    const bool choice = e->steps[k] && e->m->flow.kind == BF_FLOW_CATEGORICAL;
+    *row = (bfncl_eval_row){.loss_steps = e->steps[k],
                             .receiver = !choice                            ? "none"
                                         : e->receiver == BF_RECEIVER_JOINT ? "joint"
                                                                            : "official",
-                            .nats_per_dim = nats,
-                            .bits_per_dim = nats / LN2,
-                            .stderr_bits_per_dim = se / LN2,
-                            .recon_bits_per_dim = recon / LN2,
-                            .total_bits_per_dim = (nats + recon) / LN2,
                             .dims = e->m->dims,
                             .samples = e->samples,
                             .repeats = e->repeats,
-                            .draws = steps && e->m->flow.kind != BF_FLOW_CONTINUOUS ? DEFAULT_DRAWS : 1};
+                            .draws = e->steps[k] && e->m->flow.kind != BF_FLOW_CONTINUOUS ? DEFAULT_DRAWS : 1};
+    for (uint64_t i = 0; i < e->samples; i++) e->scratch[i] = e->loss[k][i] + e->recon[i];
+    mean_bits(e, e->loss[k], &row->bits_per_dim, &row->stderr_bits_per_dim);
+    mean_bits(e, e->recon, &row->recon_bits_per_dim, &row->stderr_recon_bits_per_dim);
+    mean_bits(e, e->scratch, &row->total_bits_per_dim, &row->stderr_total_bits_per_dim);
+    row->nats_per_dim = row->bits_per_dim * BF_LN2;
+    row->nats_per_example = row->nats_per_dim * (double)row->dims;
+    row->total_nats_per_example = row->total_bits_per_dim * BF_LN2 * (double)row->dims;
+    row->bits_per_char = text ? row->bits_per_dim : NAN;
+    row->total_bits_per_char = text ? row->total_bits_per_dim : NAN;
 }
 
 /* The marginal model is fitted on the training data of the configuration; data without classes have none. */
@@ -142,46 +194,96 @@ out:
     return st;
 }
 
-static bf_status run(evaluation *e, const int64_t *steps, size_t n, bfncl_eval_result *r, bf_err *err)
+/* Loss k of every example, and its row of the result. */
+static bf_status score_loss(evaluation *e, bf_scorer *s, size_t k, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_scorer *s = NULL, *recon = NULL;
-    double nats, se, recon_nats, recon_se;
-    const bf_flow_loss_spec recon_spec = {.kind = BF_LOSS_RECON};
-    e->passes = (n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
-    BF_TRY(bf_scorer_fit(e->m, &recon_spec, e->batch, &recon, err));
-    BF_TRY(score(e, recon, &recon_nats, &recon_se, err));
-    bf_scorer_free(recon);
-    recon = NULL;
-    for (size_t i = 0; i < n; i++) {
-        const bf_flow_loss_spec spec = spec_of(e, steps[i]);
-        BF_TRY(bf_scorer_fit(e->m, &spec, e->batch, &s, err));
-        BF_TRY(score(e, s, &nats, &se, err));
-        fill_row(e, &r->rows[i], steps[i], nats, se, recon_nats);
-        r->n_rows = i + 1;
-        if (i + 1 < n || !e->o->baselines) {
-            bf_scorer_free(s);
-            s = NULL;
-        }
-    }
-    if (!e->o->baselines) goto out;
-    BF_TRY(bf_params_init(e->m->params, (uint64_t)e->m->config.train.seed, err)); /* the last loss of the list */
-    BF_TRY(score(e, s, &nats, &se, err));
-    r->untrained_bits_per_dim = nats / LN2;
-    r->untrained_stderr_bits = se / LN2;
+    const size_t n = (size_t)e->o->over_time;
+    bf_time_bin *bins = NULL;
+    if (n > 0) BF_NEW(bins, n);
+    BF_TRY(score(e, s, e->loss[k], bins, n, err));
+    fill_row(e, k, r->text, &r->rows[k]);
+    r->n_rows = k + 1;
+    if (n == 0) goto out;
+    BF_NEW(r->rows[k].over_time, n);
+    r->rows[k].n_over_time = n;
+    bf_time_bins_result(bins, n, r->rows[k].over_time);
+out:
+    free(bins);
+    return st;
+}
+
+/* `s` is the scorer of the last loss of the list. */
+static bf_status baselines(evaluation *e, bf_scorer *s, bfncl_eval_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    double *nats = NULL;
+    BF_NEW(nats, e->samples);
+    BF_TRY(bf_params_init(e->m->params, (uint64_t)e->m->config.train.seed, err));
+    BF_TRY(score(e, s, nats, NULL, 0, err));
+    mean_bits(e, nats, &r->untrained_bits_per_dim, &r->untrained_stderr_bits);
     BF_TRY(marginal(e, r, err));
 out:
+    free(nats);
+    return st;
+}
+
+static bf_status write_per_example(evaluation *e, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_example_scores scores = {
+        .samples = e->samples, .recon = e->recon, .loss = (const double *const *)e->loss, .steps = e->steps, .n = e->n};
+    BF_TRY(bf_example_scores_write(&scores, e->ds, e->per_example, err));
+    st = bf_writer_commit(e->per_example, err);
+    e->per_example = NULL;
+out:
+    return st;
+}
+
+static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_scorer *s = NULL;
+    const bf_flow_loss_spec recon = {.kind = BF_LOSS_RECON};
+    e->passes = (e->n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
+    BF_TRY(bf_scorer_fit(e->m, &recon, e->batch, &s, err));
+    BF_TRY(score(e, s, e->recon, NULL, 0, err));
+    for (size_t k = 0; k < e->n; k++) {
+        const bf_flow_loss_spec spec = spec_of(e, e->steps[k]);
+        bf_scorer_free(s);
+        s = NULL;
+        BF_TRY(bf_scorer_fit(e->m, &spec, e->batch, &s, err));
+        BF_TRY(score_loss(e, s, k, r, err));
+    }
+    if (e->per_example) BF_TRY(write_per_example(e, err));
+    if (e->o->baselines) BF_TRY(baselines(e, s, r, err));
+out:
     bf_scorer_free(s);
-    bf_scorer_free(recon);
+    return st;
+}
+
+/* Which losses: the option, else the configuration. */
+static bf_status list_losses(evaluation *e, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_int_list *list = &e->m->config.eval.loss_steps;
+    e->n = e->o->loss_steps ? e->o->n_loss_steps : (size_t)list->n;
+    BF_CHECK(e->n > 0, BF_USAGE, "the list of losses is empty");
+    BF_NEW(e->steps, e->n);
+    for (size_t i = 0; i < e->n; i++) {
+        e->steps[i] = e->o->loss_steps ? e->o->loss_steps[i] : list->v[i];
+        BF_CHECK(e->steps[i] >= 0 && e->steps[i] <= 1000000, BF_USAGE, "%" PRId64 " is no number of loss steps",
+                 e->steps[i]);
+    }
+out:
     return st;
 }
 
 static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
-    int64_t listed[BF_CONFIG_LIST];
-    const int64_t *steps = e->o->loss_steps;
-    size_t n = e->o->n_loss_steps;
+    BF_CHECK(e->o->over_time >= 0 && e->o->over_time <= MAX_BINS, BF_USAGE, "%" PRId64 " bins of time, expected 0..%d",
+             e->o->over_time, MAX_BINS);
     const bf_open_options open = {.path = e->o->model,
                                   .set = e->o->set,
                                   .n_set = e->o->n_set,
@@ -193,25 +295,33 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     (void)bf_report_done(&e->report, 0, 0);
     BF_TRY(bf_model_open(&open, r->model, &e->m, err));
     BF_TRY(resolve(e, err));
-    const bf_int_list *list = &e->m->config.eval.loss_steps;
-    if (!steps) {
-        n = (size_t)list->n;
-        for (size_t i = 0; i < n; i++) listed[i] = list->v[i];
-        steps = listed;
-    }
-    BF_CHECK(n > 0, BF_USAGE, "the list of losses is empty");
-    for (size_t i = 0; i < n; i++)
-        BF_CHECK(steps[i] >= 0 && steps[i] <= 1000000, BF_USAGE, "%" PRId64 " is no number of loss steps", steps[i]);
-    BF_NEW(r->rows, n);
+    BF_TRY(list_losses(e, err));
+    BF_NEW(r->rows, e->n);
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(e->m->ctx));
     snprintf(r->weights, sizeof r->weights, "%s", e->o->weights ? e->o->weights : "ema");
     snprintf(r->times, sizeof r->times, "%s", e->low_discrepancy ? "low-discrepancy" : "random");
     r->step = e->m->state.step;
     BF_TRY(open_data(e, r, err));
+    BF_TRY(allocate(e, err));
+    /* now, so that a place that cannot be written to is known before the work */
+    if (e->o->per_example) BF_TRY(bf_writer_open(e->o->per_example, &e->per_example, err));
     bf_report_phase(&e->report, "scoring", 0);
-    BF_TRY(run(e, steps, n, r, err));
+    BF_TRY(run(e, r, err));
 out:
     return st;
+}
+
+static void free_evaluation(evaluation *e)
+{
+    bf_writer_discard(e->per_example);
+    for (size_t k = 0; e->loss && k < e->n; k++) free(e->loss[k]);
+    free(e->loss);
+    free(e->recon);
+    free(e->scratch);
+    free(e->weight);
+    free(e->steps);
+    bf_dataset_free(e->ds);
+    bf_model_free(e->m);
 }
 
 bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, bfncl_error *caller_err)
@@ -225,8 +335,6 @@ bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, 
     result->marginal = "";
     bf_status st = evaluate(&e, result, err);
     if (st != BF_OK) bfncl_eval_result_free(result);
-    free(e.sums);
-    bf_dataset_free(e.ds);
-    bf_model_free(e.m);
+    free_evaluation(&e);
     return st;
 }

@@ -15,6 +15,7 @@ struct bf_scorer {
     uint32_t batch;
     bf_loss_nodes nodes;
     float *x, *t, *loss; /* host: [batch, D], [batch], [batch] */
+    float *element;      /* host: [batch, D], once it is needed */
     float *values;       /* for data sets: [batch, D] */
     int32_t *classes;
 };
@@ -27,6 +28,7 @@ static bf_status build(bf_scorer *s, bf_param_set weights, bool dry_run, bf_plan
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
     s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->batch, false);
     bf_graph_keep(s->g, s->nodes.losses.sample);
+    bf_graph_keep(s->g, s->nodes.losses.element);
     BF_TRY(bf_graph_status(s->g, err));
     if (!dry_run && !bf_params_allocated(s->m->params)) BF_TRY(bf_params_alloc(s->m->params, 1u << BF_SET_VALUE, err));
     BF_TRY(bf_graph_plan(s->g, !dry_run, plan ? plan : &unused, err));
@@ -77,6 +79,7 @@ void bf_scorer_free(bf_scorer *s)
     free(s->x);
     free(s->t);
     free(s->loss);
+    free(s->element);
     free(s->values);
     free(s->classes);
     free(s);
@@ -90,6 +93,23 @@ uint32_t bf_scorer_batch(const bf_scorer *s)
 const bf_flow_loss_spec *bf_scorer_spec(const bf_scorer *s)
 {
     return &s->spec;
+}
+
+/* Means of the losses behind the first skip[i] variables of each row. */
+static bf_status read_elements(bf_scorer *s, uint32_t rows, const uint32_t *skip, float *nats, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const uint64_t dims = s->m->dims;
+    if (s->element == NULL) BF_NEW(s->element, s->batch * dims);
+    BF_TRY(
+        bf_read(s->m->ctx, s->element, bf_graph_mem(s->g, s->nodes.losses.element), rows * dims * sizeof(float), err));
+    for (uint32_t i = 0; i < rows; i++) {
+        double sum = 0;
+        for (uint64_t d = skip[i]; d < dims; d++) sum += s->element[i * dims + d];
+        nats[i] = (float)(sum / (double)(dims - skip[i]));
+    }
+out:
+    return st;
 }
 
 bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats, bf_err *err)
@@ -111,6 +131,7 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
     BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.t), s->t, s->batch * sizeof *s->t, err));
     BF_TRY(bf_graph_set_step(s->g, words, err));
     BF_TRY(bf_cmds_run(s->c, err));
+    if (key->skip != NULL) return read_elements(s, rows, key->skip, nats, err);
     BF_TRY(bf_read(s->m->ctx, s->loss, bf_graph_mem(s->g, s->nodes.losses.sample), s->batch * sizeof *s->loss, err));
     memcpy(nats, s->loss, rows * sizeof *nats);
 out:
@@ -125,12 +146,21 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uin
     const bf_config *c = &s->m->config;
     const bool classes = bf_setup_wants_classes(c);
     const bf_rows rows = {.values = classes ? NULL : s->values, .classes = classes ? s->classes : NULL};
+    const bool overlap = split == BF_SPLIT_ALL && bf_dataset_overlap(ds, 1) > 0;
     float *x = NULL, *nats = NULL;
+    uint32_t *skip = NULL;
     BF_NEW(x, s->batch * s->m->dims);
     BF_NEW(nats, s->batch);
+    BF_NEW(skip, s->batch);
     for (uint64_t first = 0; first < total; first += s->batch) {
         const uint32_t n = (uint32_t)BF_MIN((uint64_t)s->batch, total - first);
-        const bf_score_key key = {seed, pass, (uint32_t)first, (uint32_t)total, low_discrepancy};
+        const bf_score_key key = {.seed = seed,
+                                  .pass = pass,
+                                  .first = (uint32_t)first,
+                                  .total = (uint32_t)total,
+                                  .low_discrepancy = low_discrepancy,
+                                  .skip = overlap ? skip : NULL};
+        for (uint32_t i = 0; i < n; i++) skip[i] = bf_dataset_overlap(ds, first + i);
         BF_TRY(bf_dataset_eval_rows(ds, split, first, n, pass, &rows, err));
         bf_setup_rows(c, &rows, n * s->m->dims, x);
         BF_TRY(bf_scorer_rows(s, x, n, &key, nats, err));
@@ -144,14 +174,6 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uin
 out:
     free(x);
     free(nats);
+    free(skip);
     return st;
-}
-
-void bf_mean_stderr(const double *x, uint64_t n, double *mean, double *se)
-{
-    double sum = 0, squares = 0;
-    for (uint64_t i = 0; i < n; i++) sum += x[i];
-    *mean = n ? sum / (double)n : NAN;
-    for (uint64_t i = 0; i < n; i++) squares += (x[i] - *mean) * (x[i] - *mean);
-    *se = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : 0;
 }

@@ -25,6 +25,7 @@ typedef struct bf_score_key {
     uint32_t first; /* index of the first row among `total` */
     uint32_t total;
     bool low_discrepancy;
+    const uint32_t *skip; /* [rows], or NULL: that many variables at the beginning of a row do not count */
 } bf_score_key;
 
 /* Losses of rows <= batch examples x [rows, D], as the flow wants them, in nats per dimension into nats[rows]. */
@@ -34,13 +35,10 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
 /* Called after every batch with the number of examples done; false stops with BF_STOPPED. */
 typedef bool (*bf_score_fn)(void *user, uint64_t done, uint64_t total);
 
-/* One pass over the first `total` examples of a split; adds the loss of example i to sums[i]. A loss that is not finite
- * is BF_NUMERIC. */
+/* One pass over the first `total` examples of a split; adds the loss of example i to sums[i], of BF_SPLIT_ALL without
+ * what overlaps with the example before. A loss that is not finite is BF_NUMERIC. */
 bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uint64_t total, uint64_t seed,
                          uint32_t pass, bool low_discrepancy, double *sums, bf_score_fn progress, void *user,
                          bf_err *err);
-
-/* Mean of x[n] and its standard error (0 when n = 1). */
-void bf_mean_stderr(const double *x, uint64_t n, double *mean, double *se);
 
 #endif

@@ -9,11 +9,11 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "base/stats.h"
 #include "io/loader.h"
 #include "run/folder.h"
 #include "run/progress.h"
 
-#define LN2 0.69314718055994530942
 #define TIMES 1024 /* step times kept for the median */
 
 typedef struct trainer {
@@ -242,10 +242,10 @@ static bf_status validate(trainer *t, bf_err *err)
         return BF_OK;
     }
     BF_TRY(st);
-    bf_mean_stderr(t->sums, t->examples, &nats, &se);
+    bf_mean_stderr(t->sums, NULL, t->examples, &nats, &se);
     const bool best = !(nats >= s->best);
     bf_trainlog_add(t->log, "eval", s->step, json_pack("{s:f,s:f,s:b}", "loss", nats, "stderr", se, "best", best));
-    bf_log(BFNCL_LOG_INFO, "step %" PRIu64 ": validation %.4f +- %.4f bits/dim%s", s->step, nats / LN2, se / LN2,
+    bf_log(BFNCL_LOG_INFO, "step %" PRIu64 ": validation %.4f +- %.4f bits/dim%s", s->step, nats / BF_LN2, se / BF_LN2,
            best ? ", the best so far" : "");
     if (!best) goto out;
     const bf_run_state before = *s;
@@ -423,7 +423,7 @@ static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
     r->steps = t->m->state.step;
     r->first_step = t->first_step;
     r->loss = t->loss;
-    r->best = t->m->state.best / LN2;
+    r->best = t->m->state.best / BF_LN2;
     r->best_step = t->m->state.best_step;
     r->ms_per_step = median_ms(t);
     if (bf_trainlog_chart(t->folder.log, t->folder.chart, &ignored) != BF_OK)

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "base/stats.h"
 #include "io/chart.h"
 
-#define LN2 0.69314718055994530942
 #define LINE_BYTES 4096
 
 struct bf_trainlog {
@@ -114,7 +114,7 @@ static bf_status read_line(const char *line, curve *train, curve *eval, bf_err *
         cut(eval, step);
     }
     if (event && json_is_number(loss)) {
-        const double bits = json_number_value(loss) / LN2;
+        const double bits = json_number_value(loss) / BF_LN2;
         if (strcmp(event, "step") == 0) BF_TRY(append(train, step, bits, err));
         if (strcmp(event, "eval") == 0) BF_TRY(append(eval, step, bits, err));
     }

@@ -30,6 +30,13 @@ bfncl eval run --limit 4 --baselines
 out_has '^unigram +[0-9.]+ \+- '
 bfncl eval run --limit 4 --baselines --json
 json marginal_model=unigram marginal_bits_per_dim
+bfncl eval run --stride 5 --limit 6 --per-example windows.csv
+out_has '^ +one every 5 characters; 37 characters in all'
+out_has '^loss +bits/char '
+[ "$(cut -d, -f1,3 windows.csv | tr '\n' ' ')" = "index,characters 0,12 1,5 2,5 3,5 4,5 5,5 " ] || fail "windows.csv"
+bfncl eval run --limit 4 --json
+json stride=12 variables=48 bits_per_char total_bits_per_char
+refused 2 eval run --stride 13
 refused 2 sample run -n 1 --steps 2 -o a.png
 err_has 'makes text'
 echo 'ÄÖÜ and more of a text than a window' >other.txt

@@ -646,17 +646,21 @@ START_TEST(times)
     const bf_flow_loss_spec cts = {.kind = BF_LOSS_CTS}, steps = {.kind = BF_LOSS_N_STEP, .steps = 7};
     const bf_flow_loss_spec recon = {.kind = BF_LOSS_RECON};
     double sum = 0.0;
-    bf_flow_times(t, N, &cts, false, 5, 3, 0, N);
+    bf_flow_times(t, N, &cts,
+                  &(bf_flow_time_key){.seed = 5, .step = 3, .first = 0, .total = N, .low_discrepancy = false});
     for (int i = 0; i < N; i++) ck_assert(t[i] >= 0.0f && t[i] < 1.0f);
     for (int i = 0; i < N; i++) sum += t[i];
     ck_assert_double_eq_tol(sum / N, 0.5, 0.05);
-    bf_flow_times(part, 10, &cts, false, 5, 3, 90, N);
+    bf_flow_times(part, 10, &cts,
+                  &(bf_flow_time_key){.seed = 5, .step = 3, .first = 90, .total = N, .low_discrepancy = false});
     ck_assert_mem_eq(part, t + 90, 10 * sizeof *t);
-    bf_flow_times(t, N, &cts, true, 5, 3, 0, N);
+    bf_flow_times(t, N, &cts,
+                  &(bf_flow_time_key){.seed = 5, .step = 3, .first = 0, .total = N, .low_discrepancy = true});
     int seen[N] = {0};
     for (int i = 0; i < N; i++) seen[(int)(t[i] * N)]++;
     for (int i = 1; i < N; i++) ck_assert_msg(seen[i] <= 2, "low discrepancy: %d times in one of %d cells", seen[i], N);
-    bf_flow_times(t, N, &steps, true, 5, 3, 0, N);
+    bf_flow_times(t, N, &steps,
+                  &(bf_flow_time_key){.seed = 5, .step = 3, .first = 0, .total = N, .low_discrepancy = true});
     int cell[7] = {0};
     for (int i = 0; i < N; i++) {
         const int k = (int)lround(t[i] * 7.0);
@@ -664,7 +668,14 @@ START_TEST(times)
         cell[k]++;
     }
     for (int k = 0; k < 7; k++) ck_assert_int_le(abs(cell[k] - N / 7), 2);
-    bf_flow_times(t, 3, &recon, false, 5, 3, 0, 3);
+    /* the repeats of one sample are as even as the samples of one repeat */
+    for (uint32_t r = 0; r < 10; r++) {
+        const bf_flow_time_key key = {5, r, 17, N, true, r, 10};
+        bf_flow_times(&part[r], 1, &cts, &key);
+        ck_assert_double_eq_tol(part[r] - part[0] + (part[r] < part[0] ? 1 : 0), r / 10.0, 1e-6);
+    }
+    bf_flow_times(t, 3, &recon,
+                  &(bf_flow_time_key){.seed = 5, .step = 3, .first = 0, .total = 3, .low_discrepancy = false});
     ck_assert(t[0] == 1.0f && t[2] == 1.0f);
 }
 END_TEST

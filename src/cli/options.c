@@ -99,7 +99,7 @@ const cli_option cli_options[OPT_COUNT] = {
                   .commands = CLI_EVAL,
                   .def = "data.test of the model's configuration",
                   .group = GROUP_SCORE,
-                  .help = "data to score: IDX, IDX.gz, NPY or a folder of PNG files"},
+                  .help = "data to score: IDX, NPY, CIFAR-10, a folder of PNG files or a text"},
     [OPT_LOSS_STEPS] = {.name = "loss-steps",
                         .type = CLI_STEPS_LIST,
                         .argument = "inf|N,...",
@@ -178,9 +178,10 @@ const cli_option cli_options[OPT_COUNT] = {
                     .help = "text: windows begin every S characters, each character counts once",
                     .text =
                         "The first window counts with all its characters, every other with its last S; those before "
-                        "them are context, which the model sees through the same noise but which costs nothing. "
-                        "The sum of the counted shares is a code length for a receiver that decodes window after "
-                        "window, and knows what came before. Time grows with data.length / S."},
+                        "them are context, which the network sees through the same noise but which costs nothing. "
+                        "The sum is a code length for a receiver that decodes window after window and keeps what "
+                        "it has. It need not be below the one without overlap: the characters that count have no "
+                        "neighbours to the right. Time grows with data.length / S."},
     [OPT_BASELINES] =
         {.name = "baselines",
          .type = CLI_FLAG,

@@ -103,18 +103,18 @@ double bf_flow_alpha(const bf_flow *f, double i, double n)
 
 /* ---- times ------------------------------------------------------------------------------------------------------ */
 
-void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, bool low_discrepancy, uint64_t seed,
-                   uint32_t step, uint32_t first, uint32_t total)
+void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, const bf_flow_time_key *key)
 {
-    const double offset = bf_philox_uniform(seed, 1, 0, step, BF_STREAM_TIME);
+    const double offset = bf_philox_uniform(key->seed, 1, 0, key->step - key->repeat, BF_STREAM_TIME) +
+                          (double)key->repeat / (double)BF_MAX(key->repeats, 1u);
     for (int b = 0; b < count; b++) {
-        const uint32_t sample = first + (uint32_t)b;
+        const uint32_t sample = key->first + (uint32_t)b;
         double u = 1.0;
-        if (low_discrepancy) {
-            u = offset + (double)sample / (double)total;
+        if (key->low_discrepancy) {
+            u = offset + (double)sample / (double)key->total;
             u -= floor(u);
         } else {
-            u = bf_philox_uniform(seed, 0, sample, step, BF_STREAM_TIME);
+            u = bf_philox_uniform(key->seed, 0, sample, key->step, BF_STREAM_TIME);
         }
         if (spec->kind == BF_LOSS_RECON) u = 1.0;
         if (spec->kind == BF_LOSS_N_STEP) u = floor(u * spec->steps) / spec->steps;

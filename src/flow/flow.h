@@ -102,10 +102,18 @@ bf_flow_losses bf_flow_loss(bf_graph *g, const bf_flow *f, const bf_flow_loss_sp
 
 /* ---- times ------------------------------------------------------------------------------------------------------ */
 
-/* Times of samples first..first+count-1 of a set of `total`, from (seed, step, BF_STREAM_TIME): U[0, 1) for CTS,
- * multiples of 1/n for N_STEP, 1 for RECON. `low_discrepancy`: t_i = frac(u + i / total) with one u for the whole set,
- * then floored to the grid for N_STEP; same mean, smaller error. */
-void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, bool low_discrepancy, uint64_t seed,
-                   uint32_t step, uint32_t first, uint32_t total);
+/* What the times of samples first..first+count-1 of a set of `total` depend on. */
+typedef struct bf_flow_time_key {
+    uint64_t seed;
+    uint32_t step, first, total;
+    bool low_discrepancy;
+    uint32_t repeat, repeats; /* low discrepancy: this is number `repeat` of `repeats` consecutive steps on the same
+                                 set; 0, 0: it is the only one */
+} bf_flow_time_key;
+
+/* Times from (seed, step, BF_STREAM_TIME): U[0, 1) for CTS, multiples of 1/n for N_STEP, 1 for RECON.
+ * `low_discrepancy`: t_i = frac(u + i / total + repeat / repeats) with one u for the whole set and all its repeats,
+ * then floored to the grid for N_STEP: the same mean with a smaller error, also that of one sample over its repeats. */
+void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, const bf_flow_time_key *key);
 
 #endif

@@ -90,6 +90,7 @@ static bf_status add_scores(bf_scorer *s, const float *data, uint64_t dims, uint
             const uint32_t rows = (uint32_t)BF_MIN((uint64_t)batch, n - at);
             const bf_score_key key = {.seed = seed,
                                       .pass = (uint32_t)r,
+                                      .passes = (uint32_t)repeats,
                                       .first = (uint32_t)at,
                                       .total = (uint32_t)n,
                                       .low_discrepancy = true};

@@ -124,12 +124,15 @@ static bf_status score(evaluation *e, bf_scorer *s, double *nats, bf_time_bin *b
     memset(nats, 0, (size_t)e->samples * sizeof *nats);
     for (uint64_t r = 0; r < e->repeats; r++, e->pass++) {
         memset(e->scratch, 0, (size_t)e->samples * sizeof *e->scratch);
-        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, e->samples, e->seed, (uint32_t)r, e->low_discrepancy, e->scratch,
-                              on_batch, e, err));
+        const bf_score_key key = {.seed = e->seed,
+                                  .pass = (uint32_t)r,
+                                  .passes = (uint32_t)e->repeats,
+                                  .total = (uint32_t)e->samples,
+                                  .low_discrepancy = e->low_discrepancy};
+        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, &key, e->scratch, on_batch, e, err));
         for (uint64_t i = 0; i < e->samples; i++) nats[i] += e->scratch[i];
         if (n_bins == 0) continue;
-        bf_flow_times(t, (int)e->samples, bf_scorer_spec(s), e->low_discrepancy, e->seed, (uint32_t)r, 0,
-                      (uint32_t)e->samples);
+        bf_scorer_times(s, &key, key.total, t);
         bf_time_bins_add(bins, n_bins, bf_scorer_spec(s), t, e->scratch, e->samples);
     }
     for (uint64_t i = 0; i < e->samples; i++) nats[i] /= (double)e->repeats;

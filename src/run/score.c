@@ -95,6 +95,18 @@ const bf_flow_loss_spec *bf_scorer_spec(const bf_scorer *s)
     return &s->spec;
 }
 
+void bf_scorer_times(const bf_scorer *s, const bf_score_key *key, uint32_t rows, float *t)
+{
+    const bf_flow_time_key k = {.seed = key->seed,
+                                .step = key->pass,
+                                .first = key->first,
+                                .total = key->total,
+                                .low_discrepancy = key->low_discrepancy,
+                                .repeat = key->pass,
+                                .repeats = key->passes};
+    bf_flow_times(t, (int)rows, &s->spec, &k);
+}
+
 /* Means of the losses behind the first skip[i] variables of each row. */
 static bf_status read_elements(bf_scorer *s, uint32_t rows, const uint32_t *skip, float *nats, bf_err *err)
 {
@@ -122,7 +134,7 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
     words[BF_STEP_STEP] = key->pass;
     words[BF_STEP_SAMPLE0] = key->first;
     memcpy(s->x, x, rows * dims * sizeof *x);
-    bf_flow_times(s->t, (int)rows, &s->spec, key->low_discrepancy, key->seed, key->pass, key->first, key->total);
+    bf_scorer_times(s, key, rows, s->t);
     for (uint32_t i = rows; i < s->batch; i++) { /* a short batch is filled up with its last example */
         memcpy(s->x + i * dims, x + (rows - 1) * dims, dims * sizeof *x);
         s->t[i] = s->t[rows - 1];
@@ -138,9 +150,8 @@ out:
     return st;
 }
 
-bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uint64_t total, uint64_t seed,
-                         uint32_t pass, bool low_discrepancy, double *sums, bf_score_fn progress, void *user,
-                         bf_err *err)
+bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, const bf_score_key *key, double *sums,
+                         bf_score_fn progress, void *user, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_config *c = &s->m->config;
@@ -152,18 +163,16 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uin
     BF_NEW(x, s->batch * s->m->dims);
     BF_NEW(nats, s->batch);
     BF_NEW(skip, s->batch);
+    const uint64_t total = key->total;
+    bf_score_key k = *key;
+    k.skip = overlap ? skip : NULL;
     for (uint64_t first = 0; first < total; first += s->batch) {
         const uint32_t n = (uint32_t)BF_MIN((uint64_t)s->batch, total - first);
-        const bf_score_key key = {.seed = seed,
-                                  .pass = pass,
-                                  .first = (uint32_t)first,
-                                  .total = (uint32_t)total,
-                                  .low_discrepancy = low_discrepancy,
-                                  .skip = overlap ? skip : NULL};
+        k.first = (uint32_t)first;
         for (uint32_t i = 0; i < n; i++) skip[i] = bf_dataset_overlap(ds, first + i);
-        BF_TRY(bf_dataset_eval_rows(ds, split, first, n, pass, &rows, err));
+        BF_TRY(bf_dataset_eval_rows(ds, split, first, n, key->pass, &rows, err));
         bf_setup_rows(c, &rows, n * s->m->dims, x);
-        BF_TRY(bf_scorer_rows(s, x, n, &key, nats, err));
+        BF_TRY(bf_scorer_rows(s, x, n, &k, nats, err));
         for (uint32_t i = 0; i < n; i++) {
             BF_CHECK(isfinite(nats[i]), BF_NUMERIC, "the loss of example %llu is not finite",
                      (unsigned long long)(first + i));

@@ -21,12 +21,15 @@ const bf_flow_loss_spec *bf_scorer_spec(const bf_scorer *s);
 /* Random numbers of a score: a function of (seed, pass, index of the example), not of the batch. */
 typedef struct bf_score_key {
     uint64_t seed;
-    uint32_t pass;
-    uint32_t first; /* index of the first row among `total` */
+    uint32_t pass, passes; /* this is pass number `pass` of `passes` over the same examples; their times spread */
+    uint32_t first;        /* index of the first row among `total` */
     uint32_t total;
     bool low_discrepancy;
     const uint32_t *skip; /* [rows], or NULL: that many variables at the beginning of a row do not count */
 } bf_score_key;
+
+/* The times at which bf_scorer_rows scores rows first .. first + rows - 1. */
+void bf_scorer_times(const bf_scorer *s, const bf_score_key *key, uint32_t rows, float *t);
 
 /* Losses of rows <= batch examples x [rows, D], as the flow wants them, in nats per dimension into nats[rows]. */
 bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats,
@@ -35,10 +38,10 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
 /* Called after every batch with the number of examples done; false stops with BF_STOPPED. */
 typedef bool (*bf_score_fn)(void *user, uint64_t done, uint64_t total);
 
-/* One pass over the first `total` examples of a split; adds the loss of example i to sums[i], of BF_SPLIT_ALL without
- * what overlaps with the example before. A loss that is not finite is BF_NUMERIC. */
-bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, uint64_t total, uint64_t seed,
-                         uint32_t pass, bool low_discrepancy, double *sums, bf_score_fn progress, void *user,
-                         bf_err *err);
+/* One pass over the first key->total examples of a split (key->first and skip are not looked at); adds the loss of
+ * example i to sums[i], of BF_SPLIT_ALL without what overlaps with the example before. A loss that is not finite is
+ * BF_NUMERIC. */
+bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, const bf_score_key *key, double *sums,
+                         bf_score_fn progress, void *user, bf_err *err);
 
 #endif

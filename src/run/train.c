@@ -232,8 +232,9 @@ static bf_status validate(trainer *t, bf_err *err)
     const char *phase = t->report.phase;
     bf_report_phase(&t->report, "validating", 0);
     memset(t->sums, 0, (size_t)t->examples * sizeof *t->sums);
-    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, t->examples, (uint64_t)t->config.eval.seed, 0, true,
-                        t->sums, on_validation, t, err);
+    const bf_score_key key = {
+        .seed = (uint64_t)t->config.eval.seed, .total = (uint32_t)t->examples, .low_discrepancy = true};
+    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, &key, t->sums, on_validation, t, err);
     bf_report_phase(&t->report, phase, s->step);
     if (st == BF_STOPPED) t->stopping = true;
     if (st == BF_STOPPED) return BF_OK;

@@ -209,7 +209,9 @@ bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr
     words[BF_STEP_BIAS1] = float_word(1 - pow(c->train.beta1, (double)(step + 1)));
     words[BF_STEP_BIAS2] = float_word(1 - pow(c->train.beta2, (double)(step + 1)));
     words[BF_STEP_EMA] = float_word(1 - c->train.ema);
-    bf_flow_times(s->t, (int)batch, &s->spec, c->train.times == 0, seed, (uint32_t)step, 0, (uint32_t)batch);
+    const bf_flow_time_key key = {
+        .seed = seed, .step = (uint32_t)step, .total = (uint32_t)batch, .low_discrepancy = c->train.times == 0};
+    bf_flow_times(s->t, (int)batch, &s->spec, &key);
     if (s->parts > 1) BF_TRY(bf_cmds_run(s->clear, err));
     for (uint64_t i = 0; i < s->parts; i++) BF_TRY(run_part(s, x, i * s->rows, words, err));
     BF_TRY(bf_cmds_run(s->update, err));

@@ -86,6 +86,18 @@ typedef struct bfncl_progress {
     double lr, grad_norm, step_ms;
 } bfncl_progress;
 
+/* What a run takes, known before anything is computed. `peak_bytes` is the sum of the three before it. */
+typedef struct bfncl_plan {
+    uint64_t params;           /* trained numbers of the network */
+    uint64_t param_bytes;      /* they, and while training their gradients, moments and averages */
+    uint64_t activation_bytes; /* results inside the network, after sharing */
+    uint64_t io_bytes;         /* inputs, constants, what is read back */
+    uint64_t peak_bytes;
+    uint64_t budget_bytes; /* what the device or the caller allows */
+    uint64_t batch;        /* examples in memory at once */
+    double gflop;          /* of a training step, a scored batch, or a sampler step of a batch */
+} bfncl_plan;
+
 /* Called often, from the calling thread. Returning false stops the operation: what is worth saving is saved and the
  * operation returns BFNCL_STOPPED. */
 typedef bool (*bfncl_progress_fn)(void *user, const bfncl_progress *p);
@@ -105,18 +117,14 @@ typedef struct bfncl_train_options {
 } bfncl_train_options;
 
 typedef struct bfncl_train_result {
-    uint64_t params; /* trained numbers */
-    uint64_t steps;  /* done in all, earlier runs included */
+    uint64_t steps; /* done in all, earlier runs included */
     uint64_t first_step;
     double loss; /* last training loss, nats per dimension */
     double best; /* validation loss of best.safetensors, bits per dimension; NaN: none */
     uint64_t best_step;
     double seconds, ms_per_step; /* median over this run, first step excluded */
-    /* the plan (also filled by dry_run) */
-    uint64_t batch, batch_at_once; /* examples of a step, and of them in memory at once (train.accumulate) */
-    /* bytes */
-    uint64_t param_bytes, activation_bytes, io_bytes, peak_bytes, budget_bytes;
-    double gflop_per_step;
+    uint64_t batch;              /* examples of a step */
+    bfncl_plan plan;
     char device[256];
     char out[1024];
 } bfncl_train_result;
@@ -153,6 +161,7 @@ typedef struct bfncl_eval_options {
     const char *receiver;    /* "joint", "official"; NULL: eval.receiver */
     const char *weights;     /* "ema", "raw"; NULL: ema */
     const char *per_example; /* CSV file of the scores of every example; NULL: none */
+    bool dry_run;            /* only the plan: weights are found in the file but not read, data are not opened */
     bool baselines;          /* also the untrained network and a marginal model */
     bfncl_device_options device;
     bfncl_progress_fn progress;
@@ -191,6 +200,7 @@ typedef struct bfncl_eval_result {
     char model[1024], data[1024], weights[8], times[24], device[256];
     uint64_t step;              /* of training */
     bool text;                  /* examples are windows, dimensions are characters */
+    bfncl_plan plan;            /* of the loss that takes most */
     uint64_t stride, variables; /* text: from one window to the next, else 0; dimensions scored, each counted once */
 } bfncl_eval_result;
 
@@ -211,6 +221,7 @@ typedef struct bfncl_sample_options {
     const char *weights;   /* as for eval */
     const char *out;       /* .png (a grid) or, of a text model, .txt; .npy, .safetensors. NULL: texts are only
                               returned, pictures go to MODEL_FOLDER/samples/samples.png */
+    bool dry_run;          /* only the plan: weights are found in the file but not read */
     const char *animation; /* .gif of the expected data at every step; NULL: none */
     bfncl_device_options device;
     bfncl_progress_fn progress;
@@ -221,7 +232,8 @@ typedef struct bfncl_sample_result {
     uint64_t samples, steps;
     double seconds;
     char out[1024], device[256]; /* out: "" when no file was written */
-    char **texts;                /* [samples] UTF-8, of a text model without `out`; else NULL */
+    bfncl_plan plan;
+    char **texts; /* [samples] UTF-8, of a text model without `out`; else NULL */
 } bfncl_sample_result;
 
 BFNCL_API void bfncl_sample_defaults(bfncl_sample_options *o);
@@ -233,7 +245,8 @@ BFNCL_API void bfncl_sample_result_free(bfncl_sample_result *result);
 
 /* *json: {"kind","params","tensors":[{"name","shape","dtype"}],"config":{...},...} for a model, checkpoint, tensor
  * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked.
- * All four keys are always there: null, and no tensors, where they do not apply. */
+ * All four keys are always there: null, and no tensors, where they do not apply. "param_bytes" is what the parameters
+ * take in memory. */
 BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
 
 /* ---- weights of other programs ----------------------------------------------------------------------------------- */

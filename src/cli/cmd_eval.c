@@ -173,11 +173,17 @@ int cli_eval(const cli_args *a)
     o.config = a->value[OPT_CONFIG].text;
     o.size = a->value[OPT_SIZE].text;
     o.baselines = cli_given(a, OPT_BASELINES);
+    o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
     cli_signals_stop();
     if (bfncl_eval(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
     cli_progress_end();
+    if (o.dry_run) {
+        if (cli_given(a, OPT_JSON)) return cli_print_json(cli_plan_json(&r.plan, r.device), 0);
+        cli_print_plan(&r.plan, r.device, "weights", "arithmetic per batch");
+        return 0;
+    }
     if (cli_given(a, OPT_JSON))
         code = print_json(&r, o.baselines);
     else

@@ -21,6 +21,7 @@ int cli_sample(const cli_args *a)
     o.size = a->value[OPT_SIZE].text;
     o.out = a->value[OPT_OUTPUT].text;
     o.animation = a->value[OPT_TRAJECTORY].text;
+    o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
     cli_signals_stop();
@@ -29,6 +30,11 @@ int cli_sample(const cli_args *a)
         return cli_fail(&err);
     }
     cli_progress_end();
+    if (o.dry_run) {
+        if (cli_given(a, OPT_JSON)) return cli_print_json(cli_plan_json(&r.plan, r.device), 0);
+        cli_print_plan(&r.plan, r.device, "weights", "arithmetic per step");
+        return 0;
+    }
     cli_note("%llu samples, %llu steps, %.1f s on %s", (unsigned long long)r.samples, (unsigned long long)r.steps,
              r.seconds, r.device);
     if (!cli_given(a, OPT_JSON)) {

@@ -19,12 +19,9 @@ static int print_config(const cli_args *a, const char *config)
 
 static json_t *plan_json(const bfncl_train_result *r)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "device", r->device, "params",
-                     (json_int_t)r->params, "batch", (json_int_t)r->batch, "batch_at_once",
-                     (json_int_t)r->batch_at_once, "param_bytes", (json_int_t)r->param_bytes, "activation_bytes",
-                     (json_int_t)r->activation_bytes, "io_bytes", (json_int_t)r->io_bytes, "peak_bytes",
-                     (json_int_t)r->peak_bytes, "budget_bytes", (json_int_t)r->budget_bytes, "gflop_per_step",
-                     cli_json_number(r->gflop_per_step));
+    json_t *j = cli_plan_json(&r->plan, r->device);
+    if (j) json_object_set_new(j, "batch", json_integer((json_int_t)r->batch));
+    return j;
 }
 
 static json_t *result_json(const bfncl_train_result *r)
@@ -38,28 +35,6 @@ static json_t *result_json(const bfncl_train_result *r)
     if (plan && run) json_object_update(run, plan);
     json_decref(plan);
     return run;
-}
-
-static void print_plan(const bfncl_train_result *r)
-{
-    const struct {
-        const char *label;
-        uint64_t bytes;
-    } rows[] = {{"parameters and optimiser", r->param_bytes},
-                {"activations", r->activation_bytes},
-                {"input and output", r->io_bytes},
-                {"peak", r->peak_bytes},
-                {"the device can give", r->budget_bytes}};
-    printf("%-26s %s\n%-26s %llu\n", "device", r->device, "parameters", (unsigned long long)r->params);
-    printf("%-26s %llu", "examples per step", (unsigned long long)r->batch);
-    if (r->batch_at_once != r->batch) printf(", %llu at a time", (unsigned long long)r->batch_at_once);
-    putchar('\n');
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char size[32];
-        cli_bytes((double)rows[i].bytes, size);
-        printf("%-26s %s\n", rows[i].label, size);
-    }
-    printf("%-26s %.3g GFLOP\n", "arithmetic per step", r->gflop_per_step);
 }
 
 static void print_result(const bfncl_train_result *r)
@@ -98,7 +73,7 @@ int cli_train(const cli_args *a)
     cli_progress_end();
     if (cli_given(a, OPT_JSON)) return cli_print_json(o.dry_run ? plan_json(&r) : result_json(&r), 0);
     if (o.dry_run)
-        print_plan(&r);
+        cli_print_plan(&r.plan, r.device, "parameters and optimiser", "arithmetic per step");
     else
         print_result(&r);
     return 0;

@@ -64,11 +64,12 @@ const cli_option cli_options[OPT_COUNT] = {
                          "Overrides apply in the order given."},
     [OPT_DRY_RUN] = {.name = "dry-run",
                      .type = CLI_FLAG,
-                     .commands = CLI_TRAIN,
+                     .commands = CLI_TRAIN | CLI_EVAL | CLI_SAMPLE,
                      .group = GROUP_RUN,
                      .help = "print the plan and the memory it needs, compute nothing",
                      .text = "Prints parameters, activations, peak memory against what the device can give, and the "
-                             "arithmetic of one step. Exits 1 when the plan does not fit."},
+                             "arithmetic of one step of training or sampling or of one batch that is scored. Exits 1 "
+                             "when the plan does not fit."},
     [OPT_PRINT_CONFIG] = {.name = "print-config",
                           .type = CLI_FLAG,
                           .commands = CLI_TRAIN,

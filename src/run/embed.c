@@ -67,7 +67,7 @@ bfncl_status bfncl_model_sample(bfncl_model *h, uint64_t first, uint64_t n, uint
     bf_status st = BF_OK;
     bf_err own = {0}, *err = caller_err ? caller_err : &own;
     BF_CHECK(steps >= 1 && steps <= 1000000, BF_USAGE, "the number of sampler steps must be 1 to 1000000");
-    if (!h->sampler) BF_TRY(bf_sampling_new(h->m, batch_of(h), &h->sampler, &h->sampler_batch, err));
+    if (!h->sampler) BF_TRY(bf_sampling_new(h->m, batch_of(h), false, &h->sampler, &h->sampler_batch, NULL, err));
     const bf_sampling s = {.m = h->m,
                            .sampler = h->sampler,
                            .batch = h->sampler_batch,
@@ -110,8 +110,9 @@ bfncl_status bfncl_model_score(bfncl_model *h, const float *data, uint64_t n, ui
     const bf_flow_loss_spec loss = {.kind = BF_LOSS_CTS}, recon = {.kind = BF_LOSS_RECON};
     const uint32_t batch = batch_of(h);
     BF_CHECK(repeats >= 1 && n <= UINT32_MAX, BF_USAGE, "scores need at least one repeat and at most 2^32 examples");
-    if (!h->loss) BF_TRY(bf_scorer_fit(h->m, &loss, batch, &h->loss, err));
-    if (!h->recon) BF_TRY(bf_scorer_fit(h->m, &recon, batch, &h->recon, err));
+    uint32_t least = batch; /* of what memory allows; each scorer knows its own */
+    if (!h->loss) BF_TRY(bf_scorer_fit(h->m, &loss, &least, false, &h->loss, NULL, err));
+    if (!h->recon) BF_TRY(bf_scorer_fit(h->m, &recon, &least, false, &h->recon, NULL, err));
     BF_NEW(scratch, batch);
     for (uint64_t i = 0; i < n; i++) nats[i] = 0;
     BF_TRY(add_scores(h->loss, data, h->m->dims, n, repeats, seed, scratch, nats, err));

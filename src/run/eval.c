@@ -249,13 +249,13 @@ static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
     bf_scorer *s = NULL;
     const bf_flow_loss_spec recon = {.kind = BF_LOSS_RECON};
     e->passes = (e->n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
-    BF_TRY(bf_scorer_fit(e->m, &recon, e->batch, &s, err));
+    BF_TRY(bf_scorer_fit(e->m, &recon, &e->batch, false, &s, NULL, err));
     BF_TRY(score(e, s, e->recon, NULL, 0, err));
     for (size_t k = 0; k < e->n; k++) {
         const bf_flow_loss_spec spec = spec_of(e, e->steps[k]);
         bf_scorer_free(s);
         s = NULL;
-        BF_TRY(bf_scorer_fit(e->m, &spec, e->batch, &s, err));
+        BF_TRY(bf_scorer_fit(e->m, &spec, &e->batch, false, &s, NULL, err));
         BF_TRY(score_loss(e, s, k, r, err));
     }
     if (e->per_example) BF_TRY(write_per_example(e, err));
@@ -282,6 +282,22 @@ out:
     return st;
 }
 
+/* The losses are computed one after the other, so the largest plan is the one that counts. Settles the batch. */
+static bf_status plan(evaluation *e, bfncl_plan *most, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_scorer *none;
+    bf_plan p;
+    for (size_t i = 0; i <= e->n; i++) {
+        const bf_flow_loss_spec spec = i < e->n ? spec_of(e, e->steps[i]) : (bf_flow_loss_spec){.kind = BF_LOSS_RECON};
+        BF_TRY(bf_scorer_fit(e->m, &spec, &e->batch, true, &none, &p, err));
+        const bfncl_plan seen = bf_model_plan(e->m, &p, e->batch);
+        if (seen.peak_bytes > most->peak_bytes) *most = seen;
+    }
+out:
+    return st;
+}
+
 static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -293,9 +309,10 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
                                   .weights = e->o->weights,
                                   .device = &e->o->device,
                                   .config = e->o->config,
-                                  .size = e->o->size};
+                                  .size = e->o->size,
+                                  .dry_run = e->o->dry_run};
     bf_report_phase(&e->report, "compiling kernels", 0);
-    (void)bf_report_done(&e->report, 0, 0);
+    if (!e->o->dry_run) (void)bf_report_done(&e->report, 0, 0);
     BF_TRY(bf_model_open(&open, r->model, &e->m, err));
     BF_TRY(resolve(e, err));
     BF_TRY(list_losses(e, err));
@@ -304,7 +321,9 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     snprintf(r->weights, sizeof r->weights, "%s", e->o->weights ? e->o->weights : "ema");
     snprintf(r->times, sizeof r->times, "%s", e->low_discrepancy ? "low-discrepancy" : "random");
     r->step = e->m->state.step;
-    BF_TRY(open_data(e, r, err));
+    if (!e->o->dry_run) BF_TRY(open_data(e, r, err));
+    BF_TRY(plan(e, &r->plan, err));
+    if (e->o->dry_run) goto out;
     BF_TRY(allocate(e, err));
     /* now, so that a place that cannot be written to is known before the work */
     if (e->o->per_example) BF_TRY(bf_writer_open(e->o->per_example, &e->per_example, err));

@@ -109,6 +109,7 @@ bf_status bf_foreign_load(bf_model *m, const bf_open_options *o, bf_err *err)
     const bool raw = o->weights && strcmp(o->weights, "raw") == 0;
     BF_TRY(bf_tensors_open(o->path, &f, err));
     BF_TRY(bf_weights_find(m->params, f, !raw, &w, err));
+    if (o->dry_run) goto out;
     BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
     BF_TRY(bf_weights_put(&w, m->params, BF_SET_VALUE, err));
 out:

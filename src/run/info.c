@@ -27,6 +27,13 @@ static json_t *shape_json(const bf_tensor *t)
     return shape;
 }
 
+/* "params", and what they take in memory once loaded, as 32-bit floats. */
+static bool set_params(json_t *root, uint64_t params)
+{
+    return json_object_set_new(root, "params", json_integer((json_int_t)params)) == 0 &&
+           json_object_set_new(root, "param_bytes", json_integer((json_int_t)(4 * params))) == 0;
+}
+
 /* "tensors", "params" (of the tensors whose names begin so; all of a file that is no model), "bytes". */
 static bf_status add_tensors(json_t *root, const bf_tensors *f, const char *prefix, bf_err *err)
 {
@@ -40,7 +47,7 @@ static bf_status add_tensors(json_t *root, const bf_tensors *f, const char *pref
         if (strncmp(t.name, prefix, strlen(prefix)) == 0) params += t.count;
         if (t.readable) bytes += t.count * bf_dtype_size(t.dtype);
     }
-    ok = json_object_set_new(root, "params", json_integer((json_int_t)params)) == 0 && ok;
+    ok = set_params(root, params) && ok;
     ok = json_object_set_new(root, "tensors", list) == 0 && ok;
     ok = json_object_set_new(root, "bytes", json_integer((json_int_t)bytes)) == 0 && ok;
     return ok ? BF_OK : out_of_memory(err);
@@ -140,7 +147,7 @@ static bf_status add_folders(json_t *root, const bf_tensors *f, bf_err *err)
                                                    (json_int_t)d.tensors, "numbers", (json_int_t)d.numbers)) == 0;
     }
     ok = json_object_set_new(root, "weights", list) == 0 && ok;
-    ok = json_object_set_new(root, "params", json_integer((json_int_t)most)) == 0 && ok;
+    ok = set_params(root, most) && ok;
     return ok ? BF_OK : out_of_memory(err);
 }
 

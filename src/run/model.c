@@ -118,6 +118,18 @@ out:
     return st;
 }
 
+bfncl_plan bf_model_plan(const bf_model *m, const bf_plan *p, uint64_t batch)
+{
+    return (bfncl_plan){.params = bf_params_numel(m->params),
+                        .param_bytes = p->params_bytes,
+                        .activation_bytes = p->activation_bytes,
+                        .io_bytes = p->io_bytes,
+                        .peak_bytes = p->params_bytes + p->activation_bytes + p->io_bytes,
+                        .budget_bytes = p->budget_bytes,
+                        .batch = batch,
+                        .gflop = p->flops / 1e9};
+}
+
 /* Where the weights of "ema" or "raw" are in a file. */
 static bf_status weights_prefix(const char *weights, const char **prefix, bf_err *err)
 {
@@ -138,7 +150,7 @@ static bf_status open_foreign(const bf_open_options *o, char path[1024], bf_mode
     BF_CHECK(strlen(o->path) < 1000, BF_USAGE, "the path %.80s... is too long", o->path);
     snprintf(path, 1024, "%s", o->path);
     BF_TRY(bf_foreign_new(o, &m, err));
-    BF_TRY(bf_gemm_selftest(m->ctx, err));
+    if (!o->dry_run) BF_TRY(bf_gemm_selftest(m->ctx, err));
     BF_TRY(bf_foreign_load(m, o, err));
     *out = m;
     m = NULL;
@@ -163,9 +175,11 @@ bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **ou
     m->state = f.state;
     BF_TRY(bf_model_register(m, err));
     BF_TRY(bf_model_file_check(m, &f, &part, 1, err)); /* a damaged file is found before memory is taken */
-    BF_TRY(bf_gemm_selftest(m->ctx, err));
-    BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
-    BF_TRY(bf_model_load(m, &f, &part, 1, err));
+    if (!o->dry_run) {
+        BF_TRY(bf_gemm_selftest(m->ctx, err));
+        BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
+        BF_TRY(bf_model_load(m, &f, &part, 1, err));
+    }
     *out = m;
     m = NULL;
 out:

@@ -89,6 +89,9 @@ bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *s
  * them may, which is then *batch and said in the log. */
 bool bf_model_halve_batch(bf_status status, uint32_t *batch, const bf_err *err);
 
+/* A graph's plan as callers see it, with `batch` examples in memory. The parameters must be registered. */
+bfncl_plan bf_model_plan(const bf_model *m, const bf_plan *p, uint64_t batch);
+
 /* Makes sure that the parameters are registered (not allocated). */
 bf_status bf_model_register(bf_model *m, bf_err *err);
 
@@ -131,6 +134,7 @@ typedef struct bf_open_options {
     const bfncl_device_options *device;
     const char *config; /* NULL: `path` is a model of ours; else it holds weights for this configuration */
     const char *size;   /* of an example, as in bfncl_convert_options; NULL: as the configuration or its data say */
+    bool dry_run;       /* the weights are found and their shapes compared, but they are not read */
 } bf_open_options;
 /* `path` receives the file that was taken. */
 bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **out, bf_err *err);

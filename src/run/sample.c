@@ -18,7 +18,8 @@
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
-bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_t *batch_used, bf_err *err)
+bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler **out, uint32_t *batch_used,
+                          bf_plan *plan, bf_err *err)
 {
     bf_status st;
     bf_sampler_options o = {.ctx = m->ctx,
@@ -28,11 +29,12 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_
                             .ndim = 4,
                             .dims = {0, m->shape[0], m->shape[1], m->shape[2]},
                             .net = bf_model_net,
-                            .user = m};
+                            .user = m,
+                            .dry_run = dry_run};
     *batch_used = batch;
     do {
         o.dims[0] = *batch_used;
-        st = bf_sampler_new(&o, out, NULL, err);
+        st = bf_sampler_new(&o, out, plan, err);
     } while (bf_model_halve_batch(st, batch_used, err));
     return st;
 }
@@ -329,15 +331,23 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
                                   .weights = s->o->weights,
                                   .device = &s->o->device,
                                   .config = s->o->config,
-                                  .size = s->o->size};
+                                  .size = s->o->size,
+                                  .dry_run = s->o->dry_run};
+    bf_plan plan;
     bf_report_phase(&s->report, "compiling kernels", 0);
     BF_TRY(bf_model_open(&open, s->model, &s->m, err));
     if (s->o->length) BF_TRY(bf_model_shorten(s->m, (uint64_t)s->o->length, err));
     resolve(s);
-    BF_TRY(output_path(s, r->out, err));
-    BF_TRY(check_paths(s, r->out, err));
-    (void)bf_report_done(&s->report, 0, 0);
-    BF_TRY(bf_sampling_new(s->m, s->batch, &s->sampler, &s->batch, err));
+    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
+    if (!s->o->dry_run) {
+        BF_TRY(output_path(s, r->out, err));
+        BF_TRY(check_paths(s, r->out, err));
+        (void)bf_report_done(&s->report, 0, 0);
+    }
+    BF_TRY(bf_sampling_new(s->m, s->batch, s->o->dry_run, &s->sampler, &s->batch, &plan, err));
+    r->plan = bf_model_plan(s->m, &plan, s->batch);
+    r->steps = (uint64_t)s->steps;
+    if (s->o->dry_run) goto out;
     BF_NEW(s->x, s->n * s->m->dims);
     bf_sampling run = {.m = s->m,
                        .sampler = s->sampler,
@@ -368,8 +378,6 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     else
         BF_TRY(return_texts(s->m, s->x, s->n, &r->texts, err));
     r->samples = s->n;
-    r->steps = (uint64_t)s->steps;
-    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
 out:
     return st;
 }

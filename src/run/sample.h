@@ -5,8 +5,10 @@
 #include "run/model.h"
 #include "run/progress.h"
 
-/* A sampler for batches of at most `batch` samples; fewer where memory does not allow it (said in the log). */
-bf_status bf_sampling_new(bf_model *m, uint32_t batch, bf_sampler **out, uint32_t *batch_used, bf_err *err);
+/* A sampler for batches of at most `batch` samples; fewer where memory does not allow it (said in the log). `dry_run`:
+ * only the plan, *out is NULL. `plan` may be NULL. */
+bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler **out, uint32_t *batch_used,
+                          bf_plan *plan, bf_err *err);
 
 typedef struct bf_sampling {
     bf_model *m;

@@ -63,11 +63,12 @@ out:
     return st;
 }
 
-bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t batch, bf_scorer **out, bf_err *err)
+bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t *batch, bool dry_run, bf_scorer **out,
+                        bf_plan *plan, bf_err *err)
 {
     bf_status st;
-    do st = bf_scorer_new(m, BF_SET_VALUE, spec, batch, false, out, NULL, err);
-    while (bf_model_halve_batch(st, &batch, err));
+    do st = bf_scorer_new(m, BF_SET_VALUE, spec, *batch, dry_run, out, plan, err);
+    while (bf_model_halve_batch(st, batch, err));
     return st;
 }
 

@@ -11,9 +11,10 @@ typedef struct bf_scorer bf_scorer;
  * `dry_run`: only the plan, *out is NULL. */
 bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_spec *spec, uint32_t batch, bool dry_run,
                         bf_scorer **out, bf_plan *plan, bf_err *err);
-/* The same for the values of a model that is in memory, with batches of at most `batch` examples: fewer where memory
- * does not allow it (said in the log). */
-bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t batch, bf_scorer **out, bf_err *err);
+/* The same for the values of a model that is in memory, with batches of at most *batch examples: fewer where memory
+ * does not allow it (said in the log), which is then *batch. */
+bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t *batch, bool dry_run, bf_scorer **out,
+                        bf_plan *plan, bf_err *err);
 void bf_scorer_free(bf_scorer *s);
 uint32_t bf_scorer_batch(const bf_scorer *s);
 const bf_flow_loss_spec *bf_scorer_spec(const bf_scorer *s);

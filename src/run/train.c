@@ -121,19 +121,15 @@ static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
     BF_TRY(st);
     if (t->examples)
         BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, !allocate, &t->scorer, &check, err));
-    r->params = bf_params_numel(t->m->params);
     r->batch = (uint64_t)c->train.batch;
-    r->batch_at_once = bf_setup_batch(c);
-    r->param_bytes = step.params_bytes;
-    r->activation_bytes = step.activation_bytes + check.activation_bytes;
-    r->io_bytes = step.io_bytes + check.io_bytes;
-    r->peak_bytes = r->param_bytes + r->activation_bytes + r->io_bytes;
-    r->budget_bytes = step.budget_bytes;
-    r->gflop_per_step = step.flops * (double)c->train.accumulate / 1e9;
+    step.activation_bytes += check.activation_bytes; /* both are in memory at the same time */
+    step.io_bytes += check.io_bytes;
+    step.flops *= (double)c->train.accumulate;
+    r->plan = bf_model_plan(t->m, &step, bf_setup_batch(c));
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t->m->ctx));
-    if (r->peak_bytes > r->budget_bytes) {
+    if (r->plan.peak_bytes > r->plan.budget_bytes) {
         st = bf_fail(err, BF_RUNTIME, "training and validation together need %.1f MiB, %s allows %.1f MiB",
-                     (double)r->peak_bytes / 1048576, r->device, (double)r->budget_bytes / 1048576);
+                     (double)r->plan.peak_bytes / 1048576, r->device, (double)r->plan.budget_bytes / 1048576);
         bf_hint(err, "raise train.accumulate, or lower train.batch, eval.batch or net.width");
     }
 out:

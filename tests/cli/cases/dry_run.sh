@@ -6,7 +6,7 @@ out_has '^peak +[0-9.]+ [KMG]iB'
 bfncl train "$tiny" --dry-run --out run --json
 json params batch=4 batch_at_once=4 param_bytes activation_bytes peak_bytes budget_bytes device
 bfncl train "$tiny" --dry-run --out run --set train.accumulate=2
-out_has '^examples per step +4, 2 at a time'
+out_has '^examples at a time +2$'
 refused 2 train "$tiny" --dry-run --out run --set train.accumulate=3
 err_has 'train\.accumulate = 3 does not divide train\.batch = 4'
 refused 1 train "$tiny" --dry-run --out run --memory 100K
@@ -14,3 +14,14 @@ err_has 'raise train\.accumulate'
 err_has 'device allows|memory|fit'
 refused 1 train "$tiny" --out run --memory 100K
 absent run/last.safetensors
+# Scoring and sampling have plans too, and a dry run of them makes no file.
+trained
+cp "$run_folder/best.safetensors" model.safetensors
+for command in eval sample; do
+    bfncl $command model.safetensors --dry-run --json
+    json params param_bytes activation_bytes io_bytes peak_bytes budget_bytes batch_at_once gflop_per_step
+    bfncl $command model.safetensors --dry-run
+    out_has '^weights +[0-9.]+ [KMG]iB'
+    refused 1 $command model.safetensors --dry-run --memory 10K
+done
+absent samples

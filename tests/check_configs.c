@@ -106,11 +106,11 @@ static void plan(const char *config)
     const bfncl_status st = train(config, NULL, 0, true, &r, &err);
     if (st == BFNCL_ERR_RUNTIME && strstr(err.message, "MiB")) return; /* a machine of little memory says so */
     ck_assert_msg(st == BFNCL_OK, "%s: %s", config, err.message);
-    ck_assert(r.activation_bytes > 0 && r.gflop_per_step > 0);
+    ck_assert(r.plan.activation_bytes > 0 && r.plan.gflop > 0);
     if (official == 0) return;
-    ck_assert_uint_eq(r.params, official);
+    ck_assert_uint_eq(r.plan.params, official);
     /* weights, gradients, two moments, averages; what is more are position codes and alignment */
-    ck_assert(r.param_bytes >= 20 * official && r.param_bytes < 21 * official);
+    ck_assert(r.plan.param_bytes >= 20 * official && r.plan.param_bytes < 21 * official);
 }
 
 static void one_step(const char *config)

@@ -515,6 +515,21 @@ START_TEST(vocabularies)
           bf_dataset_open(save_text("n.txt", "\x1f\x8b"
                                              "abcdef"),
                           &o, &ds, err));
+    o.vocabulary = "letters"; /* reads "a bc d " */
+    OK(bf_dataset_open(save_text("n.txt", "\xe2\x80\x9c"
+                                          "a, Bc\r\n7 d!\n"),
+                       &o, &ds, err));
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.classes = k}, err));
+    ck_assert(k[0] == 1 && k[1] == 0 && k[2] == 2 && k[3] == 3 && bf_dataset_get_info(ds).classes == 27);
+    bf_dataset_free(ds);
+    o.length = 7;
+    OK(bf_dataset_open(test_path("n.txt"), &o, &ds, err));
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.classes = k}, err));
+    ck_assert(k[4] == 0 && k[5] == 4 && k[6] == 0);
+    bf_dataset_free(ds);
+    o.length = 8;
+    FAILS(BF_FILE, "too few", bf_dataset_open(test_path("n.txt"), &o, &ds, err));
+    o.length = 4;
     o.vocabulary = "bytes";
     OK(bf_dataset_open(save_text("n.txt", "ab\xff\n"), &o, &ds, err));
     OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, 1, 0, &(bf_rows){.classes = k}, err));

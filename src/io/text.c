@@ -42,22 +42,24 @@ bf_status bf_vocabulary_parse(const char *text, bf_vocabulary *out, bf_err *err)
     out->bytes = strcmp(text, "bytes") == 0;
     if (out->bytes) out->n = 256;
     if (out->bytes) goto out;
-    if (strcmp(text, "text8") == 0) text = text8;
+    out->letters = strcmp(text, "letters") == 0;
+    if (out->letters || strcmp(text, "text8") == 0) text = text8;
     const size_t size = strlen(text);
     for (size_t at = 0, n; at < size; at += n) {
         n = bf_utf8_decode((const unsigned char *)text + at, size - at,
                            &out->code[BF_MIN(out->n, BF_VOCABULARY_MAX - 1)]);
         BF_CHECK(n > 0 && out->n < BF_VOCABULARY_MAX, BF_USAGE, "data.vocabulary is not valid UTF-8, or too long");
         BF_CHECK(out->n == 0 || out->code[out->n] > out->code[out->n - 1], BF_USAGE,
-                 "data.vocabulary \"%.40s\" is neither text8, bytes or learned, nor a list of characters in ascending "
-                 "order",
+                 "data.vocabulary \"%.40s\" is neither text8, letters, bytes or learned, nor a list of characters in "
+                 "ascending order",
                  text);
         out->n++;
     }
     BF_CHECK(out->n >= 2, BF_USAGE, "data.vocabulary \"%.40s\" has fewer than two characters", text);
 out:
     if (st == BF_USAGE)
-        bf_hint(err, "text8: a to z and space; bytes: any file; learned: the characters of the training file");
+        bf_hint(err, "text8: a to z and space; letters: any text reduced to these; bytes: any file; learned: the "
+                     "characters of the training file");
     return st;
 }
 
@@ -171,11 +173,17 @@ static bf_status outside(const reader *r, uint32_t code, const char *vocabulary,
                  code);
     (void)bf_fail(err, BF_FILE, "%s: line %" PRIu64 ": %s is not in the vocabulary (%s)", r->path,
                   r->line - (code == '\n'), shown, text8 ? "text8: a to z and space" : "of the model or configuration");
-    bf_hint(err, text8
-                     ? "data.vocabulary=learned takes all characters of the training file; or reduce the text to a to "
-                       "z and spaces"
-                     : "a model knows only the characters it was trained with: change the text, or train with it");
+    bf_hint(err, text8 ? "data.vocabulary=learned takes all characters of the training file, data.vocabulary=letters "
+                         "reduces any text to a to z and spaces"
+                       : "a model knows only the characters it was trained with: change the text, or train with it");
     return BF_FILE;
+}
+
+/* As text8 was made from its source: what is no letter of a to z is a space. */
+static uint32_t letter(uint32_t code)
+{
+    if (code >= 'A' && code <= 'Z') return code - 'A' + 'a';
+    return code >= 'a' && code <= 'z' ? code : ' ';
 }
 
 static bf_status to_classes(reader r, const char *vocabulary, const bf_vocabulary *v, bf_array *out, bf_err *err)
@@ -188,6 +196,8 @@ static bf_status to_classes(reader r, const char *vocabulary, const bf_vocabular
     if (v->bytes)
         for (; n < r.size; n++) ids[n] = r.p[n];
     while (!v->bytes && next(&r, &code, &st, err)) {
+        if (v->letters) code = letter(code);
+        if (v->letters && code == ' ' && (n == 0 || ids[n - 1] == 0)) continue;
         const int32_t k = class_of(v, code);
         if (k < 0 && code == '\n' && r.at == r.size) break;
         if (k < 0) BF_TRY(outside(&r, code, vocabulary, err));

@@ -2,10 +2,12 @@
  * Text as classes. A vocabulary is a list of characters in ascending order of their code points; the class of a
  * character is its place in the list. It is written as a text:
  *   text8       space and a to z (27 classes), the alphabet of the text8 corpus
+ *   letters     the same classes for any text: capitals are read as small letters, and whatever stands between letters
+ *               as one space
  *   bytes       the 256 values of a byte, whatever they stand for
  *   learned     the characters that the training file holds; known once it has been read, see `resolved`
  *   otherwise   the characters themselves, ascending, as a learned vocabulary is stored in a model
- * (None of the three words is ascending, so they cannot be mistaken for a list.) All but bytes read UTF-8; a byte order
+ * (None of these words is ascending, so they cannot be mistaken for a list.) All but bytes read UTF-8; a byte order
  * mark at the beginning and one line end at the end that is outside the vocabulary are no data.
  */
 #ifndef BF_IO_TEXT_H
@@ -17,7 +19,7 @@
 enum { BF_VOCABULARY_TEXT = 1024, BF_VOCABULARY_MAX = BF_VOCABULARY_TEXT - 1 };
 
 typedef struct bf_vocabulary {
-    bool bytes;
+    bool bytes, letters;
     uint32_t n;
     uint32_t code[BF_VOCABULARY_MAX]; /* ascending; unused for bytes */
 } bf_vocabulary;

@@ -42,7 +42,9 @@ const bf_key bf_config_keys[] = {
          "folders of PNG files: take only the pictures of this height and width; [] = all must be alike"),
     INT("data.length", data.length, 1, 65536, "256", "text: characters of an example"),
     TEXT("data.vocabulary", data.vocabulary, "text8",
-         "text: text8 (a to z, space), bytes, learned (from the training file), or the characters in ascending order"),
+         "text: text8 (a to z, space), letters (any text, reduced to these), bytes, learned (from the training file), "
+         "or "
+         "the characters in ascending order"),
     INT("data.limit", data.limit, 0, 1e9, "0", "use only the first examples; 0 = all"),
     NUM("data.validation", data.validation, 0, 0.5, "0.01",
         "fraction of the training set kept for validation; of a text, as much again for test"),

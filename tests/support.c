@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTINELS 64         /* floats on each side of a test tensor */
+#define SENTINELS 64         /* floats before a test tensor, and behind it */
 #define SENTINEL 0x7fdead01u /* a NaN with a payload, so that arithmetic cannot make it */
 
 static bf_ctx *contexts[BF_CLASS_WIDE + 1];
@@ -44,10 +44,17 @@ void test_fill(float *x, size_t n, uint32_t seed)
     }
 }
 
+/* Floats behind a tensor. None where every access is checked: there the end of the tensor is the end of the buffer, and
+ * a read behind it is found even when nothing depends on what was read. */
+static size_t tail(void)
+{
+    return test_quick() ? 0 : SENTINELS;
+}
+
 test_tensor test_new(bf_ctx *ctx, size_t n, const float *data)
 {
     test_tensor t = {.n = n};
-    const size_t all = n + 2 * SENTINELS;
+    const size_t all = SENTINELS + n + tail();
     uint32_t *words = malloc(all * sizeof *words);
     ck_assert_ptr_nonnull(words);
     for (size_t i = 0; i < all; i++) words[i] = SENTINEL;
@@ -67,13 +74,15 @@ test_tensor test_new(bf_ctx *ctx, size_t n, const float *data)
 
 void test_get(bf_ctx *ctx, const test_tensor *t, float *out)
 {
-    const size_t all = t->n + 2 * SENTINELS;
+    const size_t all = SENTINELS + t->n + tail();
     uint32_t *words = malloc(all * sizeof *words);
     ck_assert_ptr_nonnull(words);
     OK(bf_read(ctx, words, (bf_mem){t->buf, 0}, all * sizeof *words, err));
     for (size_t i = 0; i < SENTINELS; i++) {
         ck_assert_msg(words[i] == SENTINEL, "written %zu floats before the tensor", SENTINELS - i);
-        ck_assert_msg(words[all - 1 - i] == SENTINEL, "written %zu floats behind the tensor", SENTINELS - i);
+    }
+    for (size_t i = SENTINELS + t->n; i < all; i++) {
+        ck_assert_msg(words[i] == SENTINEL, "written %zu floats behind the tensor", i + 1 - SENTINELS - t->n);
     }
     memcpy(out, words + SENTINELS, t->n * sizeof *out);
     free(words);

@@ -38,7 +38,7 @@ bool test_quick(void);
 /* Uniform in [-1, 1], reproducible. */
 void test_fill(float *x, size_t n, uint32_t seed);
 
-/* A device tensor with 64 sentinel floats before and behind it. */
+/* A device tensor with 64 sentinel floats before and behind it (test_quick(): none behind, the buffer ends there). */
 typedef struct test_tensor {
     bf_buf *buf;
     bf_mem mem;

@@ -52,7 +52,7 @@ static const char *data_for(const char *config)
     OK(bf_config_load(config, &c, err));
     OK(bf_config_check(&c, err));
     if (c.data.transform == BF_TRANSFORM_TEXT) return text_file();
-    if (strstr(c.data.train, "cifar-10")) return cifar_file();
+    if (strstr(c.data.train, "cifar-10") || strstr(c.data.train, "icons")) return cifar_file(); /* colours */
     ck_assert_msg(strstr(c.data.train, "idx3-ubyte"), "%s: no data of this kind here: %s", config, c.data.train);
     return idx_file();
 }

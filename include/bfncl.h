@@ -94,6 +94,7 @@ typedef struct bfncl_plan {
     uint64_t io_bytes;         /* inputs, constants, what is read back */
     uint64_t peak_bytes;
     uint64_t budget_bytes; /* what the device or the caller allows */
+    uint64_t host_bytes;   /* dry run: held besides by the program, its libraries and the driver; else 0 */
     uint64_t batch;        /* examples in memory at once */
     double gflop;          /* of a training step, a scored batch, or a sampler step of a batch */
 } bfncl_plan;

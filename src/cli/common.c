@@ -41,11 +41,12 @@ void cli_bytes(double bytes, char out[32])
 
 json_t *cli_plan_json(const bfncl_plan *p, const char *device)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "device", device, "params", (json_int_t)p->params,
-                     "batch_at_once", (json_int_t)p->batch, "param_bytes", (json_int_t)p->param_bytes,
-                     "activation_bytes", (json_int_t)p->activation_bytes, "io_bytes", (json_int_t)p->io_bytes,
-                     "peak_bytes", (json_int_t)p->peak_bytes, "budget_bytes", (json_int_t)p->budget_bytes,
-                     "gflop_per_step", cli_json_number(p->gflop));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "device", device, "params",
+                     (json_int_t)p->params, "batch_at_once", (json_int_t)p->batch, "param_bytes",
+                     (json_int_t)p->param_bytes, "activation_bytes", (json_int_t)p->activation_bytes, "io_bytes",
+                     (json_int_t)p->io_bytes, "peak_bytes", (json_int_t)p->peak_bytes, "host_bytes",
+                     (json_int_t)p->host_bytes, "budget_bytes", (json_int_t)p->budget_bytes, "gflop_per_step",
+                     cli_json_number(p->gflop));
 }
 
 void cli_print_plan(const bfncl_plan *p, const char *device, const char *held, const char *work)
@@ -53,11 +54,9 @@ void cli_print_plan(const bfncl_plan *p, const char *device, const char *held, c
     const struct {
         const char *label;
         uint64_t bytes;
-    } rows[] = {{held, p->param_bytes},
-                {"activations", p->activation_bytes},
-                {"input and output", p->io_bytes},
-                {"peak", p->peak_bytes},
-                {"the device can give", p->budget_bytes}};
+    } rows[] = {
+        {held, p->param_bytes},  {"activations", p->activation_bytes},     {"input and output", p->io_bytes},
+        {"peak", p->peak_bytes}, {"the device can give", p->budget_bytes}, {"program and driver", p->host_bytes}};
     printf("%-26s %s\n%-26s %llu\n", "device", device, "parameters", (unsigned long long)p->params);
     printf("%-26s %llu\n", "examples at a time", (unsigned long long)p->batch);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -19,7 +19,7 @@ trained
 cp "$run_folder/best.safetensors" model.safetensors
 for command in eval sample; do
     bfncl $command model.safetensors --dry-run --json
-    json params param_bytes activation_bytes io_bytes peak_bytes budget_bytes batch_at_once gflop_per_step
+    json params param_bytes activation_bytes io_bytes peak_bytes host_bytes budget_bytes batch_at_once gflop_per_step
     bfncl $command model.safetensors --dry-run
     out_has '^weights +[0-9.]+ [KMG]iB'
     refused 1 $command model.safetensors --dry-run --memory 10K

@@ -179,12 +179,12 @@ int cli_eval(const cli_args *a)
     cli_signals_stop();
     if (bfncl_eval(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
     cli_progress_end();
-    if (o.dry_run) {
-        if (cli_given(a, OPT_JSON)) return cli_print_json(cli_plan_json(&r.plan, r.device), 0);
+    const bool json = cli_given(a, OPT_JSON);
+    if (o.dry_run && json)
+        code = cli_print_json(cli_plan_json(&r.plan, r.device), 0);
+    else if (o.dry_run)
         cli_print_plan(&r.plan, r.device, "weights", "arithmetic per batch");
-        return 0;
-    }
-    if (cli_given(a, OPT_JSON))
+    else if (json)
         code = print_json(&r, o.baselines);
     else
         print_table(&r);

@@ -31,6 +31,7 @@ int cli_sample(const cli_args *a)
     }
     cli_progress_end();
     if (o.dry_run) {
+        bfncl_sample_result_free(&r); /* the plan is not part of what is freed */
         if (cli_given(a, OPT_JSON)) return cli_print_json(cli_plan_json(&r.plan, r.device), 0);
         cli_print_plan(&r.plan, r.device, "weights", "arithmetic per step");
         return 0;

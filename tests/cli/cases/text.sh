@@ -2,7 +2,7 @@
 i=0
 while [ $i -lt 120 ]; do printf 'the quick brown fox, number %d ' $i; i=$((i + 1)); done >book.txt # no line ends
 bfncl train "$REPO/configs/text_small.yaml" --set data.train=book.txt --set net.width=16 --set net.blocks=1 \
-    --set data.length=12 --set train.batch=4 --set eval.examples=4 --steps 2 --out run
+    --set data.vocabulary=learned --set data.length=12 --set train.batch=4 --set eval.examples=4 --steps 2 --out run
 bfncl sample run -n 3 --steps 2 --seed 5 --json
 json samples=3 out=null texts.2
 bfncl sample run -n 3 --steps 2 --seed 5 -o a.txt
@@ -44,3 +44,10 @@ refused 4 eval run --data other.txt
 err_has 'other\.txt: line 1: .*U\+00C4'
 refused 4 train "$REPO/configs/text_small.yaml" --set data.train=other.txt --set data.vocabulary=text8 --out no
 err_has 'not in the vocabulary'
+# letters: the same text reduced to a to z and spaces, and any other text after it
+bfncl train "$REPO/configs/text_small.yaml" --set data.train=book.txt --set net.width=16 --set net.blocks=1 \
+    --set data.length=12 --set train.batch=4 --set eval.examples=4 --steps 2 --out letters
+bfncl eval letters --data other.txt --json
+json bits_per_char samples
+bfncl sample letters -n 2 --steps 2 -o letters.txt
+if grep -q '[^a-z ]' letters.txt; then fail "not letters alone"; fi

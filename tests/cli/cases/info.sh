@@ -7,7 +7,7 @@ out_has '^params +[0-9]+'
 out_has '^tensors +[0-9]+'
 for file in "$run_folder/best.safetensors" "$run_folder/last.safetensors"; do
     bfncl info "$file" --json
-    json kind params param_bytes tensors.0.name tensors.0.shape tensors.0.dtype config.train.lr config.net.width=8
+    json kind params param_bytes memory_bytes tensors.0.name tensors.0.shape tensors.0.dtype config.train.lr config.net.width=8
 done
 bfncl info "$run_folder/config.yaml" --json
 json kind params tensors config.train.lr

@@ -371,6 +371,44 @@ BFNCL_API void bfncl_bench_gemm_defaults(bfncl_bench_gemm_options *o);
 BFNCL_API bfncl_status bfncl_bench_gemm(const bfncl_bench_gemm_options *o, bfncl_bench_gemm_row **rows, size_t *n_rows,
                                         char device[256], bfncl_error *err);
 
+typedef struct bfncl_bench_model_options {
+    const char *config;     /* file */
+    const char *const *set; /* overrides "section.key=value", in order */
+    size_t n_set;
+    const char *size; /* "28x28x1": height, width, channels of an example; NULL: as the configuration or its data say */
+    int64_t batch;    /* examples at a time; 0: train.batch; sampling: sample.batch, else train.batch */
+    int64_t steps;    /* timed, after three others; 0: 10 */
+    bfncl_device_options device;
+    bfncl_progress_fn progress;
+    void *user;
+} bfncl_bench_model_options;
+
+/* Times are in ms and by the clock on the wall, until the host has the results of the step. */
+typedef struct bfncl_bench_model_result {
+    uint64_t params, batch, steps, warmup_steps;
+    uint32_t example[3];                /* height, width, channels */
+    double ms_per_step, ms_min, ms_max; /* median, least and largest of the timed steps */
+    double first_step_ms;               /* drivers may make machine code there */
+    double compile_ms;                  /* building programs, before the first step */
+    double startup_ms;                  /* from the call to the end of the first step: these two and all else */
+    double commands_per_step;           /* kernels, copies and fills that a step enqueues */
+    double gflop, gflops;               /* arithmetic of the network in a step; that over the median */
+    uint64_t peak_device_bytes;
+    uint64_t host_idle_bytes; /* the most the process held when the device was open and nothing was built */
+    uint64_t host_peak_bytes; /* the same at the end; memory of a device that is the processor is in it */
+    char device[256];
+} bfncl_bench_model_result;
+
+BFNCL_API void bfncl_bench_model_defaults(bfncl_bench_model_options *o);
+/* The training step of bfncl_train with examples made up (uniform values or classes): drawing from the flow, loss,
+ * gradients, clipping, AdamW, averages. The weights are fresh ones. No data are read unless only they say how large an
+ * example is. */
+BFNCL_API bfncl_status bfncl_bench_train(const bfncl_bench_model_options *o, bfncl_bench_model_result *result,
+                                         bfncl_error *err);
+/* The sampler step of bfncl_sample with fresh weights: one evaluation of the network, draw, message and update. */
+BFNCL_API bfncl_status bfncl_bench_sample(const bfncl_bench_model_options *o, bfncl_bench_model_result *result,
+                                          bfncl_error *err);
+
 /* ---- small helpers for programs ---------------------------------------------------------------------------------- */
 
 /* Number of edits between two words, case ignored: for "did you mean". */

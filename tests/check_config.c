@@ -91,6 +91,7 @@ START_TEST(contradictions)
                  {"net.heads=3", "net.heads = 3 does not divide"},
                  {"net.causal=true", "net.causal has no meaning with net.kind unet"},
                  {"data.size=[32]", "data.size is a height and a width"},
+                 {"data.size=[32, 32, 2]", "data.size: 2 channels"},
                  {"train.accumulate=5", "train.accumulate = 5 does not divide train.batch = 48"},
                  {"train.lr_final=1", "train.lr_final is larger"},
                  {"eval.loss_steps=[]", "eval.loss_steps is empty"}};

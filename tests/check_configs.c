@@ -1,6 +1,6 @@
 /*
  * Every configuration of the repository: loaded, planned at its full size, and run for one step. The data that they
- * name are not there; tiny ones of the same kind stand for them.
+ * name are not there; tiny ones of the same kind stand for them. Those of configs/bench name none.
  */
 #include <bfncl.h>
 #include <glob.h>
@@ -52,6 +52,10 @@ static const char *data_for(const char *config)
     OK(bf_config_load(config, &c, err));
     OK(bf_config_check(&c, err));
     if (c.data.transform == BF_TRANSFORM_TEXT) return text_file();
+    if (c.data.train[0] == '\0') { /* bench */
+        ck_assert_int_eq(c.data.size.n, 3);
+        return c.data.size.v[2] == 3 ? cifar_file() : idx_file();
+    }
     if (strstr(c.data.train, "cifar-10") || strstr(c.data.train, "icons")) return cifar_file(); /* colours */
     ck_assert_msg(strstr(c.data.train, "idx3-ubyte"), "%s: no data of this kind here: %s", config, c.data.train);
     return idx_file();
@@ -59,8 +63,8 @@ static const char *data_for(const char *config)
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
-/* Weights of the official networks. */
-static uint64_t official_params(const char *config)
+/* Weights of the official networks and of those that are for measuring. */
+static uint64_t known_params(const char *config)
 {
     static const struct {
         const char *name;
@@ -70,7 +74,10 @@ static uint64_t official_params(const char *config)
                  {"configs/cifar10_continuous_256.yaml", 30722188},
                  {"configs/cifar10_discretised_16.yaml", 30722584},
                  {"configs/cifar10_discretised_256.yaml", 30722584},
-                 {"configs/text8.yaml", 170175003}};
+                 {"configs/text8.yaml", 170175003},
+                 {"configs/bench/mnist.yaml", 6211329},
+                 {"configs/bench/cifar.yaml", 2272024},
+                 {"configs/bench/text.yaml", 10679835}};
     for (size_t i = 0; i < BF_COUNT(table); i++)
         if (strcmp(config, table[i].name) == 0) return table[i].params;
     return 0;
@@ -102,22 +109,22 @@ static void plan(const char *config)
 {
     bfncl_train_result r;
     bfncl_error err;
-    const uint64_t official = official_params(config);
+    const uint64_t known = known_params(config);
     const bfncl_status st = train(config, NULL, 0, true, &r, &err);
     if (st == BFNCL_ERR_RUNTIME && strstr(err.message, "MiB")) return; /* a machine of little memory says so */
     ck_assert_msg(st == BFNCL_OK, "%s: %s", config, err.message);
     ck_assert(r.plan.activation_bytes > 0 && r.plan.gflop > 0);
-    if (official == 0) return;
-    ck_assert_uint_eq(r.plan.params, official);
+    if (known == 0) return;
+    ck_assert_uint_eq(r.plan.params, known);
     /* weights, gradients, two moments, averages; what is more are position codes and alignment */
-    ck_assert(r.plan.param_bytes >= 20 * official && r.plan.param_bytes < 21 * official);
+    ck_assert(r.plan.param_bytes >= 20 * known && r.plan.param_bytes < 21 * known);
 }
 
 static void one_step(const char *config)
 {
     static const char *const narrow[] = {"net.width=32", "net.blocks=1", "net.heads=1"};
     bfncl_train_result r;
-    const size_t n = official_params(config) ? BF_COUNT(narrow) : 0; /* the official ones take minutes as they are */
+    const size_t n = known_params(config) ? BF_COUNT(narrow) : 0; /* these take minutes as they are */
     OK(train(config, narrow, n, false, &r, err));
     ck_assert_uint_eq(r.steps, 1);
     ck_assert(isfinite(r.loss) && isfinite(r.best));
@@ -126,14 +133,15 @@ static void one_step(const char *config)
 START_TEST(every_config)
 {
     glob_t g;
-    size_t official = 0;
+    size_t known = 0;
     ck_assert_int_eq(glob("configs/*.yaml", 0, NULL, &g), 0);
+    ck_assert_int_eq(glob("configs/*/*.yaml", GLOB_APPEND, NULL, &g), 0);
     for (size_t i = 0; i < g.gl_pathc; i++) {
         plan(g.gl_pathv[i]);
         one_step(g.gl_pathv[i]);
-        official += official_params(g.gl_pathv[i]) > 0;
+        known += known_params(g.gl_pathv[i]) > 0;
     }
-    ck_assert_uint_eq(official, 6);
+    ck_assert_uint_eq(known, 9);
     globfree(&g);
 }
 END_TEST

@@ -498,8 +498,10 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "data.transform continuous needs flow.kind continuous");
     BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || categorical, BF_USAGE,
              "data.transform text needs flow.kind categorical");
-    BF_CHECK(c->data.size.n == 0 || c->data.size.n == 2, BF_USAGE,
-             "data.size is a height and a width, such as [32, 32]");
+    BF_CHECK(c->data.size.n == 0 || c->data.size.n == 2 || c->data.size.n == 3, BF_USAGE,
+             "data.size is a height and a width, such as [32, 32], and, where wanted, the channels, [32, 32, 3]");
+    BF_CHECK(c->data.size.n < 3 || c->data.size.v[2] == 1 || c->data.size.v[2] == 3, BF_USAGE,
+             "data.size: %d channels; an example has 1 (grey) or 3 (RGB)", c->data.size.v[2]);
     BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || !c->data.flip, BF_USAGE, "data.flip has no meaning for a text");
     if (c->data.transform == BF_TRANSFORM_TEXT && !bf_vocabulary_learned(c->data.vocabulary)) {
         bf_vocabulary v;

@@ -39,7 +39,10 @@ const bf_key bf_config_keys[] = {
          "characters"),
     INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins)"),
     INTS("data.size", data.size, 1, 32768, "[]",
-         "folders of PNG files: take only the pictures of this height and width; [] = all must be alike"),
+         "height, width and, where wanted, channels (1 or 3) of an example. Folders of PNG files: take only the "
+         "pictures "
+         "of this height and width, as grey or RGB; [] = all must be alike, channels as in the files. Other data know "
+         "their own; bench needs all three numbers where the data are not at hand"),
     INT("data.length", data.length, 1, 65536, "256", "text: characters of an example"),
     TEXT("data.vocabulary", data.vocabulary, "text8",
          "text: text8 (a to z, space), letters (any text, reduced to these), bytes, learned (from the training file), "

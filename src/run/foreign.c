@@ -36,44 +36,6 @@ out:
     return st;
 }
 
-/* "28x28x1" */
-static bf_status parse_size(const char *text, uint32_t shape[3], bf_err *err)
-{
-    char rest;
-    if (sscanf(text, "%5ux%5ux%4u%c", &shape[0], &shape[1], &shape[2], &rest) == 3 && shape[0] - 1 < 32768 &&
-        shape[1] - 1 < 32768 && shape[2] - 1 < 1024)
-        return BF_OK;
-    return bf_fail(err, BF_USAGE, "the size of an example is HEIGHTxWIDTHxCHANNELS, such as 28x28x1, not \"%.40s\"",
-                   text);
-}
-
-/* From the data that the configuration names. */
-static bf_status shape_of_data(const bf_config *c, uint32_t shape[3], bf_err *err)
-{
-    bf_status st = BF_OK;
-    const char *paths[] = {c->data.train, c->data.test};
-    bf_dataset_options o = bf_setup_data(c);
-    o.validation = 0;
-    if (c->data.transform == BF_TRANSFORM_TEXT) {
-        shape[0] = shape[2] = 1;
-        shape[1] = (uint32_t)c->data.length;
-        return BF_OK;
-    }
-    for (size_t i = 0; i < BF_COUNT(paths); i++) {
-        bf_dataset *ds = NULL;
-        if (!paths[i][0] || bf_dataset_open(paths[i], &o, &ds, err) != BF_OK) continue;
-        const bf_dataset_info info = bf_dataset_get_info(ds);
-        bf_dataset_free(ds);
-        shape[0] = info.height;
-        shape[1] = info.width;
-        shape[2] = info.channels;
-        return BF_OK;
-    }
-    st = bf_fail(err, BF_USAGE, "the size of an example is not known: none of the configuration's data can be read");
-    bf_hint(err, "give it as --size HEIGHTxWIDTHxCHANNELS");
-    return st;
-}
-
 bf_status bf_foreign_new(const bf_open_options *o, bf_model **out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -84,10 +46,7 @@ bf_status bf_foreign_new(const bf_open_options *o, bf_model **out, bf_err *err)
     BF_TRY(read_config(o->config, &c, shape, &official, err));
     const bool json = shape[0] != 0;
     BF_TRY(bf_setup_overrides(&c, o->set, o->n_set, err));
-    if (o->size)
-        BF_TRY(parse_size(o->size, shape, err));
-    else if (shape[0] == 0)
-        BF_TRY(shape_of_data(&c, shape, err));
+    if (o->size || shape[0] == 0) BF_TRY(bf_setup_shape(&c, o->size, shape, err));
     BF_TRY(bf_model_new(&c, shape, o->device, &m, err));
     BF_CHECK(!json || o->size || o->n_set > 0 || bf_official_same_net(&official, &m->net), BF_FILE,
              "%s: its input or output layers have options that no configuration of bfncl has", o->config);

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/resident.h"
 #include "base/size.h"
 
 bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
@@ -119,13 +119,6 @@ out:
     return st;
 }
 
-/* Most memory that the process has held so far. */
-static uint64_t resident_bytes(void)
-{
-    struct rusage u;
-    return getrusage(RUSAGE_SELF, &u) == 0 && u.ru_maxrss > 0 ? (uint64_t)u.ru_maxrss * 1024 : 0;
-}
-
 bfncl_plan bf_model_plan(const bf_model *m, const bf_plan *p, uint64_t batch)
 {
     return (bfncl_plan){.params = bf_params_numel(m->params),
@@ -134,7 +127,7 @@ bfncl_plan bf_model_plan(const bf_model *m, const bf_plan *p, uint64_t batch)
                         .io_bytes = p->io_bytes,
                         .peak_bytes = p->params_bytes + p->activation_bytes + p->io_bytes,
                         .budget_bytes = p->budget_bytes,
-                        .host_bytes = bf_params_allocated(m->params) ? 0 : resident_bytes(),
+                        .host_bytes = bf_params_allocated(m->params) ? 0 : bf_resident_peak(),
                         .batch = batch,
                         .gflop = p->flops / 1e9};
 }

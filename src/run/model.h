@@ -50,6 +50,10 @@ bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shap
 bf_dataset_options bf_setup_data(const bf_config *c);
 /* The test data are the end of the training text. */
 bool bf_setup_tests_training_text(const bf_config *c);
+/* Height, width, channels of an example: from `size` ("28x28x1") when that is not NULL, else of a text data.length,
+ * else data.size when it has all three numbers, else from the data, which are opened. BF_USAGE when none of them says.
+ */
+bf_status bf_setup_shape(const bf_config *c, const char *size, uint32_t shape[3], bf_err *err);
 /* Examples in memory at once while training: a batch, or the part of it that train.accumulate makes. Scoring and
  * sampling take as many where nothing else is said. */
 uint64_t bf_setup_batch(const bf_config *c);

@@ -1,4 +1,5 @@
 /* From the configuration to the descriptions that the layers below want. run/model.h */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,12 +82,58 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.seed = (uint64_t)c->train.seed;
     o.validation = c->data.validation;
     o.flip = c->data.flip;
-    for (int i = 0; i < c->data.size.n; i++) o.size[i] = (uint32_t)c->data.size.v[i]; /* none or two */
+    for (int i = 0; i < BF_MIN(c->data.size.n, 2); i++) o.size[i] = (uint32_t)c->data.size.v[i];
+    if (c->data.size.n == 3) o.channels = (uint32_t)c->data.size.v[2];
     o.limit = (uint64_t)c->data.limit;
     o.length = (uint32_t)c->data.length;
     o.vocabulary = c->data.vocabulary;
     o.test = bf_setup_tests_training_text(c) ? c->data.validation : 0;
     return o;
+}
+
+/* "28x28x1" */
+static bf_status parse_size(const char *text, uint32_t shape[3], bf_err *err)
+{
+    char rest;
+    if (sscanf(text, "%5ux%5ux%4u%c", &shape[0], &shape[1], &shape[2], &rest) == 3 && shape[0] - 1 < 32768 &&
+        shape[1] - 1 < 32768 && shape[2] - 1 < 1024)
+        return BF_OK;
+    return bf_fail(err, BF_USAGE, "the size of an example is HEIGHTxWIDTHxCHANNELS, such as 28x28x1, not \"%.40s\"",
+                   text);
+}
+
+static bf_status shape_of_data(const bf_config *c, uint32_t shape[3], bf_err *err)
+{
+    bf_status st = BF_OK;
+    const char *paths[] = {c->data.train, c->data.test};
+    bf_dataset_options o = bf_setup_data(c);
+    o.validation = 0;
+    for (size_t i = 0; i < BF_COUNT(paths); i++) {
+        bf_dataset *ds = NULL;
+        if (!paths[i][0] || bf_dataset_open(paths[i], &o, &ds, err) != BF_OK) continue;
+        const bf_dataset_info info = bf_dataset_get_info(ds);
+        bf_dataset_free(ds);
+        shape[0] = info.height;
+        shape[1] = info.width;
+        shape[2] = info.channels;
+        return BF_OK;
+    }
+    st = bf_fail(err, BF_USAGE, "the size of an example is not known: none of the configuration's data can be read");
+    bf_hint(err, "give it as --size HEIGHTxWIDTHxCHANNELS, or as data.size with all three numbers");
+    return st;
+}
+
+bf_status bf_setup_shape(const bf_config *c, const char *size, uint32_t shape[3], bf_err *err)
+{
+    if (size) return parse_size(size, shape, err);
+    if (c->data.transform == BF_TRANSFORM_TEXT) {
+        shape[0] = shape[2] = 1;
+        shape[1] = (uint32_t)c->data.length;
+        return BF_OK;
+    }
+    if (c->data.size.n < 3) return shape_of_data(c, shape, err);
+    for (int i = 0; i < 3; i++) shape[i] = (uint32_t)c->data.size.v[i];
+    return BF_OK;
 }
 
 uint64_t bf_setup_batch(const bf_config *c)

@@ -8,3 +8,30 @@ refused 2 bench gemmm
 for shape in 64 64x48 64x48x32x1 0x1x1 64x48x32:n 64x48x32:nx x1x1 64x48x999999 -1x1x1 '*1x1x1' 1.5x1x1; do
     refused 2 bench gemm --shape "$shape"
 done
+
+# Whole steps, without any data.
+set -- --set net.width=8 --set net.groups=2 --set net.heads=2 --set net.blocks=1 --steps 1
+bfncl bench train "$REPO/configs/bench/mnist.yaml" "$@" --set net.attention=[] --batch 2 --json
+json ms_per_step ms_min ms_max first_step_ms compile_ms startup_ms peak_device_bytes host_idle_bytes host_peak_bytes \
+    gflops gflop_per_step commands_per_step params batch=2 steps=1 example.0=28 example.2=1 "config=$REPO/configs/bench/mnist.yaml"
+bfncl bench sample "$REPO/configs/bench/cifar.yaml" "$@" --set sample.batch=3 --json
+json ms_per_step ms_min ms_max first_step_ms compile_ms peak_device_bytes gflops commands_per_step params batch=3 example.1=32 example.2=3
+set -- --set net.width=16 --set net.blocks=1 --set net.heads=1 --steps 2 --batch 2
+bfncl bench train "$REPO/configs/bench/text.yaml" "$@" --set data.length=9 --set train.accumulate=2
+out_has '^batch +2 of 1 x 9 x 1'
+out_has '^step +[0-9.]+ ms \(median of 2; '
+err_has '^measuring '
+bfncl bench sample "$REPO/configs/bench/text.yaml" "$@" --set data.length=9 --json
+json batch=2 steps=2 example.1=9
+bfncl bench sample "$REPO/configs/tiny.yaml" --set data.train=none --set data.test=none --size 6x4x1 --steps 1 --json
+json example.0=6 example.1=4
+refused 2 bench sample "$REPO/configs/tiny.yaml" --set data.train=none --set data.test=none
+err_has 'data\.size'
+refused 2 bench train
+refused 2 bench train absent.yaml
+refused 2 bench train "$REPO/configs/bench/text.yaml" --shape 2x2x2
+refused 2 bench train "$REPO/configs/bench/text.yaml" --set net.widht=3
+refused 2 bench train "$REPO/configs/bench/text.yaml" --batch 0
+refused 2 bench train "$REPO/configs/bench/mnist.yaml" --size 28x28
+refused 2 bench gemm "$REPO/configs/bench/text.yaml"
+refused 2 bench gemm --batch 3

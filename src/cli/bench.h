@@ -1,0 +1,12 @@
+/* What `bfncl bench` can measure; each returns the exit code. */
+#ifndef BF_CLI_BENCH_H
+#define BF_CLI_BENCH_H
+
+#include "cli/cli.h"
+
+int cli_bench_gemm(const cli_args *a);
+/* With a configuration as second operand. */
+int cli_bench_train(const cli_args *a);
+int cli_bench_sample(const cli_args *a);
+
+#endif

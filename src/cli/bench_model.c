@@ -1,0 +1,81 @@
+/* bfncl bench train, bfncl bench sample: whole steps. */
+#include "cli/bench.h"
+#include "cli/common.h"
+#include "cli/term.h"
+
+typedef bfncl_status measure_fn(const bfncl_bench_model_options *o, bfncl_bench_model_result *r, bfncl_error *err);
+
+static json_t *result_json(const bfncl_bench_model_result *r, const char *config)
+{
+    json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:[i,i,i], s:I, s:I}", "config", config, "device", r->device, "params",
+                          (json_int_t)r->params, "batch", (json_int_t)r->batch, "example", (int)r->example[0],
+                          (int)r->example[1], (int)r->example[2], "steps", (json_int_t)r->steps, "warmup_steps",
+                          (json_int_t)r->warmup_steps);
+    json_t *times = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "ms_per_step", cli_json_number(r->ms_per_step),
+                              "ms_min", cli_json_number(r->ms_min), "ms_max", cli_json_number(r->ms_max),
+                              "first_step_ms", cli_json_number(r->first_step_ms), "compile_ms",
+                              cli_json_number(r->compile_ms), "startup_ms", cli_json_number(r->startup_ms));
+    json_t *costs = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "gflops", cli_json_number(r->gflops), "gflop_per_step",
+                              cli_json_number(r->gflop), "commands_per_step", cli_json_number(r->commands_per_step),
+                              "peak_device_bytes", (json_int_t)r->peak_device_bytes, "host_idle_bytes",
+                              (json_int_t)r->host_idle_bytes, "host_peak_bytes", (json_int_t)r->host_peak_bytes);
+    if (j && times && costs) {
+        json_object_update(j, times);
+        json_object_update(j, costs);
+    }
+    json_decref(times);
+    json_decref(costs);
+    return j;
+}
+
+static void print_result(const bfncl_bench_model_result *r)
+{
+    char device[32], idle[32], peak[32];
+    cli_bytes((double)r->peak_device_bytes, device);
+    cli_bytes((double)r->host_idle_bytes, idle);
+    cli_bytes((double)r->host_peak_bytes, peak);
+    printf("device         %s\n", r->device);
+    printf("parameters     %llu\n", (unsigned long long)r->params);
+    printf("batch          %llu of %u x %u x %u\n", (unsigned long long)r->batch, r->example[0], r->example[1],
+           r->example[2]);
+    printf("step           %.1f ms (median of %llu; %.1f to %.1f)\n", r->ms_per_step, (unsigned long long)r->steps,
+           r->ms_min, r->ms_max);
+    printf("arithmetic     %.3g GFLOP per step, %.1f GFLOP/s\n", r->gflop, r->gflops);
+    printf("commands       %.1f per step\n", r->commands_per_step);
+    printf("first step     %.0f ms; %.0f ms from the start to its end, %.0f ms of them building programs\n",
+           r->first_step_ms, r->startup_ms, r->compile_ms);
+    printf("device memory  %s at most\n", device);
+    printf("process        %s at most, %s when the device was open\n", peak, idle);
+}
+
+static int measure(const cli_args *a, measure_fn *fn)
+{
+    bfncl_bench_model_options o;
+    bfncl_bench_model_result r;
+    bfncl_error err;
+    bfncl_bench_model_defaults(&o);
+    o.config = a->operands[1];
+    o.set = a->value[OPT_SET].list;
+    o.n_set = a->value[OPT_SET].count;
+    o.size = a->value[OPT_SIZE].text;
+    o.batch = a->value[OPT_BATCH].number;
+    o.steps = a->value[OPT_STEPS].number;
+    o.progress = cli_progress;
+    cli_device_options(a, &o.device);
+    cli_signals_stop();
+    if (fn(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    cli_progress_end();
+    if (cli_given(a, OPT_JSON)) return cli_print_json(result_json(&r, o.config), 0);
+    print_result(&r);
+    return 0;
+}
+
+int cli_bench_train(const cli_args *a)
+{
+    return measure(a, bfncl_bench_train);
+}
+
+int cli_bench_sample(const cli_args *a)
+{
+    return measure(a, bfncl_bench_sample);
+}

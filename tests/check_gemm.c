@@ -35,7 +35,7 @@ static void check_product(bf_ctx *ctx, const bf_gemm *g)
     const int lda = g->lda ? g->lda : g->trans_a ? g->m : g->k, batch = g->batch ? g->batch : 1;
     const int ldb = g->ldb ? g->ldb : g->trans_b ? g->k : g->n, ldc = g->ldc ? g->ldc : g->n;
     const double tiles = (double)bf_ceil_div((uint64_t)g->m, 64) * (double)bf_ceil_div((uint64_t)g->n, 64) * batch;
-    /* Two such sums stay, whose parts are folded; a CPU of one unit cuts only the small one. */
+    /* Two such sums stay, whose parts are folded. */
     const bool cut = g->k == CUT_K && (g->act == BF_ACT_SILU || g->m < 10);
     if (test_quick() && tiles * g->k > QUICK_TILE_STEPS && !cut) return;
     const size_t na = floats(g->trans_a ? g->k : g->m, lda, batch, g->stride_a);

@@ -62,7 +62,7 @@ static bf_status read_limits(bf_ctx *ctx, const bfncl_device_info *info, const b
     const cl_device_id id = ctx->device.id;
     cl_uint align_bits = 0;
     cl_ulong local = 0;
-    ctx->units = BF_MAX(info->compute_units, 1u);
+    ctx->units = o->units > 0 ? o->units : BF_MAX(info->compute_units, 1u);
     BF_CL(clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof ctx->max_group, &ctx->max_group, NULL),
           "asking %s for its limits", ctx->name);
     BF_CL(clGetDeviceInfo(id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL), "asking %s for its limits",

@@ -27,6 +27,7 @@ typedef struct bf_ctx_options {
     uint64_t memory_limit;  /* bytes; 0: what the device allows */
     bool profile;           /* time every command: bf_ctx_profile */
     bool sync;              /* wait for every command, so that a failing one is named */
+    unsigned units;         /* plan for so many compute units; 0: those of the device. For tests */
 } bf_ctx_options;
 
 /* Symbolic name of an OpenCL code, "CL_OUT_OF_RESOURCES"; never NULL. */
@@ -40,9 +41,9 @@ const char *bf_ctx_driver(const bf_ctx *ctx); /* version of the driver */
 const char *bf_ctx_reason(const bf_ctx *ctx); /* one line: which device and why it was taken */
 bf_class bf_ctx_class(const bf_ctx *ctx);     /* never AUTO */
 bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx);
-unsigned bf_ctx_units(const bf_ctx *ctx);     /* compute units, at least 1 */
-size_t bf_ctx_group(const bf_ctx *ctx);       /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
-size_t bf_ctx_align(const bf_ctx *ctx);       /* bytes; arena placement, at least 256 */
+unsigned bf_ctx_units(const bf_ctx *ctx); /* compute units, at least 1: may decide who computes what, not the result */
+size_t bf_ctx_group(const bf_ctx *ctx);   /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
+size_t bf_ctx_align(const bf_ctx *ctx);   /* bytes; arena placement, at least 256 */
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx); /* bytes in one buffer */
 uint64_t bf_ctx_budget(const bf_ctx *ctx);    /* bytes the engine may hold in all */
 uint64_t bf_ctx_used(const bf_ctx *ctx);

@@ -14,7 +14,9 @@ enum {
     MAX_STRIPS = 32, /* rows of a block, in strips: its piece of C fits there too */
     ITEMS_PER_UNIT = 8,
     PACK_A_FROM = 2 * TILE_N, /* columns of C */
-    SPLIT_K_FROM = 1024       /* a sum shorter than this is not cut */
+    SPLIT_K_FROM = 1024,      /* a sum shorter than this is not cut */
+    SPLIT_TILES = 64,         /* longer ones are, where C has fewer tiles than this */
+    SPLIT_TILES_WIDE = 256
 };
 
 /* Fewer operations than this are not worth a work-item of their own (about a microsecond). */
@@ -29,6 +31,7 @@ typedef struct plan {
     uint64_t a_bytes, b_bytes, part_bytes;
 } plan;
 
+/* Which tiles a work-item takes; their sums are the same whatever the number of units says here. */
 static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units)
 {
     const uint64_t strips = bf_ceil_div((uint64_t)g->m, TILE_M), panels = bf_ceil_div((uint64_t)g->n, TILE_N);
@@ -48,20 +51,27 @@ static uint64_t matrices(int batch, uint64_t stride)
     return stride == 0 ? 1 : (uint64_t)batch;
 }
 
+/* Cuts the sum over k where C alone has too few tiles to keep a device busy. A function of the shape and the class
+ * alone, so that the order of the additions (and with it every bit of C) does not depend on the number of compute
+ * units. */
+static void plan_splits(plan *p, const bf_gemm *g, bool cpu)
+{
+    const uint64_t tm = cpu ? TILE_M : WIDE_TILE, tn = cpu ? TILE_N : WIDE_TILE;
+    const uint64_t tiles = bf_ceil_div((uint64_t)g->m, tm) * bf_ceil_div((uint64_t)g->n, tn) * (uint64_t)g->batch;
+    const uint64_t target = cpu ? SPLIT_TILES : SPLIT_TILES_WIDE;
+    if (g->k < SPLIT_K_FROM || tiles >= target) return;
+    const uint64_t wanted = BF_MIN(bf_ceil_div(target, tiles), (uint64_t)g->k / (SPLIT_K_FROM / 2));
+    p->k_split = (int)bf_round_up(bf_ceil_div((uint64_t)g->k, wanted), 16);
+    p->splits = (int)bf_ceil_div((uint64_t)g->k, (uint64_t)p->k_split);
+    if (p->splits > 1)
+        p->part_bytes = (uint64_t)g->batch * (uint64_t)p->splits * (uint64_t)g->m * (uint64_t)g->n * sizeof(float);
+}
+
 static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
 {
     const bool cpu = bf_ctx_class(ctx) == BF_CLASS_CPU;
-    const unsigned units = bf_ctx_units(ctx);
-    const uint64_t tm = cpu ? TILE_M : WIDE_TILE, tn = cpu ? TILE_N : WIDE_TILE;
-    const uint64_t tiles = bf_ceil_div((uint64_t)g->m, tm) * bf_ceil_div((uint64_t)g->n, tn) * (uint64_t)g->batch;
     plan p = {.splits = 1, .k_split = BF_MAX(g->k, 1), .block_m = WIDE_TILE, .block_n = WIDE_TILE};
-    if (g->k >= SPLIT_K_FROM && tiles < 4 * (uint64_t)units) {
-        const uint64_t wanted = BF_MIN(bf_ceil_div(4 * (uint64_t)units, tiles), (uint64_t)g->k / (SPLIT_K_FROM / 2));
-        p.k_split = (int)bf_round_up(bf_ceil_div((uint64_t)g->k, wanted), 16);
-        p.splits = (int)bf_ceil_div((uint64_t)g->k, (uint64_t)p.k_split);
-        if (p.splits > 1)
-            p.part_bytes = (uint64_t)g->batch * (uint64_t)p.splits * (uint64_t)g->m * (uint64_t)g->n * sizeof(float);
-    }
+    plan_splits(&p, g, cpu);
     if (!cpu) return p;
     /* A transpose of A is read in place when few panels of B would profit. */
     p.pack_a = g->k > 0 && g->trans_a && g->n > PACK_A_FROM;
@@ -71,7 +81,7 @@ static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
     if (p.pack_b) p.b_floats = bf_round_up((uint64_t)g->n, TILE_N) * (uint64_t)g->k;
     p.a_bytes = bf_round_up(p.a_floats * matrices(g->batch, g->stride_a) * sizeof(float), bf_ctx_align(ctx));
     p.b_bytes = bf_round_up(p.b_floats * matrices(g->batch, g->stride_b) * sizeof(float), bf_ctx_align(ctx));
-    plan_blocks_cpu(&p, g, units);
+    plan_blocks_cpu(&p, g, bf_ctx_units(ctx));
     return p;
 }
 

@@ -11,7 +11,9 @@ enum {
     VECTOR = 16,
     WINOGRAD_MAX = 256, /* source channels: more do not fit the private arrays (cl/winograd.cl) */
     ITEMS_PER_UNIT = 24,
-    PARTS_PER_UNIT = 8 /* groups that share out the sum of the weight gradient, per unit */
+    WEIGHT_GROUPS = 64, /* groups that share out a weight gradient, and pixels of a part at least */
+    WEIGHT_GROUPS_WIDE = 512,
+    WEIGHT_PIXELS = 1024
 };
 
 #define MIN_ITEM_FLOPS 2e5 /* fewer operations are not worth a work-item of their own */
@@ -116,7 +118,7 @@ static bf_status pack(bf_cmds *c, const bf_conv *s, const plan *p, bf_mem w, bf_
 }
 
 /* Rows (pixels, or tiles of Winograd) of one work-item: a multiple of the register block, enough items for every unit,
- * none too small. */
+ * none too small. Each row is computed the same way whatever item it falls to. */
 static int rows_per_item(bf_ctx *ctx, uint64_t rows, double row_flops)
 {
     const uint64_t tiles = bf_ceil_div(rows, TILE_M);
@@ -263,6 +265,8 @@ typedef struct weight_plan {
     int lines, parts;                /* lines of one part */
 } weight_plan;
 
+/* The number of parts is a function of the shape and the class alone, so that the order of the additions (and with it
+ * every bit of dw) does not depend on the number of compute units. */
 static weight_plan make_weight_plan(bf_ctx *ctx, const bf_conv *s)
 {
     const bool cpu = is_cpu(ctx), winograd = winograd_fits(ctx, s, s->ci, s->co);
@@ -273,7 +277,10 @@ static weight_plan make_weight_plan(bf_ctx *ctx, const bf_conv *s)
     p.ci_blocks = (int)bf_ceil_div((uint64_t)s->ci, block) * (cpu ? 1 : s->k * s->k);
     p.co_blocks = (int)bf_ceil_div((uint64_t)s->co, cpu ? TILE_N : WIDE_TILE);
     const uint64_t blocks = (uint64_t)p.ci_blocks * (uint64_t)p.co_blocks;
-    const uint64_t parts = BF_MIN(bf_ceil_div((uint64_t)bf_ctx_units(ctx) * PARTS_PER_UNIT, blocks), lines);
+    const uint64_t pixels = (uint64_t)s->batch * (uint64_t)bf_conv_out(s->h, s->k, s->stride) *
+                            (uint64_t)bf_conv_out(s->w, s->k, s->stride);
+    const uint64_t most = BF_MIN(lines, BF_MAX(pixels / WEIGHT_PIXELS, (uint64_t)1));
+    const uint64_t parts = BF_MIN(bf_ceil_div(cpu ? WEIGHT_GROUPS : WEIGHT_GROUPS_WIDE, blocks), most);
     p.lines = (int)bf_ceil_div(lines, parts);
     p.parts = (int)bf_ceil_div(lines, (uint64_t)p.lines);
     return p;

@@ -1,0 +1,225 @@
+/* Results do not depend on the number of compute units: the same bits from contexts that plan for 1, 2, 3 and 64. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "op/op.h"
+#include "run/train.h"
+#include "support.h"
+
+static const unsigned units[] = {1, 2, 3, 64};
+
+static bf_ctx *open_for(bf_class cls, unsigned n)
+{
+    const char *device = getenv("BFNCL_TEST_DEVICE");
+    const bf_ctx_options o = {.selector = device ? device : "pocl:0",
+                              .selector_from = "the test",
+                              .cls = cls,
+                              .gemm = BF_GEMM_PACKED,
+                              .units = n};
+    bf_ctx *ctx;
+    OK(bf_ctx_open(&o, &ctx, err));
+    ck_assert_uint_eq(bf_ctx_units(ctx), n);
+    return ctx;
+}
+
+/* Everything that one context computed. */
+typedef struct record {
+    float *x;
+    size_t n;
+} record;
+
+static float *room(record *r, size_t n)
+{
+    r->x = realloc(r->x, (r->n + n) * sizeof *r->x);
+    ck_assert_ptr_nonnull(r->x);
+    r->n += n;
+    return r->x + r->n - n;
+}
+
+static test_tensor input(bf_ctx *ctx, size_t n, uint32_t seed)
+{
+    float *x = malloc(n * sizeof *x);
+    ck_assert_ptr_nonnull(x);
+    test_fill(x, n, seed);
+    test_tensor t = test_new(ctx, n, x);
+    free(x);
+    return t;
+}
+
+static test_tensor workspace(bf_ctx *ctx, uint64_t bytes)
+{
+    return test_new(ctx, (size_t)bytes / 4 + 1, NULL);
+}
+
+static void keep(bf_ctx *ctx, record *r, test_tensor *t)
+{
+    test_get(ctx, t, room(r, t->n));
+    test_free(t);
+}
+
+/* ---- ops --------------------------------------------------------------------------------------------------------- */
+
+static void convolution(bf_ctx *ctx, record *r, const bf_conv *s)
+{
+    const size_t nx = (size_t)(s->batch * s->h * s->w * s->ci), nw = (size_t)(s->k * s->k * s->ci * s->co);
+    const size_t ny =
+        (size_t)(s->batch * bf_conv_out(s->h, s->k, s->stride) * bf_conv_out(s->w, s->k, s->stride) * s->co);
+    const bf_mem none = BF_MEM_NONE;
+    test_tensor in[] = {input(ctx, nx, 1), input(ctx, nw, 2), input(ctx, ny, 3)};
+    test_tensor out[] = {test_new(ctx, ny, NULL), test_new(ctx, nx, NULL), test_new(ctx, nw, NULL)};
+    test_tensor ws[] = {workspace(ctx, bf_conv_forward_workspace(ctx, s)),
+                        workspace(ctx, bf_conv_backward_input_workspace(ctx, s)),
+                        workspace(ctx, bf_conv_backward_weight_workspace(ctx, s))};
+    bf_cmds *c;
+    OK(bf_cmds_new(ctx, &c, err));
+    OK(bf_conv_forward(c, s, out[0].mem, in[0].mem, in[1].mem, none, none, none, ws[0].mem, err));
+    OK(bf_conv_backward_input(c, s, out[1].mem, false, in[2].mem, in[1].mem, ws[1].mem, err));
+    OK(bf_conv_backward_weight(c, s, out[2].mem, false, in[2].mem, in[0].mem, ws[2].mem, err));
+    test_run(c);
+    for (int i = 0; i < 3; i++) {
+        keep(ctx, r, &out[i]);
+        test_free(&in[i]);
+        test_free(&ws[i]);
+    }
+}
+
+static void product(bf_ctx *ctx, record *r, const bf_gemm *g)
+{
+    test_tensor a = input(ctx, (size_t)g->m * (size_t)g->k, 1), b = input(ctx, (size_t)g->k * (size_t)g->n, 2);
+    test_tensor c = test_new(ctx, (size_t)g->m * (size_t)g->n, NULL), ws = workspace(ctx, bf_gemm_workspace(ctx, g));
+    const bf_gemm_mem mem = {.c = c.mem, .a = a.mem, .b = b.mem, .workspace = ws.mem};
+    bf_cmds *cmds;
+    OK(bf_cmds_new(ctx, &cmds, err));
+    OK(bf_cmds_gemm(cmds, g, &mem, err));
+    test_run(cmds);
+    keep(ctx, r, &c);
+    test_free(&a);
+    test_free(&b);
+    test_free(&ws);
+}
+
+static void sum(bf_ctx *ctx, record *r, uint64_t outer, uint64_t mid, uint64_t inner)
+{
+    test_tensor x = input(ctx, (size_t)(outer * mid * inner), 1), out = test_new(ctx, (size_t)(outer * inner), NULL);
+    test_tensor ws = workspace(ctx, bf_sum_mid_workspace(ctx, outer, mid, inner));
+    bf_cmds *c;
+    OK(bf_cmds_new(ctx, &c, err));
+    OK(bf_sum_mid(c, out.mem, false, 1.0f, x.mem, outer, mid, inner, ws.mem, err));
+    test_run(c);
+    keep(ctx, r, &out);
+    test_free(&x);
+    test_free(&ws);
+}
+
+/* Sums that are cut into parts, and work that is shared out in blocks. */
+static void ops(bf_ctx *ctx, record *r)
+{
+    static const bf_conv convs[] = {
+        {4, 20, 20, 64, 48, 3, 1}, {5, 31, 9, 17, 33, 3, 1}, {4, 24, 24, 32, 32, 3, 2}, {3, 17, 33, 40, 24, 1, 1}};
+    static const bf_gemm products[] = {{.m = 37, .n = 65, .k = 3000, .trans_a = true, .alpha = 1.0f},
+                                       {.m = 300, .n = 200, .k = 70, .trans_b = true, .alpha = 1.0f},
+                                       {.m = 130, .n = 96, .k = 1100, .alpha = 1.0f}};
+    for (size_t i = 0; i < BF_COUNT(convs); i++) convolution(ctx, r, &convs[i]);
+    for (size_t i = 0; i < BF_COUNT(products); i++) product(ctx, r, &products[i]);
+    sum(ctx, r, 1, 100003, 1);
+    sum(ctx, r, 1, 9000, 130);
+}
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+/* The weights after two steps of a small network: norms, attention, losses, optimiser and all. */
+static void training(bf_ctx *ctx, record *r, const char *const *set, size_t n_set, const uint32_t shape[3])
+{
+    bf_model m = {
+        .ctx = ctx, .shape = {shape[0], shape[1], shape[2]}, .dims = (uint64_t)shape[0] * shape[1] * shape[2]};
+    bf_stepper *stepper = NULL;
+    bf_step_result result;
+    bf_plan plan;
+    OK(bf_config_load("configs/tiny.yaml", &m.config, err));
+    OK(bf_setup_overrides(&m.config, set, n_set, err));
+    m.flow = bf_setup_flow(&m.config);
+    OK(bf_setup_net(&m.config, &m.flow, shape, &m.net, err));
+    OK(bf_params_new(ctx, &m.params, err));
+    OK(bf_stepper_new(&m, true, &stepper, &plan, err));
+    OK(bf_params_init(m.params, 1, err));
+    const size_t n = (size_t)m.config.train.batch * (size_t)m.dims;
+    float *x = malloc(n * sizeof *x);
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = m.flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
+    for (uint64_t step = 0; step < 2; step++) OK(bf_stepper_run(stepper, x, step, 1e-3, &result, err));
+    ck_assert(result.finite && result.grad_norm > 1e-3);
+    for (int i = 0; i < bf_params_count(m.params); i++) {
+        const bf_param_spec *spec = bf_params_spec(m.params, i);
+        if (!spec->buffer) OK(bf_params_get(m.params, BF_SET_VALUE, i, room(r, bf_param_numel(spec)), err));
+    }
+    free(x);
+    bf_stepper_free(stepper);
+    bf_params_free(m.params);
+}
+
+static void image_net(bf_ctx *ctx, record *r)
+{
+    static const char *const set[] = {"net.width=16", "net.groups=8", "net.attention=[1]", "train.batch=6"};
+    training(ctx, r, set, BF_COUNT(set), (uint32_t[]){16, 12, 1});
+}
+
+static void text_net(bf_ctx *ctx, record *r)
+{
+    static const char *const set[] = {"net.kind=transformer", "flow.kind=categorical", "data.bins=4",  "net.width=32",
+                                      "net.mult=[1,2,2]",     "net.groups=8",          "train.batch=8"};
+    training(ctx, r, set, BF_COUNT(set), (uint32_t[]){1, 192, 1});
+}
+
+/* ---- comparison -------------------------------------------------------------------------------------------------- */
+
+static void same_bits(void (*compute)(bf_ctx *, record *))
+{
+    for (int cls = BF_CLASS_CPU; cls <= BF_CLASS_WIDE; cls++) {
+        record first = {0};
+        if (!test_class_on((bf_class)cls)) continue;
+        for (size_t i = 0; i < BF_COUNT(units); i++) {
+            bf_ctx *ctx = open_for((bf_class)cls, units[i]);
+            record r = {0};
+            compute(ctx, &r);
+            bf_ctx_close(ctx);
+            if (i == 0) {
+                first = r;
+                continue;
+            }
+            ck_assert_uint_eq(r.n, first.n);
+            for (size_t k = 0; k < r.n; k++)
+                ck_assert_msg(memcmp(&r.x[k], &first.x[k], sizeof *r.x) == 0,
+                              "class %d: number %zu is %.9g for %u units, %.9g for 1", cls, k, (double)r.x[k], units[i],
+                              (double)first.x[k]);
+            free(r.x);
+        }
+        free(first.x);
+    }
+}
+
+START_TEST(ops_give_the_same_bits)
+{
+    same_bits(ops);
+}
+END_TEST
+
+START_TEST(training_gives_the_same_bits)
+{
+    same_bits(image_net);
+    same_bits(text_net);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("units");
+    TCase *c = tcase_create("units");
+    tcase_add_test(c, ops_give_the_same_bits);
+    tcase_add_test(c, training_gives_the_same_bits);
+    tcase_set_timeout(c, 120);
+    suite_add_tcase(s, c);
+    return test_main(s);
+}

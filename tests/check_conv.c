@@ -86,7 +86,9 @@ static void conv_case(bf_ctx *ctx, const bf_conv *s, bool extras)
     snprintf(what, sizeof what, "conv %dx%d stride %d [%d,%d,%d,%d] to %d", s->k, s->k, s->stride, s->batch, s->h, s->w,
              s->ci, s->co);
     OK(bf_cmds_new(ctx, &c, err));
-    OK(bf_conv_forward(c, s, y.dev.mem, x.dev.mem, w.dev.mem, extras ? bias.dev.mem : none,
+    const bool prepare = extras && bf_conv_prepares(ctx, s);
+    if (prepare) OK(bf_conv_prepare(c, s, w.dev.mem, ws[0].mem, err));
+    OK(bf_conv_forward(c, s, y.dev.mem, x.dev.mem, prepare ? none : w.dev.mem, extras ? bias.dev.mem : none,
                        extras ? sample.dev.mem : none, extras ? residual.dev.mem : none, ws[0].mem, err));
     OK(bf_conv_backward_input(c, s, dx.dev.mem, extras, dy.dev.mem, w.dev.mem, ws[1].mem, err));
     OK(bf_conv_backward_weight(c, s, dw.dev.mem, extras, dy.dev.mem, x.dev.mem, ws[2].mem, err));
@@ -155,7 +157,9 @@ static void linear_case(bf_ctx *ctx, int rows, int in, int out, bf_act act, bool
     const bf_mem none = BF_MEM_NONE;
     bf_cmds *c;
     OK(bf_cmds_new(ctx, &c, err));
-    OK(bf_linear_forward(c, y.dev.mem, pre.dev.mem, x.dev.mem, w.dev.mem, extras ? b.dev.mem : none,
+    const bool prepare = extras && bf_linear_prepares(ctx, (uint64_t)rows, in, out);
+    if (prepare) OK(bf_linear_prepare(c, w.dev.mem, (uint64_t)rows, in, out, ws.mem, err));
+    OK(bf_linear_forward(c, y.dev.mem, pre.dev.mem, x.dev.mem, prepare ? none : w.dev.mem, extras ? b.dev.mem : none,
                          extras ? residual.dev.mem : none, act, (uint64_t)rows, in, out, ws.mem, err));
     OK(bf_linear_backward(c, dx.dev.mem, extras, dw.dev.mem, extras, db.dev.mem, extras, dy.dev.mem, x.dev.mem,
                           w.dev.mem, (uint64_t)rows, in, out, ws.mem, err));

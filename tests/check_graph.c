@@ -351,6 +351,54 @@ START_TEST(in_place_only_where_safe)
 }
 END_TEST
 
+/* With fixed weights a run does not look at the parameters again: it takes over new ones with the commands of
+ * bf_graph_emit_prepare, and then gives the bits of a graph without that option. */
+START_TEST(fixed_weights_are_prepared_once)
+{
+    enum { OUT = 2 * 6 * 5 * 33 };
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    float y[4][OUT];
+
+    for (int fixed = 0; fixed < 2; fixed++) {
+        fixture f = {.ctx = ctx};
+        bf_cmds *prepare;
+        OK(bf_params_new(ctx, &f.params, err));
+        OK(bf_graph_new(ctx, f.params, &(bf_graph_options){.fixed_weights = fixed}, &f.g, err));
+        OK(bf_cmds_new(ctx, &f.cmds, err));
+        OK(bf_cmds_new(ctx, &prepare, err));
+        bf_tid x = input(&f, "x", 2, 6, 5, 16);
+        bf_tid h = bf_graph_conv(f.g, x, param(&f, "conv", BF_LAYOUT_CONV, 32, 16, 3, 3), BF_NONE, 1, BF_NONE, BF_NONE);
+        bf_tid out =
+            bf_graph_linear(f.g, h, param(&f, "linear", BF_LAYOUT_PLAIN, 33, 32, 0, 0), BF_NONE, BF_ACT_NONE, BF_NONE);
+        bf_graph_keep(f.g, out);
+        ready(&f);
+        OK(bf_graph_emit_prepare(f.g, prepare, err));
+        ck_assert_uint_eq(bf_cmds_count(prepare), fixed ? 2 : 0);
+        put_random(&f, x, 3);
+        OK(bf_cmds_run(prepare, err));
+        run(&f);
+        get(&f, out, y[2 * fixed]);
+        OK(bf_params_init(f.params, 8, err));
+        run(&f);
+        get(&f, out, y[2 * fixed + 1]);
+        if (!fixed) {
+            bf_cmds_free(prepare);
+            fixture_free(&f);
+            continue;
+        }
+        ck_assert_mem_eq(y[2], y[3], sizeof y[0]);
+        OK(bf_cmds_run(prepare, err));
+        run(&f);
+        get(&f, out, y[3]);
+        bf_cmds_free(prepare);
+        fixture_free(&f);
+    }
+    ck_assert_mem_eq(y[0], y[2], sizeof y[0]);
+    ck_assert_mem_eq(y[1], y[3], sizeof y[0]);
+    ck_assert(memcmp(y[0], y[1], sizeof y[0]) != 0);
+}
+END_TEST
+
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* Central difference of the loss along a random direction of one tensor against the dot product with its gradient. */
@@ -642,6 +690,7 @@ int main(void)
     tcase_add_test(tc, arenas_split_at_the_largest_allocation);
     tcase_add_test(tc, dead_nodes_go);
     tcase_add_test(tc, in_place_only_where_safe);
+    tcase_add_test(tc, fixed_weights_are_prepared_once);
     tcase_add_test(tc, gradients_of_shared_tensors);
     tcase_add_test(tc, gradients_of_layers);
     tcase_add_test(tc, gradient_from_a_seed);

@@ -59,11 +59,34 @@ static bf_status check(bf_ctx *ctx, const bf_gemm *g, const bf_gemm_mem *mem, bf
     BF_TRY(bf_range_check(ctx, mem->a,
                           extent(g->trans_a ? g->k : g->m, g->trans_a ? g->m : g->k, g->lda, g->batch, g->stride_a),
                           "gemm, A", err));
-    BF_TRY(bf_range_check(ctx, mem->b,
-                          extent(g->trans_b ? g->n : g->k, g->trans_b ? g->k : g->n, g->ldb, g->batch, g->stride_b),
-                          "gemm, B", err));
+    if (!bf_mem_is_none(mem->b) || !bf_gemm_prepares(ctx, g))
+        BF_TRY(bf_range_check(ctx, mem->b,
+                              extent(g->trans_b ? g->n : g->k, g->trans_b ? g->k : g->n, g->ldb, g->batch, g->stride_b),
+                              "gemm, B", err));
     if (g->residual) BF_TRY(bf_range_check(ctx, mem->residual, c, "gemm, residual", err));
     if (g->save_pre) BF_TRY(bf_range_check(ctx, mem->pre, c, "gemm, C before the activation", err));
+out:
+    return st;
+}
+
+bool bf_gemm_prepares(bf_ctx *ctx, const bf_gemm *g)
+{
+    const bf_gemm full = complete(g);
+    return !empty(&full) && !use_clblast(ctx, &full) && bf_packed_prepares(ctx, &full);
+}
+
+bf_status bf_cmds_gemm_prepare(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_ctx *ctx = bf_cmds_ctx(cmds);
+    const bf_gemm full = complete(g);
+    BF_CHECK(bf_gemm_prepares(ctx, g), BF_RUNTIME, "gemm: nothing to prepare for %dx%d by %dx%d", g->m, g->k, g->k,
+             g->n);
+    BF_TRY(bf_range_check(
+        ctx, mem->b, extent(g->trans_b ? g->n : g->k, g->trans_b ? g->k : g->n, full.ldb, full.batch, full.stride_b),
+        "gemm, B", err));
+    BF_TRY(bf_range_check(ctx, mem->workspace, bf_gemm_workspace(ctx, g), "gemm, workspace", err));
+    BF_TRY(bf_packed_prepare(cmds, &full, mem, err));
 out:
     return st;
 }

@@ -31,6 +31,12 @@ typedef struct bf_gemm_mem {
 uint64_t bf_gemm_workspace(bf_ctx *ctx, const bf_gemm *g);
 bf_status bf_cmds_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
 
+/* For a B that stays the same over many products (weights while sampling): where bf_gemm_prepares is true,
+ * bf_cmds_gemm_prepare does once what depends on B alone (of `mem`, b and workspace), and bf_cmds_gemm with b = none
+ * then finds the result in the workspace, which must have kept its contents. */
+bool bf_gemm_prepares(bf_ctx *ctx, const bf_gemm *g);
+bf_status bf_cmds_gemm_prepare(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
+
 /* Checks C t = op(A)(op(B) t) for random t on a few shapes with the context's provider. Called at start-up. */
 bf_status bf_gemm_selftest(bf_ctx *ctx, bf_err *err);
 

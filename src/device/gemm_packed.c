@@ -115,6 +115,19 @@ static bf_status pack(bf_cmds *cmds, bf_mem out, uint64_t out_floats, bf_mem in,
     return bf_cmds_kernel(cmds, &call, err);
 }
 
+bool bf_packed_prepares(bf_ctx *ctx, const bf_gemm *g)
+{
+    const plan p = make_plan(ctx, g);
+    return p.pack_b;
+}
+
+bf_status bf_packed_prepare(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err)
+{
+    const plan p = make_plan(bf_cmds_ctx(cmds), g);
+    return pack(cmds, bf_mem_at(mem->workspace, p.a_bytes), p.b_floats, mem->b, g->n, g->k, g->ldb, g->trans_b, TILE_N,
+                matrices(g->batch, g->stride_b), g->stride_b, err);
+}
+
 bf_status bf_packed_epilogue(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, uint64_t off, int parts,
                              bf_err *err)
 {
@@ -169,8 +182,7 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
     }
     if (p.pack_b) {
         b = bf_mem_at(mem->workspace, p.a_bytes);
-        BF_TRY(pack(cmds, b, p.b_floats, mem->b, g->n, g->k, ldb, g->trans_b, TILE_N, matrices(g->batch, stride_b),
-                    stride_b, err));
+        if (!bf_mem_is_none(mem->b)) BF_TRY(bf_packed_prepare(cmds, g, mem, err));
         ldb = TILE_N;
         panel = (uint64_t)TILE_N * (uint64_t)g->k;
         if (stride_b != 0) stride_b = p.b_floats;

@@ -7,6 +7,8 @@
 /* Ours: cl/gemm.cl, any device. Also takes k = 0. */
 uint64_t bf_packed_workspace(bf_ctx *ctx, const bf_gemm *g);
 bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
+bool bf_packed_prepares(bf_ctx *ctx, const bf_gemm *g);
+bf_status bf_packed_prepare(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
 
 /* Epilogue as a pass of its own, over sums that lie in `parts` partial products [batch][parts][m][n] at mem->workspace
  * plus `off` bytes (C = alpha sum + beta C first), or, with parts = 0, over C as it is. */

@@ -18,7 +18,7 @@ struct bf_sampler {
     bf_tid input, time, out;
     bf_buf *buf[BUFS];
     bf_mem mem[BUFS];
-    bf_cmds *prior;                /* the state before anything was said */
+    bf_cmds *prior;                /* the weights as the kernels want them; the state before anything was said */
     bf_cmds *predict;              /* network input, network */
     bf_cmds *random;               /* the numbers of a step, from Philox */
     bf_cmds *advance;              /* draw, message, update */
@@ -77,7 +77,7 @@ static bf_status build_graph(bf_sampler *s, const bf_sampler_options *o, bf_err 
     bf_status st = BF_OK;
     uint64_t dims[BF_MAX_DIMS];
     int ndim = o->ndim;
-    const bf_graph_options go = {.training = false, .weights = o->weights};
+    const bf_graph_options go = {.training = false, .weights = o->weights, .fixed_weights = true};
     memcpy(dims, o->dims, sizeof dims);
     BF_TRY(bf_graph_new(s->ctx, o->params, &go, &s->graph, err));
     s->time = bf_graph_input(s->graph, "t", 1, dims);
@@ -149,6 +149,7 @@ static bf_status emit(bf_sampler *s, bf_err *err)
     const bf_mem t = bf_graph_mem(s->graph, s->time), in = bf_graph_mem(s->graph, s->input);
     const uint64_t state_bytes = count_of(s, BUF_STATE) * sizeof(float);
 
+    BF_TRY(bf_graph_emit_prepare(s->graph, s->prior, err));
     BF_TRY(bf_cmds_fill(s->prior, m[BUF_STATE], 0, state_bytes, err));
     if (f->kind == BF_FLOW_CATEGORICAL) {
         BF_TRY(bf_flow_op_input(s->predict, f, shape, in, m[BUF_STATE], err));

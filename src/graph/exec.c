@@ -21,6 +21,19 @@ out:
     return st;
 }
 
+bf_status bf_graph_emit_prepare(bf_graph *g, bf_cmds *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+
+    BF_CHECK(g->planned && !bf_mem_is_none(bf_graph_step(g)), BF_USAGE, "a graph is planned and placed before it runs");
+    for (int k = 0; k < g->nodes; k++) {
+        const bf_node *n = &g->node[k];
+        if (g->live[k] && n->prepared) BF_TRY(n->def->prepare(g, n, c, err));
+    }
+out:
+    return st;
+}
+
 bf_status bf_graph_set_step(bf_graph *g, const uint32_t words[BF_STEP_WORDS], bf_err *err)
 {
     bf_status st = BF_OK;

@@ -22,6 +22,7 @@ typedef struct bf_graph_options {
     bool training;        /* keep what backward needs, dropout on */
     bf_param_set weights; /* BF_SET_VALUE or BF_SET_EMA */
     bool add_gradients;   /* a run adds the gradients of parameters to what BF_SET_GRAD holds; else it replaces them */
+    bool fixed_weights;   /* parameters change only before the commands of bf_graph_emit_prepare */
 } bf_graph_options;
 
 bf_status bf_graph_new(bf_ctx *ctx, bf_params *params, const bf_graph_options *options, bf_graph **out, bf_err *err);
@@ -97,6 +98,10 @@ typedef struct bf_node_def {
     bf_status (*grad)(bf_graph *g, const bf_node *n, bf_err *err);
     uint64_t (*workspace)(const bf_graph *g, const bf_node *n); /* bytes; NULL: none */
     bf_status (*emit)(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err);
+    /* Work that depends on the node's parameters alone: is there any, and the commands. They leave their result in the
+     * workspace; emit() of a node with `prepared` set relies on it. NULL: none. */
+    bool (*prepares)(const bf_graph *g, const bf_node *n);
+    bf_status (*prepare)(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err);
     double (*flops)(const bf_graph *g, const bf_node *n); /* NULL: not worth counting */
     /* 1 + index of an input that out[0] may overwrite (elementwise kernels where each item reads before it writes);
      * 0: none. The planner does so when that input dies here. */
@@ -110,7 +115,8 @@ struct bf_node {
     bf_tid out[BF_NODE_OUT];
     bool acc[BF_NODE_OUT]; /* out[i] is added to, not overwritten */
     bf_tid workspace;
-    void *attr; /* def->attr_size bytes, owned by the graph */
+    bool prepared; /* by the plan: the workspace keeps what prepare() left there */
+    void *attr;    /* def->attr_size bytes, owned by the graph */
 };
 
 /* A new tensor that lives only inside a run. */
@@ -152,6 +158,8 @@ bf_status bf_graph_plan(bf_graph *g, bool allocate, bf_plan *plan, bf_err *err);
 /* The plan as text, one call per line: totals, arenas, largest tensors, where the peak is. After bf_graph_plan. */
 void bf_graph_report(const bf_graph *g, void (*line)(void *user, const char *text), void *user);
 bf_status bf_graph_emit(bf_graph *g, bf_cmds *c, bf_err *err);
+/* Appends what a graph with fixed_weights has to run once before its first run, and again after parameters changed. */
+bf_status bf_graph_emit_prepare(bf_graph *g, bf_cmds *c, bf_err *err);
 bf_status bf_graph_set_step(bf_graph *g, const uint32_t words[BF_STEP_WORDS], bf_err *err); /* enqueued; copied first */
 
 #endif

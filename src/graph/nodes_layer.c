@@ -17,6 +17,13 @@ static uint64_t linear_workspace(const bf_graph *g, const bf_node *n)
     return bf_linear_workspace(g->ctx, a->rows, a->in, a->out);
 }
 
+static uint64_t linear_forward_workspace(const bf_graph *g, const bf_node *n)
+{
+    const linear_attr *a = n->attr;
+
+    return bf_linear_forward_workspace(g->ctx, a->rows, a->in, a->out);
+}
+
 static double linear_flops(const bf_graph *g, const bf_node *n)
 {
     const linear_attr *a = n->attr;
@@ -67,21 +74,49 @@ static bf_status linear_grad(bf_graph *g, const bf_node *n, bf_err *err)
     return BF_OK;
 }
 
+/* Is input 1 of a node a parameter? */
+static bool has_param(const bf_graph *g, const bf_node *n)
+{
+    return bf_graph_root(g, n->in[1])->kind == BF_T_PARAM;
+}
+
+/* None when the workspace holds the weights already. */
+static bf_mem weights_of(const bf_graph *g, const bf_node *n)
+{
+    return n->prepared ? BF_MEM_NONE : bf_graph_in(g, n, 1);
+}
+
+static bool linear_prepares(const bf_graph *g, const bf_node *n)
+{
+    const linear_attr *a = n->attr;
+
+    return has_param(g, n) && bf_linear_prepares(g->ctx, a->rows, a->in, a->out);
+}
+
+static bf_status linear_prepare(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const linear_attr *a = n->attr;
+
+    return bf_linear_prepare(c, bf_graph_in(g, n, 1), a->rows, a->in, a->out, bf_graph_ws(g, n), err);
+}
+
 /* in: x, w, b, residual; out: y, pre */
 static bf_status linear_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
     const linear_attr *a = n->attr;
 
-    return bf_linear_forward(c, bf_graph_out(g, n, 0), bf_graph_out(g, n, 1), bf_graph_in(g, n, 0),
-                             bf_graph_in(g, n, 1), bf_graph_in(g, n, 2), bf_graph_in(g, n, 3), a->act, a->rows, a->in,
-                             a->out, bf_graph_ws(g, n), err);
+    return bf_linear_forward(c, bf_graph_out(g, n, 0), bf_graph_out(g, n, 1), bf_graph_in(g, n, 0), weights_of(g, n),
+                             bf_graph_in(g, n, 2), bf_graph_in(g, n, 3), a->act, a->rows, a->in, a->out,
+                             bf_graph_ws(g, n), err);
 }
 
 static const bf_node_def linear_def = {.name = "linear",
                                        .attr_size = sizeof(linear_attr),
                                        .grad = linear_grad,
-                                       .workspace = linear_workspace,
+                                       .workspace = linear_forward_workspace,
                                        .emit = linear_emit,
+                                       .prepares = linear_prepares,
+                                       .prepare = linear_prepare,
                                        .flops = linear_flops};
 
 bf_tid bf_graph_linear(bf_graph *g, bf_tid x, bf_tid w, bf_tid b, bf_act act, bf_tid residual)
@@ -193,10 +228,20 @@ static uint64_t conv_workspace(const bf_graph *g, const bf_node *n)
     return bf_conv_forward_workspace(g->ctx, n->attr);
 }
 
+static bool conv_prepares(const bf_graph *g, const bf_node *n)
+{
+    return has_param(g, n) && bf_conv_prepares(g->ctx, n->attr);
+}
+
+static bf_status conv_prepare(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    return bf_conv_prepare(c, n->attr, bf_graph_in(g, n, 1), bf_graph_ws(g, n), err);
+}
+
 /* in: x, w, bias, per_sample, residual; out: y */
 static bf_status conv_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
-    return bf_conv_forward(c, n->attr, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), bf_graph_in(g, n, 1),
+    return bf_conv_forward(c, n->attr, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), weights_of(g, n),
                            bf_graph_in(g, n, 2), bf_graph_in(g, n, 3), bf_graph_in(g, n, 4), bf_graph_ws(g, n), err);
 }
 
@@ -205,6 +250,8 @@ static const bf_node_def conv_def = {.name = "conv",
                                      .grad = conv_grad,
                                      .workspace = conv_workspace,
                                      .emit = conv_emit,
+                                     .prepares = conv_prepares,
+                                     .prepare = conv_prepare,
                                      .flops = conv_flops};
 
 static bool conv_fits(const bf_graph *g, const bf_tensor *x, const bf_tensor *w, int stride, bf_tid bias, bf_tid sample,

@@ -20,7 +20,7 @@ static bool in_store(const bf_tensor *t)
 /* Has a place of its own: its content outlives the run. */
 static bool is_io(const bf_tensor *t)
 {
-    return t->kind == BF_T_INPUT || t->kind == BF_T_CONST || (t->kind == BF_T_TEMP && t->keep);
+    return t->kind == BF_T_INPUT || t->kind == BF_T_CONST || t->keep;
 }
 
 /* ---- dead nodes -------------------------------------------------------------------------------------------------- */
@@ -58,15 +58,26 @@ static void find_dead(bf_graph *g)
 
 /* ---- live ranges ------------------------------------------------------------------------------------------------- */
 
+/* What prepared weights may take, as a part of the memory that is left. */
+#define PREPARED_PART 4
+
 static void add_workspaces(bf_graph *g)
 {
+    const uint64_t budget = bf_ctx_budget(g->ctx), used = bf_ctx_used(g->ctx);
+    uint64_t left = g->options.fixed_weights && budget > used ? (budget - used) / PREPARED_PART : 0;
+
     for (int k = 0; k < g->nodes; k++) {
         bf_node *n = &g->node[k];
         if (!g->live[k] || !n->def->workspace) continue;
-        uint64_t words = bf_ceil_div(n->def->workspace(g, n), sizeof(float));
+        const uint64_t words = bf_ceil_div(n->def->workspace(g, n), sizeof(float));
         if (words == 0) continue;
         n->workspace = bf_graph_temp(g, 1, &words);
-        if (n->workspace >= 0) g->tensor[n->workspace].kind = BF_T_WORKSPACE;
+        if (n->workspace < 0) return;
+        bf_tensor *t = &g->tensor[n->workspace];
+        t->kind = BF_T_WORKSPACE;
+        if (t->bytes > left || !n->def->prepares || !n->def->prepares(g, n)) continue;
+        n->prepared = t->keep = true;
+        left -= t->bytes;
     }
 }
 

@@ -84,6 +84,7 @@ static plan make_plan(bf_ctx *ctx, const bf_conv *s, bool backward)
     if (!is_cpu(ctx)) return p;
     p.winograd = winograd_fits(ctx, s, p.cs, p.cr);
     if (p.winograd) {
+        p.pack = true;
         p.pack_bytes = 16 * (uint64_t)p.cs * bf_round_up((uint64_t)p.cr, TILE_N) * 4;
         p.pack_bytes = bf_round_up(p.pack_bytes, bf_ctx_align(ctx));
         return p;
@@ -102,8 +103,23 @@ static const char *defines(const plan *p)
     return p->backward ? "-DBWD=1" : "-DBWD=0";
 }
 
+static bf_status transform_filter(bf_cmds *c, const bf_conv *s, const plan *p, bf_mem w, bf_mem ws, bf_err *err)
+{
+    const bf_arg args[] = {bf_arg_mem(ws), bf_arg_mem(w), bf_arg_i32(p->cs), bf_arg_i32(p->cr),
+                           bf_arg_i32(p->backward)};
+    const bf_call call = {.file = "winograd.cl",
+                          .kernel = "winograd_filter",
+                          .items = {(size_t)(p->cs / VECTOR), (size_t)bf_ceil_div((uint64_t)p->cr, TILE_N)},
+                          .args = args,
+                          .n_args = BF_COUNT(args),
+                          .bytes = 4.0 * (9 + 16) / 9 * (double)weights(s)};
+    return bf_cmds_kernel(c, &call, err);
+}
+
+/* The weights as the kernel of the plan wants them. */
 static bf_status pack(bf_cmds *c, const bf_conv *s, const plan *p, bf_mem w, bf_mem ws, bf_err *err)
 {
+    if (p->winograd) return transform_filter(c, s, p, w, ws, err);
     const bf_arg args[] = {bf_arg_mem(ws), bf_arg_mem(w), bf_arg_i32(s->k * s->k), bf_arg_i32(p->cs),
                            bf_arg_i32(p->cr)};
     const bf_call call = {
@@ -149,15 +165,6 @@ static bf_status convolve_winograd(bf_cmds *c, const bf_conv *s, const plan *p, 
                                    bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_arg filter_args[] = {bf_arg_mem(m->ws), bf_arg_mem(m->w), bf_arg_i32(p->cs), bf_arg_i32(p->cr),
-                                  bf_arg_i32(p->backward)};
-    const bf_call filter = {.file = "winograd.cl",
-                            .kernel = "winograd_filter",
-                            .items = {(size_t)(p->cs / VECTOR), (size_t)bf_ceil_div((uint64_t)p->cr, TILE_N)},
-                            .args = filter_args,
-                            .n_args = BF_COUNT(filter_args),
-                            .bytes = 4.0 * (9 + 16) / 9 * (double)weights(s)};
-    BF_TRY(bf_cmds_kernel(c, &filter, err));
     const uint64_t tiles = winograd_tiles(s);
     const int block = rows_per_item(bf_cmds_ctx(c), tiles, 2.0 * 16 * p->cs * p->cr);
     const bf_arg args[] = {bf_arg_mem(m->r),          bf_arg_mem(m->s),        bf_arg_mem(m->ws), bf_arg_mem(m->bias),
@@ -189,8 +196,9 @@ static bf_status convolve(bf_cmds *c, const bf_conv *s, const plan *p, const ope
     bf_mem zero = BF_MEM_NONE;
     BF_TRY(check(s, err));
     if (cpu) BF_TRY(bf_ctx_zeros(ctx, &zero, err));
+    BF_CHECK(p->pack || !bf_mem_is_none(m->w), BF_RUNTIME, "conv: no weights given");
+    if (p->pack && !bf_mem_is_none(m->w)) BF_TRY(pack(c, s, p, m->w, m->ws, err));
     if (p->winograd) return convolve_winograd(c, s, p, m, zero, err);
-    if (p->pack) BF_TRY(pack(c, s, p, m->w, m->ws, err));
     const uint64_t panel = p->pack ? (uint64_t)s->k * (uint64_t)s->k * (uint64_t)p->cs * TILE_N : TILE_N;
     const bf_arg args[] = {bf_arg_mem(m->r),
                            bf_arg_mem(m->s),
@@ -231,6 +239,23 @@ uint64_t bf_conv_forward_workspace(bf_ctx *ctx, const bf_conv *s)
 {
     const plan p = make_plan(ctx, s, false);
     return p.pack_bytes;
+}
+
+bool bf_conv_prepares(bf_ctx *ctx, const bf_conv *s)
+{
+    const plan p = make_plan(ctx, s, false);
+    return p.pack;
+}
+
+bf_status bf_conv_prepare(bf_cmds *c, const bf_conv *s, bf_mem w, bf_mem ws, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const plan p = make_plan(bf_cmds_ctx(c), s, false);
+    BF_TRY(check(s, err));
+    BF_CHECK(p.pack, BF_RUNTIME, "conv: nothing to prepare for %d to %d channels", s->ci, s->co);
+    BF_TRY(pack(c, s, &p, w, ws, err));
+out:
+    return st;
 }
 
 bf_status bf_conv_forward(bf_cmds *c, const bf_conv *s, bf_mem y, bf_mem x, bf_mem w, bf_mem bias, bf_mem per_sample,

@@ -33,6 +33,25 @@ uint64_t bf_linear_workspace(bf_ctx *ctx, uint64_t rows, int in, int out)
     return need;
 }
 
+uint64_t bf_linear_forward_workspace(bf_ctx *ctx, uint64_t rows, int in, int out)
+{
+    const bf_gemm g = forward_product(rows, in, out);
+    return bf_gemm_workspace(ctx, &g);
+}
+
+bool bf_linear_prepares(bf_ctx *ctx, uint64_t rows, int in, int out)
+{
+    const bf_gemm g = forward_product(rows, in, out);
+    return bf_gemm_prepares(ctx, &g);
+}
+
+bf_status bf_linear_prepare(bf_cmds *c, bf_mem w, uint64_t rows, int in, int out, bf_mem ws, bf_err *err)
+{
+    const bf_gemm g = forward_product(rows, in, out);
+    const bf_gemm_mem mem = {.b = w, .workspace = ws};
+    return bf_cmds_gemm_prepare(c, &g, &mem, err);
+}
+
 bf_status bf_linear_forward(bf_cmds *c, bf_mem y, bf_mem pre, bf_mem x, bf_mem w, bf_mem b, bf_mem residual, bf_act act,
                             uint64_t rows, int in, int out, bf_mem ws, bf_err *err)
 {

@@ -6,6 +6,10 @@
  *   none  an optional mem that is absent is BF_MEM_NONE
  *   ws    workspace of at least bf_*_workspace() bytes, contents undefined before and after; none when that is 0
  *
+ * Weights that stay the same over many runs are brought into the form that a forward kernel wants only once: where
+ * bf_*_prepares is true, bf_*_prepare writes that form to ws, and the forward call takes w = none as long as ws keeps
+ * its contents.
+ *
  * Each op lives in src/op/NAME.c and cl/NAME.cl, its plain C reference in tests/ref/NAME.c, its test in
  * tests/check_NAME.c.
  */
@@ -65,9 +69,12 @@ bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, ui
 
 /* ---- linear: y[r,o] = act(sum_i x[r,i] w[o,i] + b[o]) + residual[r,o]; w [out,in] as in the files ---------------- */
 /* pre: with an activation in training, x w' + b is kept there [rows,out] for the backward pass; else none. */
-uint64_t bf_linear_workspace(bf_ctx *ctx, uint64_t rows, int in, int out);
+uint64_t bf_linear_workspace(bf_ctx *ctx, uint64_t rows, int in, int out); /* of any call below */
+uint64_t bf_linear_forward_workspace(bf_ctx *ctx, uint64_t rows, int in, int out);
 bf_status bf_linear_forward(bf_cmds *c, bf_mem y, bf_mem pre, bf_mem x, bf_mem w, bf_mem b, bf_mem residual, bf_act act,
                             uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
+bool bf_linear_prepares(bf_ctx *ctx, uint64_t rows, int in, int out);
+bf_status bf_linear_prepare(bf_cmds *c, bf_mem w, uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
 /* dy: gradient before the activation (the caller applied bf_act_backward). Any of dx, dw, db may be none. */
 bf_status bf_linear_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dw, bool acc_w, bf_mem db, bool acc_b, bf_mem dy,
                              bf_mem x, bf_mem w, uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
@@ -85,6 +92,8 @@ static inline int bf_conv_out(int size, int k, int stride)
 uint64_t bf_conv_forward_workspace(bf_ctx *ctx, const bf_conv *s);
 bf_status bf_conv_forward(bf_cmds *c, const bf_conv *s, bf_mem y, bf_mem x, bf_mem w, bf_mem bias, bf_mem per_sample,
                           bf_mem residual, bf_mem ws, bf_err *err);
+bool bf_conv_prepares(bf_ctx *ctx, const bf_conv *s);
+bf_status bf_conv_prepare(bf_cmds *c, const bf_conv *s, bf_mem w, bf_mem ws, bf_err *err);
 uint64_t bf_conv_backward_input_workspace(bf_ctx *ctx, const bf_conv *s);
 bf_status bf_conv_backward_input(bf_cmds *c, const bf_conv *s, bf_mem dx, bool acc, bf_mem dy, bf_mem w, bf_mem ws,
                                  bf_err *err);

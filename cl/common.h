@@ -265,6 +265,8 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
     return v;
 }
 
+#include "vmath.h"
+
 /* Activations, the numbers of enum bf_act. T is float or vf. */
 #define ACT_NONE 0
 #define ACT_SILU 1
@@ -276,11 +278,11 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
 #define GELU_2C 1.5957691216057308f /* 2 sqrt(2/pi) */
 #define GELU_A 0.044715f
 
-#define DEFINE_ACT(T, fwd, bwd)                                                                                        \
+#define DEFINE_ACT(T, EXP, fwd, bwd)                                                                                   \
     static inline T fwd(const int act, const T x)                                                                      \
     {                                                                                                                  \
-        if (act == ACT_SILU) return x / (1.0f + exp(-x));                                                              \
-        if (act == ACT_GELU) return x / (1.0f + exp(-GELU_2C * (x + GELU_A * x * x * x)));                             \
+        if (act == ACT_SILU) return x / (1.0f + EXP(-x));                                                              \
+        if (act == ACT_GELU) return x / (1.0f + EXP(-GELU_2C * (x + GELU_A * x * x * x)));                             \
         if (act == ACT_RELU) return select(x, (T)(0.0f), x < (T)(0.0f));                                               \
         return x;                                                                                                      \
     }                                                                                                                  \
@@ -288,11 +290,11 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
     static inline T bwd(const int act, const T x)                                                                      \
     {                                                                                                                  \
         if (act == ACT_SILU) {                                                                                         \
-            const T s = 1.0f / (1.0f + exp(-x));                                                                       \
+            const T s = 1.0f / (1.0f + EXP(-x));                                                                       \
             return s * (1.0f + x * (1.0f - s));                                                                        \
         }                                                                                                              \
         if (act == ACT_GELU) {                                                                                         \
-            const T z = GELU_2C * (x + GELU_A * x * x * x), e = exp(-fabs(z)), r = 1.0f / (1.0f + e);                  \
+            const T z = GELU_2C * (x + GELU_A * x * x * x), e = EXP(-fabs(z)), r = 1.0f / (1.0f + e);                  \
             const T s = select(r, e * r, z < (T)(0.0f)); /* sigmoid(z); its slope is e r^2 */                          \
             return s + x * (e * r * r) * (GELU_2C * (1.0f + 3.0f * GELU_A * x * x));                                   \
         }                                                                                                              \
@@ -300,12 +302,12 @@ static inline vf col_sum(vf v, int lanes, __local float *scratch)
         return (T)(1.0f);                                                                                              \
     }
 
-DEFINE_ACT(vf, act_fwd, act_bwd)
+DEFINE_ACT(vf, vexp, act_fwd, act_bwd)
 #if WIDE
 #define act_fwd1 act_fwd
 #define act_bwd1 act_bwd
 #else
-DEFINE_ACT(float, act_fwd1, act_bwd1)
+DEFINE_ACT(float, vexp1, act_fwd1, act_bwd1)
 #endif
 
 /* The step record: 16 words the host writes once a step (enum bf_step_word in src/op/op.h). */

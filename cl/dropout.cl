@@ -3,30 +3,25 @@
 #include "philox.h"
 
 /* keep = uniform(element, sample) >= p, drawn again in the backward pass instead of being stored. Group: (block of
- * BLOCK elements, sample), the block fastest; an item takes the four elements of one Philox counter at a time. */
+ * BLOCK elements, sample), the block fastest. */
 __kernel void dropout(ARG(y), const int acc, ARG_CONST(x), ARG_U32_CONST(record), const uint stream, const float p,
                       const float scale, const uint per_sample, const uint blocks)
 {
     PTR(y);
     PTR_CONST(x);
     PTR_U32_CONST(record);
-    const uint row = (uint)(get_group_id(0) / blocks), first = (uint)(get_group_id(0) % blocks) * BLOCK;
-    const uint end = min(first + BLOCK, per_sample);
+    const uint row = (uint)(get_group_id(0) / blocks), block = (uint)(get_group_id(0) % blocks);
     const ulong base = (ulong)row * per_sample;
-    for (uint i = first + 4u * (uint)get_local_id(0); i < end; i += 4u * WG) {
-        const int4 drop = uniform4(philox_row(record, stream, row, i / 4u)) < (float4)(p);
-        __global const float *from = x + base + i;
-        __global float *to = y + base + i;
-        if (end - i >= 4u) {
-            const float4 v = select(scale * vload4(0, from), (float4)(0.0f), drop);
-            vstore4(acc ? v + vload4(0, to) : v, 0, to);
-        } else {
-            int dropped[4];
-            vstore4(drop, 0, dropped);
-            for (uint k = 0; k < end - i; k++) {
-                const float v = dropped[k] ? 0.0f : scale * from[k];
-                to[k] = acc ? to[k] + v : v;
-            }
+    CHUNK_FOR(e, n, block, per_sample)
+    {
+        vf u[4];
+        uniform_chunk(u, record, stream, row, e);
+        VECTOR_FOR(j, n)
+        {
+            const ulong at = base + e + j * VW;
+            const int left = (int)n - j * VW;
+            const vf v = select(scale * ldv(x + at, left), (vf)(0.0f), u[j] < p);
+            stv_acc(v, y + at, left, acc);
         }
     }
 }

@@ -363,6 +363,7 @@ typedef struct bfncl_bench_gemm_row {
     char provider[8];                      /* "packed", "clblast" */
     double gflops, gflops_min, gflops_max; /* median, least and largest of the timed runs */
     double first_ms;                       /* first run, compilation included */
+    double fraction_of_peak;               /* of the measured multiply-adds in registers (bfncl_peak) */
     unsigned runs;
 } bfncl_bench_gemm_row;
 
@@ -370,6 +371,49 @@ BFNCL_API void bfncl_bench_gemm_defaults(bfncl_bench_gemm_options *o);
 /* Each shape with each provider; *rows is freed by bfncl_free, `device` (may be NULL) receives the device's name. */
 BFNCL_API bfncl_status bfncl_bench_gemm(const bfncl_bench_gemm_options *o, bfncl_bench_gemm_row **rows, size_t *n_rows,
                                         char device[256], bfncl_error *err);
+
+/* What a device can do at best, measured: median, least and largest. */
+typedef struct bfncl_peak {
+    double gflops, gflops_min, gflops_max;          /* multiply-adds in registers, two operations each */
+    double copy_gbps, copy_gbps_min, copy_gbps_max; /* a kernel that copies; 10^9 bytes read and written per second */
+    double driver_copy_gbps;                        /* the same by the driver's own copy */
+    uint64_t copy_bytes;                            /* of each of the two buffers */
+} bfncl_peak;
+
+typedef struct bfncl_bench_options {
+    /* conv: "BxHxWxCIxCO", optionally ":k1" (kernel 1x1, else 3x3), ":s2" (stride 2); attention: "BxTxHEADSxSIZE",
+     * optionally ":causal"; ops: not used. NULL: shapes of the official and of the bench configurations */
+    const char *const *shapes;
+    size_t n_shapes;
+    const char *only; /* rows whose op has this in its name; NULL: all */
+    double seconds;   /* per row, after warming up; 0: 0.3 */
+    bfncl_device_options device;
+    bfncl_progress_fn progress; /* a row is a step */
+    void *user;
+} bfncl_bench_options;
+
+typedef struct bfncl_bench_row {
+    char op[48], shape[48];
+    double ms, ms_min, ms_max; /* median, least and largest of the timed runs */
+    double first_ms;           /* first run, compilation included */
+    double gflops, gbps;       /* at the median. gbps: every tensor that must be read or written counts once. NaN: the
+                                  arithmetic is not counted */
+    double fraction_of_peak, fraction_of_copy; /* of the measured peak; of the copying kernel */
+    uint64_t commands;                         /* kernels, copies and fills */
+    unsigned runs;
+} bfncl_bench_row;
+
+typedef struct bfncl_bench_result {
+    bfncl_peak peak;
+    bfncl_bench_row *rows;
+    size_t n_rows;
+    char device[256];
+} bfncl_bench_result;
+
+BFNCL_API void bfncl_bench_defaults(bfncl_bench_options *o);
+/* The peak alone. A result must be given to bfncl_bench_result_free, also after a failure. */
+BFNCL_API bfncl_status bfncl_bench_peak(const bfncl_bench_options *o, bfncl_bench_result *result, bfncl_error *err);
+BFNCL_API void bfncl_bench_result_free(bfncl_bench_result *result);
 
 typedef struct bfncl_bench_model_options {
     const char *config;     /* file */
@@ -393,6 +437,7 @@ typedef struct bfncl_bench_model_result {
     double startup_ms;                  /* from the call to the end of the first step: these two and all else */
     double commands_per_step;           /* kernels, copies and fills that a step enqueues */
     double gflop, gflops;               /* arithmetic of the network in a step; that over the median */
+    double fraction_of_peak;            /* of the measured multiply-adds in registers (bfncl_peak) */
     uint64_t peak_device_bytes;
     uint64_t host_idle_bytes; /* the most the process held when the device was open and nothing was built */
     uint64_t host_peak_bytes; /* the same at the end; memory of a device that is the processor is in it */

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 int cli_bench_gemm(const cli_args *a);
+int cli_bench_peak(const cli_args *a);
 /* With a configuration as second operand. */
 int cli_bench_train(const cli_args *a);
 int cli_bench_sample(const cli_args *a);

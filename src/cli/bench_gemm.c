@@ -41,24 +41,26 @@ static int print_rows_json(const bfncl_bench_gemm_row *rows, size_t n, const cha
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
         const bfncl_bench_gemm_row *r = &rows[i];
-        json_array_append_new(list,
-                              json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:i}", "m", r->shape.m, "n",
-                                        r->shape.n, "k", r->shape.k, "batch", r->shape.batch, "trans", r->shape.trans,
-                                        "provider", r->provider, "gflops", cli_json_number(r->gflops), "gflops_min",
-                                        cli_json_number(r->gflops_min), "gflops_max", cli_json_number(r->gflops_max),
-                                        "first_ms", cli_json_number(r->first_ms), "runs", (int)r->runs));
+        json_array_append_new(list, json_pack("{s:i, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i}", "m",
+                                              r->shape.m, "n", r->shape.n, "k", r->shape.k, "batch", r->shape.batch,
+                                              "trans", r->shape.trans, "provider", r->provider, "gflops",
+                                              cli_json_number(r->gflops), "gflops_min", cli_json_number(r->gflops_min),
+                                              "gflops_max", cli_json_number(r->gflops_max), "first_ms",
+                                              cli_json_number(r->first_ms), "fraction_of_peak",
+                                              cli_json_number(r->fraction_of_peak), "runs", (int)r->runs));
     }
     return cli_print_json(json_pack("{s:s, s:o}", "device", device, "rows", list), 0);
 }
 
 static void print_rows(const bfncl_bench_gemm_row *rows, size_t n, const char *device)
 {
-    printf("device   %s\n%6s %6s %6s %6s  %-5s  %-8s  %9s  %9s  %9s  %9s\n", device, "m", "n", "k", "batch", "trans",
-           "provider", "GFLOP/s", "least", "largest", "first ms");
+    printf("device   %s\n%6s %6s %6s %6s  %-5s  %-8s  %9s  %9s  %9s  %9s  %5s\n", device, "m", "n", "k", "batch",
+           "trans", "provider", "GFLOP/s", "least", "largest", "first ms", "peak");
     for (size_t i = 0; i < n; i++) {
         const bfncl_bench_gemm_row *r = &rows[i];
-        printf("%6d %6d %6d %6d  %-5s  %-8s  %9.1f  %9.1f  %9.1f  %9.1f\n", r->shape.m, r->shape.n, r->shape.k,
-               r->shape.batch, r->shape.trans, r->provider, r->gflops, r->gflops_min, r->gflops_max, r->first_ms);
+        printf("%6d %6d %6d %6d  %-5s  %-8s  %9.1f  %9.1f  %9.1f  %9.1f  %5.2f\n", r->shape.m, r->shape.n, r->shape.k,
+               r->shape.batch, r->shape.trans, r->provider, r->gflops, r->gflops_min, r->gflops_max, r->first_ms,
+               r->fraction_of_peak);
     }
 }
 

@@ -17,6 +17,7 @@ static const struct subject {
     uint64_t options; /* those of SPECIAL that it reads */
     int (*run)(const cli_args *a);
 } subjects[] = {{"gemm", false, BIT(OPT_SHAPE), cli_bench_gemm},
+                {"peak", false, 0, cli_bench_peak},
                 {"train", true, MODEL, cli_bench_train},
                 {"sample", true, MODEL, cli_bench_sample}};
 

@@ -59,7 +59,8 @@ out:
     return st;
 }
 
-static bf_status measure(bf_ctx *ctx, const bfncl_gemm_shape *s, double seconds, bfncl_bench_gemm_row *row, bf_err *err)
+static bf_status measure(bf_ctx *ctx, const bfncl_gemm_shape *s, double seconds, double peak, bfncl_bench_gemm_row *row,
+                         bf_err *err)
 {
     bf_status st = BF_OK;
     product p = {0};
@@ -75,6 +76,7 @@ static bf_status measure(bf_ctx *ctx, const bfncl_gemm_shape *s, double seconds,
     row->gflops = gflop / t.median;
     row->gflops_min = gflop / t.largest;
     row->gflops_max = gflop / t.least;
+    row->fraction_of_peak = row->gflops / peak;
 out:
     product_free(&p);
     return st;
@@ -117,15 +119,18 @@ bfncl_status bfncl_bench_gemm(const bfncl_bench_gemm_options *o, bfncl_bench_gem
     const size_t n_choice = providers(o->device.gemm, choice);
     bfncl_bench_gemm_row *out = NULL;
     bf_ctx *ctx = NULL;
+    bfncl_peak peak = {0};
+    const double seconds = o->seconds > 0 ? o->seconds : BF_BENCH_SECONDS;
     BF_CHECK(n_choice > 0, BF_USAGE, "no matrix product provider '%.40s': packed, clblast or auto", o->device.gemm);
     for (size_t i = 0; i < n; i++) BF_TRY(check_shape(&shapes[i], err));
     BF_NEW(out, n * n_choice);
     for (size_t c = 0; c < n_choice; c++) {
         BF_TRY(bf_bench_open(&o->device, choice[c], &ctx, err));
         if (device != NULL) snprintf(device, 256, "%s", bf_ctx_name(ctx));
+        if (c == 0) BF_TRY(bf_bench_peak_arithmetic(ctx, seconds, &peak, err));
         for (size_t i = 0; i < n; i++) {
             BF_TRY(bf_bench_progress(o->progress, o->user, c * n + i, n * n_choice, err));
-            BF_TRY(measure(ctx, &shapes[i], o->seconds > 0 ? o->seconds : BF_BENCH_SECONDS, &out[c * n + i], err));
+            BF_TRY(measure(ctx, &shapes[i], seconds, peak.gflops, &out[c * n + i], err));
         }
         bf_ctx_close(ctx);
         ctx = NULL;

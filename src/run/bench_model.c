@@ -78,8 +78,11 @@ out:
     return st;
 }
 
-static void finish(bench *b)
+/* The peak is measured last: its memory and its compilation are none of the step's. */
+static bf_status finish(bench *b, bf_err *err)
 {
+    bf_status st = BF_OK;
+    bfncl_peak peak = {0};
     const bf_bench_times t = bf_bench_order(b->seconds, (unsigned)b->r->steps);
     b->r->params = bf_params_numel(b->m->params);
     b->r->ms_per_step = 1e3 * t.median;
@@ -90,6 +93,10 @@ static void finish(bench *b)
     b->r->gflops = b->gflop / t.median;
     b->r->peak_device_bytes = bf_ctx_peak(b->m->ctx);
     b->r->host_peak_bytes = bf_resident_peak();
+    BF_TRY(bf_bench_peak_arithmetic(b->m->ctx, BF_BENCH_SECONDS, &peak, err));
+    b->r->fraction_of_peak = b->r->gflops / peak.gflops;
+out:
+    return st;
 }
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */
@@ -129,7 +136,7 @@ static bf_status bench_train(bench *b, bf_err *err)
         BF_CHECK(result.finite, BF_NUMERIC, "step %llu: loss or gradient not finite", (unsigned long long)i);
         BF_TRY(after_step(b, err));
     }
-    finish(b);
+    BF_TRY(finish(b, err));
 out:
     bf_stepper_free(stepper);
     free(x);
@@ -167,7 +174,7 @@ static bf_status bench_sample(bench *b, bf_err *err)
         .steps = (int)b->steps, .seed = (uint64_t)c->sample.seed, .on_step = on_step, .user = b};
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));
-    finish(b);
+    BF_TRY(finish(b, err));
 out:
     bf_sampler_free(sampler);
     free(x);

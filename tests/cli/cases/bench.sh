@@ -1,6 +1,6 @@
 # Matrix products are measured; only our own provider here, since compiling CLBlast takes long.
 bfncl bench gemm --gemm packed --shape 64x48x32 --shape '3*33x17x65:nt' --json
-json rows.0.m=64 rows.0.n=48 rows.0.k=32 rows.0.trans=nn rows.0.provider=packed rows.0.gflops rows.1.batch=3 rows.1.trans=nt
+json rows.0.m=64 rows.0.n=48 rows.0.k=32 rows.0.trans=nn rows.0.provider=packed rows.0.gflops rows.0.fraction_of_peak rows.1.batch=3 rows.1.trans=nt
 bfncl bench gemm --gemm packed --shape 64x48x32
 out_has '^ +64 +48 +32 +1 +nn +packed +[0-9.]+'
 refused 2 bench
@@ -13,7 +13,7 @@ done
 set -- --set net.width=8 --set net.groups=2 --set net.heads=2 --set net.blocks=1 --steps 1
 bfncl bench train "$REPO/configs/bench/mnist.yaml" "$@" --set net.attention=[] --batch 2 --json
 json ms_per_step ms_min ms_max first_step_ms compile_ms startup_ms peak_device_bytes host_idle_bytes host_peak_bytes \
-    gflops gflop_per_step commands_per_step params batch=2 steps=1 example.0=28 example.2=1 "config=$REPO/configs/bench/mnist.yaml"
+    gflops fraction_of_peak gflop_per_step commands_per_step params batch=2 steps=1 example.0=28 example.2=1 "config=$REPO/configs/bench/mnist.yaml"
 bfncl bench sample "$REPO/configs/bench/cifar.yaml" "$@" --set sample.batch=3 --json
 json ms_per_step ms_min ms_max first_step_ms compile_ms peak_device_bytes gflops commands_per_step params batch=3 example.1=32 example.2=3
 set -- --set net.width=16 --set net.blocks=1 --set net.heads=1 --steps 2 --batch 2
@@ -35,3 +35,13 @@ refused 2 bench train "$REPO/configs/bench/text.yaml" --batch 0
 refused 2 bench train "$REPO/configs/bench/mnist.yaml" --size 28x28
 refused 2 bench gemm "$REPO/configs/bench/text.yaml"
 refused 2 bench gemm --batch 3
+
+# What the device can do at best.
+bfncl bench peak --memory 64MiB --json
+json peak_gflops peak_gflops_min peak_gflops_max copy_gbps copy_gbps_min copy_gbps_max driver_copy_gbps copy_bytes=4194304 device
+bfncl bench peak --memory 64MiB
+out_has '^arithmetic +[0-9.]+ GFLOP/s'
+out_has '^copy +[0-9.]+ GB/s'
+refused 2 bench peak --shape 3
+refused 2 bench peaks
+err_has 'bfncl bench peak$'

@@ -95,8 +95,10 @@ typedef struct bfncl_plan {
     uint64_t peak_bytes;
     uint64_t budget_bytes; /* what the device or the caller allows */
     uint64_t host_bytes;   /* dry run: held besides by the program, its libraries and the driver; else 0 */
-    uint64_t batch;        /* examples in memory at once */
-    double gflop;          /* of a training step, a scored batch, or a sampler step of a batch */
+    uint64_t peak_keep_bytes,
+        peak_recompute_bytes; /* dry run of training: the peak without and with train.recompute; 0 */
+    uint64_t batch;           /* examples in memory at once */
+    double gflop;             /* of a training step, a scored batch, or a sampler step of a batch */
 } bfncl_plan;
 
 /* Called often, from the calling thread. Returning false stops the operation: what is worth saving is saved and the

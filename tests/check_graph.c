@@ -527,6 +527,114 @@ START_TEST(gradients_of_layers)
 }
 END_TEST
 
+/* Two blocks of many kinds, with views, a skip over a block and a tensor that two blocks read; after them plain nodes.
+ */
+static bf_tid two_blocks(const fixture *f)
+{
+    bf_graph *g = f->g;
+    const bf_tid x = input(f, "x", 2, 6, 6, 8), gamma = param(f, "gamma", BF_LAYOUT_PLAIN, 8, 0, 0, 0);
+    const bf_tid beta = param(f, "beta", BF_LAYOUT_PLAIN, 8, 0, 0, 0), w = param(f, "w", BF_LAYOUT_PLAIN, 8, 8, 0, 0);
+
+    bf_graph_want_grad(g, x);
+    bf_tid first = bf_graph_linear(g, x, w, BF_NONE, BF_ACT_SILU, BF_NONE);
+    bf_graph_block(g);
+    bf_tid h = bf_graph_group_norm(g, first, gamma, beta, 2, 1e-5f, BF_ACT_SILU, BF_NONE);
+    h = bf_graph_conv(g, h, param(f, "k", BF_LAYOUT_CONV, 8, 8, 3, 3), beta, 1, BF_NONE, first);
+    h = bf_graph_act(g, bf_graph_dropout(g, h, 0.3f, BF_NONE), BF_ACT_GELU);
+    bf_tid rows = bf_graph_reshape(g, h, 2, (uint64_t[]){72, 8});
+    bf_tid block = bf_graph_linear(g, bf_graph_softmax(g, rows), w, BF_NONE, BF_ACT_NONE, rows);
+    bf_graph_block(g);
+    h = bf_graph_concat(g, bf_graph_reshape(g, block, 4, (uint64_t[]){2, 6, 6, 8}), first);
+    h = bf_graph_linear(g, h, param(f, "qkv", BF_LAYOUT_PLAIN, 24, 16, 0, 0), BF_NONE, BF_ACT_GELU, BF_NONE);
+    h = bf_graph_layer_norm(g, bf_graph_attention(g, h, 2, BF_QKV_THIRDS, false), gamma, beta, 1e-5f);
+    h = bf_graph_dropout(g, bf_graph_add(g, bf_graph_reshape(g, h, 2, (uint64_t[]){72, 8}), block), 0.2f, BF_NONE);
+    bf_graph_block_end(g);
+    h = bf_graph_linear(g, bf_graph_affine(g, h, 0.5f, 1.0f), w, BF_NONE, BF_ACT_GELU, block);
+    return dot_with_random(f, h);
+}
+
+/* All gradients of two_blocks, that of x behind those of the parameters. */
+static float *gradients_of_blocks(bf_ctx *ctx, bool recompute, bf_plan *plan, size_t *n)
+{
+    fixture f = fixture_new(ctx, true);
+    float *grad = calloc(8192, sizeof *grad);
+
+    ck_assert_ptr_nonnull(grad);
+    f.g->options.recompute = recompute;
+    OK(bf_graph_backward(f.g, two_blocks(&f), BF_NONE, err));
+    ready(&f);
+    *plan = f.g->plan;
+    put_random(&f, bf_graph_find(f.g, "x"), 1);
+    OK(bf_graph_set_step(f.g, (uint32_t[BF_STEP_WORDS]){1, 2, 3, 4}, err));
+    for (int i = 0; i < 2; i++) run(&f);
+    *n = 0;
+    for (int i = 0; i < bf_params_count(f.params); i++) {
+        OK(bf_params_get(f.params, BF_SET_GRAD, i, grad + *n, err));
+        *n += bf_param_numel(bf_params_spec(f.params, i));
+    }
+    get(&f, bf_graph_grad_of(f.g, bf_graph_find(f.g, "x")), grad + *n);
+    *n += 2 * 6 * 6 * 8;
+    ck_assert_uint_le(*n, 8192);
+    fixture_free(&f);
+    return grad;
+}
+
+START_TEST(recomputed_blocks)
+{
+    TEST_BOTH(ctx)
+    {
+        bf_plan kept, again;
+        size_t n, m;
+        float *a = gradients_of_blocks(ctx, false, &kept, &n), *b = gradients_of_blocks(ctx, true, &again, &m);
+
+        ck_assert_uint_eq(n, m);
+        ck_assert_mem_eq(a, b, n * sizeof *a);
+        for (size_t i = 0; i < n; i += 8) ck_assert(a[i] != 0.0f); /* they are there */
+        ck_assert_uint_gt(again.nodes, kept.nodes + 8);
+        ck_assert_uint_gt(again.dead, 0); /* what only later blocks read is not repeated */
+        ck_assert_uint_lt(again.activation_bytes, kept.activation_bytes);
+        free(a);
+        free(b);
+    }
+}
+END_TEST
+
+/* A graph in the memory of another one that does not run at the same time. */
+START_TEST(graphs_beside_each_other)
+{
+    TEST_BOTH(ctx)
+    {
+        fixture f[3] = {fixture_new(ctx, true), fixture_new(ctx, false), fixture_new(ctx, false)};
+        const uint64_t rows[3] = {40, 40, 4000};
+
+        for (int i = 0; i < 3; i++) {
+            bf_tid x = input(&f[i], "x", rows[i], 8, 0, 0);
+            bf_tid y =
+                bf_graph_softmax(f[i].g, bf_graph_linear(f[i].g, x, param(&f[i], "w", BF_LAYOUT_PLAIN, 8, 8, 0, 0),
+                                                         BF_NONE, BF_ACT_GELU, x));
+            if (i == 0)
+                OK(bf_graph_backward(f[0].g, dot_with_random(&f[0], y), BF_NONE, err));
+            else
+                f[i].g->options.beside = f[0].g;
+            bf_graph_keep(f[i].g, y = bf_graph_act(f[i].g, y, BF_ACT_SILU));
+            const uint64_t used = bf_ctx_used(ctx);
+            ready(&f[i]);
+            const bf_plan *p = &f[i].g->plan;
+            ck_assert_uint_ge(bf_ctx_used(ctx) - used, p->io_bytes + p->activation_bytes);
+            ck_assert_uint_eq(p->activation_bytes == 0, i == 1);
+            put_random(&f[i], x, 1);
+            bf_graph_label(f[i].g, y, "y");
+        }
+        float a[320], b[320];
+        for (int i = 0; i < 4; i++) run(&f[i % 3]);
+        get(&f[0], bf_graph_find(f[0].g, "y"), a);
+        get(&f[1], bf_graph_find(f[1].g, "y"), b);
+        ck_assert_mem_eq(a, b, sizeof a);
+        for (int i = 2; i >= 0; i--) fixture_free(&f[i]);
+    }
+}
+END_TEST
+
 /* Backward from an inner tensor with a given gradient; the given gradient itself stays as it was. */
 START_TEST(gradient_from_a_seed)
 {
@@ -693,6 +801,8 @@ int main(void)
     tcase_add_test(tc, fixed_weights_are_prepared_once);
     tcase_add_test(tc, gradients_of_shared_tensors);
     tcase_add_test(tc, gradients_of_layers);
+    tcase_add_test(tc, recomputed_blocks);
+    tcase_add_test(tc, graphs_beside_each_other);
     tcase_add_test(tc, gradient_from_a_seed);
     tcase_add_test(tc, the_first_error_sticks);
     tcase_add_test(tc, too_large_is_refused_with_numbers);

@@ -169,32 +169,32 @@ START_TEST(learning_rates)
 }
 END_TEST
 
-/* Gradients, loss and norm of the second of two steps on the same random rows; with `parts` parts of the batch. */
+/* Gradients, loss and norm of the second of two steps on the same random rows, with one more setting. */
 typedef struct step_numbers {
     bf_step_result r;
     float *grad;
     size_t n;
+    bf_plan plan;
 } step_numbers;
 
-static step_numbers two_steps(const char *const *kind, const char *parts)
+static step_numbers two_steps(const char *const *kind, const char *key, const char *value)
 {
     setting s = toy();
     bf_config c;
     bf_model *m = NULL;
     bf_stepper *stepper = NULL;
-    bf_plan plan;
     step_numbers out = {.n = 0};
     float x[6 * DIMS];
     const uint32_t shape[3] = {SIDE, SIDE, 1};
     const bfncl_device_options d = device();
-    add(&s, "train.accumulate", parts);
+    add(&s, key, value);
     add(&s, "train.batch", "6");
-    for (size_t k = 0; k < 6 && kind[k]; k++) snprintf(s.text[s.n++], sizeof s.text[0], "%s", kind[k]);
+    for (size_t k = 0; kind[k]; k++) snprintf(s.text[s.n++], sizeof s.text[0], "%s", kind[k]);
     for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
     OK(bf_config_load("configs/tiny.yaml", &c, err));
     OK(bf_setup_overrides(&c, s.v, s.n, err));
     OK(bf_model_new(&c, shape, &d, &m, err));
-    OK(bf_stepper_new(m, true, &stepper, &plan, err));
+    OK(bf_stepper_new(m, true, &stepper, &out.plan, err));
     OK(bf_params_init(m->params, 1, err));
     for (size_t i = 0; i < BF_COUNT(x); i++)
         x[i] = m->flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
@@ -215,17 +215,17 @@ static step_numbers two_steps(const char *const *kind, const char *parts)
 /* A batch in parts gives the gradients of the whole batch: same times, noise and dropout, other rounding. */
 START_TEST(parts_of_a_batch_add_up)
 {
-    static const char *const kinds[][6] = {
+    static const char *const kinds[][8] = {
         {"net.dropout=0.5", "net.attention=[1]", "net.positions=true", "net.scale_shift=true"},
         {"net.kind=transformer", "net.mult=[1,2,2]", "net.groups=8", "flow.kind=categorical", "data.bins=4",
          "net.learned_positions=true"},
         {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "flow.kind=continuous", "train.loss=n-step"}};
     static const char *const parts[] = {"2", "6"};
     for (size_t k = 0; k < BF_COUNT(kinds); k++) {
-        step_numbers whole = two_steps(kinds[k], "1");
+        step_numbers whole = two_steps(kinds[k], "train.accumulate", "1");
         ck_assert(whole.r.finite && whole.r.grad_norm > 1e-3);
         for (size_t p = 0; p < BF_COUNT(parts); p++) {
-            step_numbers sum = two_steps(kinds[k], parts[p]);
+            step_numbers sum = two_steps(kinds[k], "train.accumulate", parts[p]);
             double worst = 0;
             ck_assert_uint_eq(sum.n, whole.n);
             for (size_t i = 0; i < sum.n; i++) worst = fmax(worst, fabs((double)sum.grad[i] - (double)whole.grad[i]));
@@ -236,6 +236,70 @@ START_TEST(parts_of_a_batch_add_up)
         }
         free(whole.grad);
     }
+}
+END_TEST
+
+/* Computing activations a second time saves memory and changes no bit, dropout included. */
+START_TEST(recomputing_gives_the_same_bits)
+{
+    static const char *const kinds[][8] = {
+        {"net.dropout=0.5", "net.attention=[1]", "net.scale_shift=true", "net.mult=[1,2]", "train.accumulate=2"},
+        {"net.kind=transformer", "net.mult=[1,2,2]", "net.dropout=0.25", "net.groups=8", "flow.kind=categorical",
+         "data.bins=4", "net.blocks=3"},
+        {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "net.blocks=2", "net.attention_everywhere=true"}};
+    for (size_t k = 0; k < BF_COUNT(kinds); k++) {
+        step_numbers kept = two_steps(kinds[k], "train.recompute", "false");
+        step_numbers again = two_steps(kinds[k], "train.recompute", "true");
+        ck_assert_uint_eq(again.n, kept.n);
+        ck_assert(kept.r.finite && kept.r.grad_norm > 1e-3);
+        ck_assert_mem_eq(&again.r.loss, &kept.r.loss, sizeof kept.r.loss);
+        ck_assert_mem_eq(&again.r.grad_norm, &kept.r.grad_norm, sizeof kept.r.grad_norm);
+        ck_assert_mem_eq(again.grad, kept.grad, kept.n * sizeof *kept.grad);
+        ck_assert_uint_gt(again.plan.nodes, kept.plan.nodes);
+        ck_assert_uint_lt(again.plan.activation_bytes, kept.plan.activation_bytes);
+        free(kept.grad);
+        free(again.grad);
+    }
+}
+END_TEST
+
+/* The dry run knows both peaks and names the way out when only one of them fits. A run that is stopped, resumed with
+ * the other setting and ended has the bits of one that was not. */
+START_TEST(a_run_that_recomputes)
+{
+    setting s = toy(), with;
+    bfncl_train_result r, other;
+    bfncl_train_options o;
+    char out[128], halves[128];
+    snprintf(out, sizeof out, "%s", test_path("kept"));
+    snprintf(halves, sizeof halves, "%s", test_path("recomputed"));
+    add(&s, "net.dropout", "0.5");
+    add(&s, "train.batch", "20");
+    OK(run(&s, (run_options){.out = out, .dry_run = true}, &r, err));
+    ck_assert_uint_eq(r.plan.peak_bytes, r.plan.peak_keep_bytes);
+    ck_assert_uint_lt(r.plan.peak_recompute_bytes, r.plan.peak_keep_bytes);
+    with = s;
+    add(&with, "train.recompute", "true");
+    OK(run(&with, (run_options){.out = out, .dry_run = true}, &other, err));
+    ck_assert_uint_eq(other.plan.peak_bytes, r.plan.peak_recompute_bytes);
+    ck_assert_uint_eq(other.plan.peak_keep_bytes, r.plan.peak_keep_bytes);
+    OK(run(&s, (run_options){.out = out}, NULL, err));
+    OK(run(&with, (run_options){.out = halves, .steps = "4"}, NULL, err));
+    OK(run(&s, (run_options){.out = halves, .resume = true}, NULL, err));
+    same_tensors(in(halves, "last.safetensors"), in(out, "last.safetensors"));
+
+    bfncl_train_defaults(&o);
+    o.config = "configs/tiny.yaml";
+    o.out = out;
+    for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
+    o.set = s.v;
+    o.n_set = s.n;
+    o.dry_run = true;
+    o.device = device();
+    o.device.memory_limit = (r.plan.peak_recompute_bytes + r.plan.peak_keep_bytes) / 2;
+    bf_err e = {0};
+    ck_assert_int_eq(bfncl_train(&o, &r, &e), BF_RUNTIME);
+    ck_assert_ptr_nonnull(strstr(e.hint, "--recompute"));
 }
 END_TEST
 
@@ -406,7 +470,7 @@ static uint64_t memory_for(uint32_t batch)
     const bf_open_options o = {.path = reference(), .device = &d};
     const bf_flow_loss_spec spec = {.kind = BF_LOSS_N_STEP, .steps = 10, .draws = 10};
     OK(bf_model_open(&o, file, &m, err));
-    OK(bf_scorer_new(m, BF_SET_VALUE, &spec, batch, true, &unused, &plan, err));
+    OK(bf_scorer_new(m, BF_SET_VALUE, &spec, batch, NULL, true, &unused, &plan, err));
     bf_model_free(m);
     return plan.peak_bytes;
 }
@@ -570,6 +634,8 @@ int main(void)
     tcase_add_test(t, learning_rates);
     tcase_add_test(t, parts_of_a_batch_add_up);
     tcase_add_test(t, a_run_in_parts);
+    tcase_add_test(t, recomputing_gives_the_same_bits);
+    tcase_add_test(t, a_run_that_recomputes);
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);

@@ -246,7 +246,7 @@ START_TEST(parts_of_a_row)
     bf_scorer *s;
     for (int i = 0; i < 2 * DIMS; i++) x[i] = (float)(i % 17) / 8 - 1;
     OK(bf_model_open(&open, path, &m, err));
-    OK(bf_scorer_new(m, BF_SET_VALUE, &spec, 2, false, &s, NULL, err));
+    OK(bf_scorer_new(m, BF_SET_VALUE, &spec, 2, NULL, false, &s, NULL, err));
     bf_score_key key = {.seed = 3, .total = 2};
     OK(bf_scorer_rows(s, x, 2, &key, whole, err));
     for (int k = 0; k < 3; k++) {

@@ -35,6 +35,7 @@ enum {
 typedef enum cli_option_id {
     OPT_OUT,
     OPT_RESUME,
+    OPT_RECOMPUTE,
     OPT_STEPS,
     OPT_SEED,
     OPT_SET,
@@ -93,7 +94,7 @@ typedef struct cli_option {
     const char *choices;  /* CLI_CHOICE: words separated by '|' */
     double min, max;      /* CLI_INTEGER */
     unsigned commands;
-    const char *key;   /* train: shorthand for `--set KEY=VALUE`; NULL: none */
+    const char *key;   /* train: shorthand for `--set KEY=VALUE`, of a flag KEY=true; NULL: none */
     const char *def;   /* default as shown; NULL: none worth showing */
     const char *group; /* heading in the help */
     const char *help;  /* one line */

@@ -21,6 +21,10 @@ static json_t *plan_json(const bfncl_train_result *r)
 {
     json_t *j = cli_plan_json(&r->plan, r->device);
     if (j) json_object_set_new(j, "batch", json_integer((json_int_t)r->batch));
+    if (j && r->plan.peak_keep_bytes) {
+        json_object_set_new(j, "peak_keep_bytes", json_integer((json_int_t)r->plan.peak_keep_bytes));
+        json_object_set_new(j, "peak_recompute_bytes", json_integer((json_int_t)r->plan.peak_recompute_bytes));
+    }
     return j;
 }
 

@@ -54,13 +54,19 @@ void cli_print_plan(const bfncl_plan *p, const char *device, const char *held, c
     const struct {
         const char *label;
         uint64_t bytes;
-    } rows[] = {
-        {held, p->param_bytes},  {"activations", p->activation_bytes},     {"input and output", p->io_bytes},
-        {"peak", p->peak_bytes}, {"the device can give", p->budget_bytes}, {"program and driver", p->host_bytes}};
+    } rows[] = {{held, p->param_bytes},
+                {"activations", p->activation_bytes},
+                {"input and output", p->io_bytes},
+                {"peak", p->peak_bytes},
+                {"peak, activations kept", p->peak_keep_bytes},
+                {"peak with --recompute", p->peak_recompute_bytes},
+                {"the device can give", p->budget_bytes},
+                {"program and driver", p->host_bytes}};
     printf("%-26s %s\n%-26s %llu\n", "device", device, "parameters", (unsigned long long)p->params);
     printf("%-26s %llu\n", "examples at a time", (unsigned long long)p->batch);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char size[32];
+        if (i > 3 && rows[i].bytes == 0) continue;
         cli_bytes((double)rows[i].bytes, size);
         printf("%-26s %s\n", rows[i].label, size);
     }

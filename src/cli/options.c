@@ -29,6 +29,16 @@ const cli_option cli_options[OPT_COUNT] = {
                             "exactly where the checkpoint was written: the result is bit-identical to a run that was "
                             "never stopped. The configuration may then be left out; the one in the run folder is "
                             "used. Without a checkpoint the run starts from the beginning."},
+    [OPT_RECOMPUTE] = {.name = "recompute",
+                       .type = CLI_FLAG,
+                       .commands = CLI_TRAIN,
+                       .key = "train.recompute",
+                       .group = GROUP_RUN,
+                       .help = "less memory for more time: compute activations twice",
+                       .text =
+                           "Of each block of the network only the result is kept for the gradients; what is inside is "
+                           "computed a second time, dropout included, with the same bits. A step takes up to a third "
+                           "longer. The dry run prints the peak with and without."},
     [OPT_STEPS] = {.name = "steps",
                    .type = CLI_INTEGER,
                    .argument = "N",

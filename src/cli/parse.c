@@ -190,6 +190,7 @@ static void add_override(parser *p, const cli_option *o, const char *value)
 {
     cli_value *set = &p->a->value[OPT_SET];
     set->list[set->count++] = p->storage;
+    if (o->type == CLI_FLAG) value = "true";
     size_t size = strlen(o->key) + strlen(value) + 2;
     snprintf(p->storage, size, "%s=%s", o->key, value);
     p->storage += size;

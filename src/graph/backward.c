@@ -52,7 +52,7 @@ static bf_tid writable(bf_graph *g, bf_tid t)
 
 bf_tid bf_graph_din(bf_graph *g, const bf_node *n, int i, bool *acc)
 {
-    const bf_tid in = n->in[i];
+    const bf_tid in = bf_graph_origin(g, n->in[i]);
 
     *acc = false;
     if (g->status != BF_OK || !wanted(g, in)) return BF_NONE;
@@ -70,7 +70,7 @@ bf_tid bf_graph_din(bf_graph *g, const bf_node *n, int i, bool *acc)
 
 void bf_graph_pass_grad(bf_graph *g, const bf_node *n, int i, bf_tid grad)
 {
-    const bf_tid in = n->in[i];
+    const bf_tid in = bf_graph_origin(g, n->in[i]);
     bool acc;
 
     if (g->status != BF_OK || grad < 0 || !wanted(g, in)) return;
@@ -112,11 +112,12 @@ static bf_status walk(bf_graph *g, bf_err *err)
     bf_status st = BF_OK;
 
     for (int k = g->forward_nodes - 1; k >= 0; k--) {
-        const bf_node n = g->node[k]; /* the list moves while it grows */
-        if (!n.def->grad || !has_dout(g, &n)) continue;
+        if (!g->node[k].def->grad || !has_dout(g, &g->node[k])) continue;
+        const bf_node n = bf_graph_again(g, k);
+        BF_TRY(bf_graph_status(g, err));
         BF_TRY(n.def->grad(g, &n, err));
         BF_TRY(bf_graph_status(g, err));
-        for (int i = 0; i < BF_NODE_OUT; i++) release(g, n.out[i]);
+        for (int i = 0; i < BF_NODE_OUT; i++) release(g, bf_graph_origin(g, n.out[i]));
     }
 out:
     return st;
@@ -136,6 +137,7 @@ bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err)
     mark_needs(g);
     BF_CHECK(wanted(g, loss), BF_USAGE, "nothing in front of the loss wants a gradient");
     g->forward_nodes = g->nodes;
+    bf_graph_block_end(g);
     if (seed < 0) {
         seed = bf_graph_temp(g, g->tensor[loss].ndim, g->tensor[loss].dims);
         bf_graph_fill_node(g, seed, 1.0f);

@@ -38,7 +38,8 @@ void bf_graph_free(bf_graph *g)
         free(g->tensor[i].data);
     }
     for (int i = 0; i < g->nodes; i++) free(g->node[i].attr);
-    for (int i = 0; i < g->arenas; i++) bf_buf_free(g->arena[i].buf);
+    for (int i = 0; i < g->arenas; i++)
+        if (g->arena[i].lender == BF_NO_PLACE) bf_buf_free(g->arena[i].buf);
     free(g->tensor);
     free(g->node);
     free(g->live);
@@ -137,6 +138,7 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
     }
     bf_tensor *t = &g->tensor[g->tensors];
     *t = (bf_tensor){.kind = kind, .ndim = ndim, .numel = numel, .param = -1, .grad = BF_NONE, .arena = BF_NO_PLACE};
+    t->twin = t->origin = BF_NONE;
     memcpy(t->dims, dims, (size_t)ndim * sizeof *dims);
     t->bytes = bytes;
     t->root = g->tensors;
@@ -266,7 +268,7 @@ uint64_t bf_graph_numel(const bf_graph *g, bf_tid t)
 
 bf_tid bf_graph_grad_of(const bf_graph *g, bf_tid t)
 {
-    return t < 0 ? BF_NONE : g->tensor[t].grad;
+    return t < 0 ? BF_NONE : g->tensor[bf_graph_origin(g, t)].grad;
 }
 
 bf_mem bf_graph_mem(const bf_graph *g, bf_tid t)
@@ -300,7 +302,7 @@ void bf_graph_node(bf_graph *g, const bf_node_def *def, const void *attr, int n_
         bf_graph_fail(g, BF_USAGE, "node '%s' has too many inputs or outputs", def->name);
         return;
     }
-    bf_node n = {.def = def, .workspace = BF_NONE};
+    bf_node n = {.def = def, .workspace = BF_NONE, .block = g->block};
     for (int i = 0; i < BF_NODE_IN; i++) n.in[i] = i < n_in ? in[i] : BF_NONE;
     for (int i = 0; i < BF_NODE_OUT; i++) {
         n.out[i] = i < n_out ? out[i] : BF_NONE;

@@ -23,6 +23,10 @@ typedef struct bf_graph_options {
     bf_param_set weights; /* BF_SET_VALUE or BF_SET_EMA */
     bool add_gradients;   /* a run adds the gradients of parameters to what BF_SET_GRAD holds; else it replaces them */
     bool fixed_weights;   /* parameters change only before the commands of bf_graph_emit_prepare */
+    bool recompute;       /* compute the insides of blocks a second time for backward instead of keeping them */
+    /* A planned graph that never runs at the same time and lives at least as long, or NULL: the memory of its
+     * activations serves this graph too where it is large enough. */
+    const bf_graph *beside;
 } bf_graph_options;
 
 bf_status bf_graph_new(bf_ctx *ctx, bf_params *params, const bf_graph_options *options, bf_graph **out, bf_err *err);
@@ -84,6 +88,11 @@ bf_tid bf_graph_head(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims);
 /* Sum over everything of x * weight -> [1]; the loss of the network goldens and a test tool. */
 bf_tid bf_graph_dot(bf_graph *g, bf_tid x, bf_tid weight);
 
+/* The nodes from here on, up to the next call or the end, form a block: with the option recompute only what later nodes
+ * read of its tensors is kept for backward. Good blocks end in few and small tensors: residual blocks, layers. */
+void bf_graph_block(bf_graph *g);
+void bf_graph_block_end(bf_graph *g);
+
 /* ---- making node kinds (used by the functions above and by src/flow) -----------------------------------------------
  */
 
@@ -116,6 +125,7 @@ struct bf_node {
     bool acc[BF_NODE_OUT]; /* out[i] is added to, not overwritten */
     bf_tid workspace;
     bool prepared; /* by the plan: the workspace keeps what prepare() left there */
+    int block;     /* number of the block it belongs to, 0: none */
     void *attr;    /* def->attr_size bytes, owned by the graph */
 };
 
@@ -145,7 +155,7 @@ typedef struct bf_plan {
     size_t nodes, dead, tensors, arenas;
     uint64_t params_bytes;     /* weights, gradients, optimiser state, averages: what the store holds or will hold */
     uint64_t io_bytes;         /* inputs, constants, kept tensors */
-    uint64_t activation_bytes; /* arenas, after sharing */
+    uint64_t activation_bytes; /* arenas, after sharing, without those of the graph beside */
     uint64_t unshared_bytes;   /* the same without sharing */
     uint64_t peak_bytes;       /* params + io + activations */
     uint64_t budget_bytes;

@@ -28,7 +28,8 @@ typedef struct bf_tensor {
     /* backward */
     bool needs_grad;
     bf_tid grad;
-    int holders; /* of a root: how many tensors have their unfinished gradient here (backward.c) */
+    bf_tid twin, origin; /* recompute.c: the repeated result, and of that the tensor it repeats; else BF_NONE */
+    int holders;         /* of a root: how many tensors have their unfinished gradient here (backward.c) */
     /* plan, of a root: live nodes first..last (numbered without the dead) */
     bool needed;
     int first, last;
@@ -38,7 +39,8 @@ typedef struct bf_tensor {
 
 typedef struct bf_arena {
     uint64_t bytes;
-    bool io; /* inputs, constants, kept tensors; else shared by liveness */
+    bool io;    /* inputs, constants, kept tensors; else shared by liveness */
+    int lender; /* index of the arena of options.beside that serves as this one, BF_NO_PLACE: it has its own buffer */
     bf_buf *buf;
 } bf_arena;
 
@@ -57,6 +59,7 @@ struct bf_graph {
     int nodes, node_capacity;
     int forward_nodes; /* those in front of the derived ones; -1 before backward */
     int dropouts;
+    int block, blocks, repeated; /* recompute.c: open block (0: none), how many, the last one that was repeated */
     bf_arena *arena;
     int arenas;
     bool planned;
@@ -73,6 +76,11 @@ bf_tensor *bf_graph_root(const bf_graph *g, bf_tid t);
 /* Another shape for the same memory, or for the beginning of it. */
 bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims);
 bf_tid bf_graph_param_grad(bf_graph *g, bf_tid param);
+
+/* recompute.c: node k as its gradient rule shall see it, on repeated tensors where its block is recomputed (then the
+ * block's nodes are appended first); and the tensor that has the gradient of t. */
+bf_node bf_graph_again(bf_graph *g, int k);
+bf_tid bf_graph_origin(const bf_graph *g, bf_tid t);
 
 /* Appended by several gradient rules: y (+)= a; sum over the middle axis (see bf_sum_mid). */
 void bf_graph_copy_node(bf_graph *g, bf_tid y, bool acc, bf_tid a);

@@ -161,7 +161,7 @@ static int new_arena(bf_graph *g, bool io, bf_err *err)
         return BF_NO_PLACE;
     }
     g->arena = more;
-    g->arena[g->arenas] = (bf_arena){.io = io};
+    g->arena[g->arenas] = (bf_arena){.io = io, .lender = BF_NO_PLACE};
     return g->arenas++;
 }
 
@@ -327,6 +327,19 @@ static double mib(uint64_t bytes)
     return (double)bytes / 1048576.0;
 }
 
+/* Gives each shared arena the next one of the graph beside this one that is large enough, if there is any. */
+static void borrow_arenas(bf_graph *g)
+{
+    const bf_graph *from = g->options.beside;
+    int next = 0;
+
+    for (int a = 0; from && a < g->arenas; a++) {
+        if (g->arena[a].io) continue;
+        while (next < from->arenas && (from->arena[next].io || from->arena[next].bytes < g->arena[a].bytes)) next++;
+        if (next < from->arenas) g->arena[a].lender = next++;
+    }
+}
+
 static bf_status add_up(bf_graph *g, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -336,7 +349,7 @@ static bf_status add_up(bf_graph *g, bf_err *err)
 
     p->params_bytes = bf_params_bytes(g->params, g->options.training ? all : 1u << BF_SET_VALUE);
     for (int a = 0; a < g->arenas; a++)
-        if (!g->arena[a].io) p->activation_bytes += g->arena[a].bytes;
+        if (!g->arena[a].io && g->arena[a].lender == BF_NO_PLACE) p->activation_bytes += g->arena[a].bytes;
     p->arenas = (size_t)g->arenas;
     p->peak_bytes = p->params_bytes + p->io_bytes + p->activation_bytes;
     p->budget_bytes = bf_ctx_budget(g->ctx);
@@ -360,9 +373,13 @@ static bf_status allocate_arenas(bf_graph *g, bf_err *err)
 
     BF_CHECK(bf_params_allocated(g->params) || bf_params_count(g->params) == 0, BF_USAGE,
              "the parameters have to be in memory before the graph");
-    for (int a = 0; a < g->arenas; a++)
-        BF_TRY(bf_buf_new(g->ctx, g->arena[a].bytes, g->arena[a].io ? "inputs and results" : "activations",
-                          &g->arena[a].buf, err));
+    for (int i = 0; i < g->arenas; i++) {
+        bf_arena *a = &g->arena[i];
+        if (a->lender != BF_NO_PLACE)
+            a->buf = g->options.beside->arena[a->lender].buf;
+        else
+            BF_TRY(bf_buf_new(g->ctx, a->bytes, a->io ? "inputs and results" : "activations", &a->buf, err));
+    }
     for (bf_tid i = 0; i < g->tensors; i++)
         if (g->tensor[i].kind == BF_T_CONST)
             BF_TRY(bf_write(g->ctx, bf_graph_mem(g, i), g->tensor[i].data, (size_t)g->tensor[i].bytes, err));
@@ -385,6 +402,7 @@ bf_status bf_graph_plan(bf_graph *g, bool allocate, bf_plan *plan, bf_err *err)
     share_in_place(g);
     BF_TRY(place_all(g, err));
     BF_TRY(find_peak(g, err));
+    borrow_arenas(g);
     st = add_up(g, err);
     if (plan) *plan = g->plan;
     if (st == BF_OK && allocate) BF_TRY(allocate_arenas(g, err));

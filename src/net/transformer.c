@@ -1,7 +1,7 @@
 /*
  * The official text transformer. Block: x += proj(attention(LN(x))), x += proj(GELU(fc(LN(x)))) with the tanh form of
  * GELU; after the last block LN and, with `skip`, the input of the first block behind it, then one linear layer. Time
- * enters only with the input.
+ * enters only with the input. For recomputation (graph.h) each of these blocks is one.
  */
 #include "net/transformer.h"
 
@@ -50,6 +50,7 @@ static bf_tid block(const transformer *u, int index, bf_tid x)
     char prefix[BF_NET_NAME], label[BF_NET_NAME];
     bf_tid h;
 
+    bf_graph_block(u->g);
     snprintf(prefix, sizeof prefix, "transformer.h.%d.", index);
     h = linear(u, prefix, "attn.c_attn", norm(u, prefix, "ln_1", x), 3 * width, BF_ACT_NONE);
     h = bf_graph_attention(u->g, h, u->c->heads, BF_QKV_THIRDS, u->c->causal);
@@ -78,6 +79,7 @@ bf_tid bf_transformer_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, 
     bf_graph_label(g, first, "act.input_adapter");
     x = first = bf_dropout_layer(g, "transformer.", "drop", first, c->dropout);
     for (int i = 0; i < c->blocks; i++) x = block(&u, i, x);
+    bf_graph_block_end(g);
     x = norm(&u, "transformer.", "ln_f", x);
     bf_graph_label(g, x, "act.transformer.ln_f");
     if (c->skip) x = bf_graph_concat(g, x, first);

@@ -2,7 +2,8 @@
  * The official MNIST U-Net. Residual block: GN-SiLU-conv3, plus Linear(SiLU(e)) per channel (or, with scale_shift,
  * (1 + scale) GN + shift), GN-SiLU-dropout-conv3, plus the input (through a 1x1 convolution where widths differ).
  * Attention: GN, q k v, softmax, projection, plus the input. Down: stride-2 conv3; up: nearest x2, conv3. Every output
- * of the way down joins the input of a block on the way up.
+ * of the way down joins the input of a block on the way up. For recomputation (graph.h) each residual block with the
+ * concatenation in front of it, each attention and each up-sampling is a block.
  */
 #include "net/unet.h"
 
@@ -107,7 +108,9 @@ static bf_tid way_down(unet *u, bf_tid h)
     h = finish(u, "input_blocks", index++, h, true);
     for (int level = 0; level < c->levels; level++) {
         for (int b = 0; b < c->blocks; b++, index++) {
+            bf_graph_block(u->g);
             h = res_block(u, block_name(name, sizeof name, "input_blocks", index, 0), h, c->width * c->mult[level]);
+            bf_graph_block(u->g);
             if (attends(u, 1 << level)) h = attention(u, block_name(name, sizeof name, "input_blocks", index, 1), h);
             h = finish(u, "input_blocks", index, h, true);
         }
@@ -127,10 +130,13 @@ static bf_tid way_up(unet *u, bf_tid h)
     for (int level = c->levels - 1; level >= 0; level--)
         for (int b = 0; b <= c->blocks; b++, index++) {
             int part = 1;
+            bf_graph_block(u->g);
             h = bf_graph_concat(u->g, h, u->skip[--u->skips]);
             h = res_block(u, block_name(name, sizeof name, "output_blocks", index, 0), h, c->width * c->mult[level]);
+            bf_graph_block(u->g);
             if (attends(u, 1 << level))
                 h = attention(u, block_name(name, sizeof name, "output_blocks", index, part++), h);
+            bf_graph_block(u->g);
             if (level > 0 && b == c->blocks) {
                 h = bf_graph_upsample(u->g, h);
                 block_name(name, sizeof name, "output_blocks", index, part);
@@ -176,11 +182,15 @@ bf_tid bf_unet_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid 
     if (c->project_input) bf_graph_label(g, x, "act.input_projection");
     embed_time(&u, t);
     bf_tid y = way_down(&u, x);
+    bf_graph_block(g);
     y = res_block(&u, "middle_block.0.", y, channels_of(&u, y));
+    bf_graph_block(g);
     y = attention(&u, "middle_block.1.", y);
+    bf_graph_block(g);
     y = res_block(&u, "middle_block.2.", y, channels_of(&u, y));
     bf_graph_label(g, y, "act.middle_block");
     y = way_up(&u, y);
+    bf_graph_block_end(g);
     y = norm(&u, "", "out.0", y, BF_ACT_SILU, BF_NONE);
     const bf_layer_params conv = bf_conv_params(g, "", "out.2", channels_of(&u, y), c->out_features, 3, true);
     y = bf_graph_conv(g, y, conv.weight, conv.bias, 1, BF_NONE, BF_NONE);

@@ -2,7 +2,8 @@
  * The official CIFAR-10 U-Net, after Variational Diffusion Models: one resolution throughout. Residual block:
  * GN-SiLU-conv3, plus a bias-free Linear(cond) per channel, GN-SiLU-dropout-conv3, plus the input (through a 1x1
  * convolution where widths differ). Attention: GN, q k v, softmax, projection, plus the input. Every output of the way
- * down joins the input of a block on the way up, last first.
+ * down joins the input of a block on the way up, last first. For recomputation (graph.h) each residual block with the
+ * concatenation in front of it and each attention is a block.
  */
 #include "net/vdm_unet.h"
 
@@ -67,6 +68,7 @@ static bf_tid block(const vdm *u, const char *side, int index, bf_tid x)
     snprintf(name, sizeof name, "%s.%d.resnet_block.", side, index);
     x = res_block(u, name, x);
     if (u->c->attention_everywhere) {
+        bf_graph_block(u->g);
         snprintf(name, sizeof name, "%s.%d.attention_block.", side, index);
         x = attention(u, name, x);
     }
@@ -106,10 +108,13 @@ static bf_tid first_conv(const vdm *u, bf_tid x)
 
 static bf_tid middle(const vdm *u, bf_tid h)
 {
+    bf_graph_block(u->g);
     h = res_block(u, "mid_resnet_block_1.", h);
     bf_graph_label(u->g, h, "act.mid_resnet_block_1");
+    bf_graph_block(u->g);
     h = attention(u, "mid_attn_block.", h);
     bf_graph_label(u->g, h, "act.mid_attn_block");
+    bf_graph_block(u->g);
     h = res_block(u, "mid_resnet_block_2.", h);
     bf_graph_label(u->g, h, "act.mid_resnet_block_2");
     return h;
@@ -131,11 +136,16 @@ bf_tid bf_vdm_unet_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_
     bf_tid h = first_conv(&u, x);
     for (int i = 0; i < c->blocks; i++) {
         skip[i] = h;
+        bf_graph_block(g);
         h = block(&u, "down_blocks", i, h);
     }
     skip[c->blocks] = h;
     h = middle(&u, h);
-    for (int i = 0; i <= c->blocks; i++) h = block(&u, "up_blocks", i, bf_graph_concat(g, h, skip[c->blocks - i]));
+    for (int i = 0; i <= c->blocks; i++) {
+        bf_graph_block(g);
+        h = block(&u, "up_blocks", i, bf_graph_concat(g, h, skip[c->blocks - i]));
+    }
+    bf_graph_block_end(g);
     h = norm(&u, "", "conv_out.0", h, BF_ACT_SILU);
     const bf_layer_params conv = bf_conv_params(g, "", "conv_out.2", c->width, c->width, 3, true);
     h = bf_graph_conv(g, h, conv.weight, conv.bias, 1, BF_NONE, BF_NONE);

@@ -59,6 +59,7 @@ typedef struct bf_config {
         int64_t eval_every, save_every, log_every, bad_steps;
         double lr, lr_final, beta1, beta2, eps, weight_decay, clip, ema;
         int schedule, loss, receiver, times;
+        bool recompute;
     } train;
     struct {
         bf_int_list loss_steps;

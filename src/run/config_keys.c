@@ -87,6 +87,8 @@ const bf_key bf_config_keys[] = {
     INT("train.batch", train.batch, 1, 65536, "48", "examples per step"),
     INT("train.accumulate", train.accumulate, 1, 65536, "1",
         "parts of a batch that go through memory one after the other, their gradients added up; divides train.batch"),
+    BOOL("train.recompute", train.recompute, "false",
+         "compute activations a second time instead of keeping them: less memory, more time, the same numbers"),
     INT("train.seed", train.seed, 0, 9007199254740991.0, "1", "seed of everything random"),
     NUM("train.lr", train.lr, 0, 10, "1e-3", "largest learning rate"),
     NUM("train.lr_final", train.lr_final, 0, 10, "0", "learning rate at the end of the cosine schedule"),

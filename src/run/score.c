@@ -20,11 +20,12 @@ struct bf_scorer {
     int32_t *classes;
 };
 
-static bf_status build(bf_scorer *s, bf_param_set weights, bool dry_run, bf_plan *plan, bf_err *err)
+static bf_status build(bf_scorer *s, bf_param_set weights, const bf_graph *beside, bool dry_run, bf_plan *plan,
+                       bf_err *err)
 {
     bf_status st = BF_OK;
     bf_plan unused;
-    const bf_graph_options o = {.training = false, .weights = weights};
+    const bf_graph_options o = {.training = false, .weights = weights, .beside = beside};
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
     s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->batch, false);
     bf_graph_keep(s->g, s->nodes.losses.sample);
@@ -39,8 +40,8 @@ out:
     return st;
 }
 
-bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_spec *spec, uint32_t batch, bool dry_run,
-                        bf_scorer **out, bf_plan *plan, bf_err *err)
+bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_spec *spec, uint32_t batch,
+                        const bf_graph *beside, bool dry_run, bf_scorer **out, bf_plan *plan, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_scorer *s = NULL;
@@ -49,7 +50,7 @@ bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_sp
     s->m = m;
     s->spec = *spec;
     s->batch = batch;
-    BF_TRY(build(s, weights, dry_run, plan, err));
+    BF_TRY(build(s, weights, beside, dry_run, plan, err));
     if (dry_run) goto out;
     BF_NEW(s->x, batch * m->dims);
     BF_NEW(s->t, batch);
@@ -67,7 +68,7 @@ bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t *ba
                         bf_plan *plan, bf_err *err)
 {
     bf_status st;
-    do st = bf_scorer_new(m, BF_SET_VALUE, spec, *batch, dry_run, out, plan, err);
+    do st = bf_scorer_new(m, BF_SET_VALUE, spec, *batch, NULL, dry_run, out, plan, err);
     while (bf_model_halve_batch(st, batch, err));
     return st;
 }

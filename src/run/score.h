@@ -8,9 +8,9 @@
 typedef struct bf_scorer bf_scorer;
 
 /* Registers the parameters if nobody has; allocates BF_SET_VALUE if nothing is allocated; `plan` may be NULL.
- * `dry_run`: only the plan, *out is NULL. */
-bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_spec *spec, uint32_t batch, bool dry_run,
-                        bf_scorer **out, bf_plan *plan, bf_err *err);
+ * `beside`: see bf_graph_options, may be NULL. `dry_run`: only the plan, *out is NULL. */
+bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_spec *spec, uint32_t batch,
+                        const bf_graph *beside, bool dry_run, bf_scorer **out, bf_plan *plan, bf_err *err);
 /* The same for the values of a model that is in memory, with batches of at most *batch examples: fewer where memory
  * does not allow it (said in the log), which is then *batch. */
 bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t *batch, bool dry_run, bf_scorer **out,

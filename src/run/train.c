@@ -105,33 +105,76 @@ out:
     return st;
 }
 
-/* The prepared step and the prepared validation; with dry_run only their plans. Both are in memory at the same time. */
-static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
+/* The prepared step and the prepared validation, which uses the memory of the step; without `allocate` only their
+ * plans. *plan is that of both together, as far as there is one when they do not fit. */
+static bf_status prepare(trainer *t, bool allocate, bf_stepper **stepper, bf_scorer **scorer, bf_plan *plan,
+                         bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_plan step = {0}, check = {0};
-    const bf_config *c = &t->config;
+    bf_plan check = {0};
+    const bf_config *c = &t->m->config;
     const bf_flow_loss_spec spec = bf_train_loss(c);
     const uint64_t wanted = c->eval.batch ? (uint64_t)c->eval.batch : bf_setup_batch(c);
     const uint64_t batch = BF_MIN(wanted, BF_MAX(t->examples, (uint64_t)1));
-    const bool allocate = !t->o->dry_run;
-    if (allocate) BF_TRY(bf_gemm_selftest(t->m->ctx, err));
-    st = bf_stepper_new(t->m, allocate, &t->stepper, &step, err);
-    if (st == BF_RUNTIME) bf_hint(err, "raise train.accumulate, or lower train.batch or net.width");
-    BF_TRY(st);
+    BF_TRY(bf_stepper_new(t->m, allocate, stepper, plan, err));
     if (t->examples)
-        BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, !allocate, &t->scorer, &check, err));
-    r->batch = (uint64_t)c->train.batch;
-    step.activation_bytes += check.activation_bytes; /* both are in memory at the same time */
-    step.io_bytes += check.io_bytes;
-    step.flops *= (double)c->train.accumulate;
-    r->plan = bf_model_plan(t->m, &step, bf_setup_batch(c));
-    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t->m->ctx));
-    if (r->plan.peak_bytes > r->plan.budget_bytes) {
-        st = bf_fail(err, BF_RUNTIME, "training and validation together need %.1f MiB, %s allows %.1f MiB",
-                     (double)r->plan.peak_bytes / 1048576, r->device, (double)r->plan.budget_bytes / 1048576);
+        BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, bf_stepper_graph(*stepper), !allocate, scorer,
+                             &check, err));
+out:
+    plan->activation_bytes += check.activation_bytes;
+    plan->io_bytes += check.io_bytes;
+    plan->peak_bytes += check.activation_bytes + check.io_bytes;
+    return st;
+}
+
+/* The peak with `recompute` in place of the configured setting; BF_OK when that fits. */
+static bf_status other_peak(trainer *t, bool recompute, uint64_t *bytes)
+{
+    bf_err ignored = {0};
+    bf_plan plan = {0};
+    bf_stepper *stepper = NULL;
+    bf_scorer *none = NULL;
+    bool *setting = &t->m->config.train.recompute;
+    const bool configured = *setting;
+    *setting = recompute;
+    const bf_status st = prepare(t, false, &stepper, &none, &plan, &ignored);
+    *setting = configured;
+    bf_stepper_free(stepper);
+    *bytes = plan.peak_bytes;
+    return st;
+}
+
+/* What to do about a run that does not fit. */
+static void hint_memory(trainer *t, bf_err *err)
+{
+    uint64_t bytes;
+    if (!t->m->config.train.recompute && other_peak(t, true, &bytes) == BF_OK)
+        bf_hint(err, "--recompute (train.recompute) makes it %.1f MiB in all, which fits", (double)bytes / 1048576);
+    else
         bf_hint(err, "raise train.accumulate, or lower train.batch, eval.batch or net.width");
-    }
+}
+
+static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_plan plan = {0};
+    const bf_config *c = &t->config;
+    const bool allocate = !t->o->dry_run, recompute = c->train.recompute;
+    if (allocate) BF_TRY(bf_gemm_selftest(t->m->ctx, err));
+    st = prepare(t, allocate, &t->stepper, &t->scorer, &plan, err);
+    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t->m->ctx));
+    if (st == BF_OK && plan.peak_bytes > plan.budget_bytes)
+        st = bf_fail(err, BF_RUNTIME, "training and validation together need %.1f MiB, %s allows %.1f MiB",
+                     (double)plan.peak_bytes / 1048576, r->device, (double)plan.budget_bytes / 1048576);
+    if (st == BF_RUNTIME) hint_memory(t, err);
+    BF_TRY(st);
+    plan.flops *= (double)c->train.accumulate;
+    r->batch = (uint64_t)c->train.batch;
+    r->plan = bf_model_plan(t->m, &plan, bf_setup_batch(c));
+    if (allocate) goto out;
+    uint64_t *both[2] = {&r->plan.peak_keep_bytes, &r->plan.peak_recompute_bytes};
+    *both[recompute] = r->plan.peak_bytes;
+    (void)other_peak(t, !recompute, both[!recompute]);
 out:
     return st;
 }

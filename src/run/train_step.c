@@ -51,7 +51,10 @@ double bf_learning_rate(const bf_config *c, uint64_t step)
 static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_graph_options o = {.training = true, .weights = BF_SET_VALUE, .add_gradients = s->parts > 1};
+    const bf_graph_options o = {.training = true,
+                                .weights = BF_SET_VALUE,
+                                .add_gradients = s->parts > 1,
+                                .recompute = s->m->config.train.recompute};
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
     s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->rows, true);
     bf_graph_keep(s->g, s->nodes.losses.sample);
@@ -164,6 +167,11 @@ void bf_stepper_free(bf_stepper *s)
     bf_buf_free(s->ws);
     free(s->t);
     free(s);
+}
+
+const bf_graph *bf_stepper_graph(const bf_stepper *s)
+{
+    return s->g;
 }
 
 void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user)

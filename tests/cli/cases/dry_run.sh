@@ -7,6 +7,18 @@ bfncl train "$tiny" --dry-run --out run --json
 json params batch=4 batch_at_once=4 param_bytes activation_bytes peak_bytes budget_bytes device
 bfncl train "$tiny" --dry-run --out run --set train.accumulate=2
 out_has '^examples at a time +2$'
+# Both peaks, whichever is configured; --recompute stands for train.recompute=true.
+out_has '^peak with --recompute +[0-9.]+ [KMG]iB'
+bfncl train "$tiny" --dry-run --out run --json
+json peak_keep_bytes peak_recompute_bytes
+kept=$(sed -n 's/.*"peak_bytes" *: *\([0-9]*\).*/\1/p' out)
+bfncl train "$tiny" --dry-run --out run --json --recompute
+json peak_keep_bytes="$kept"
+less=$(sed -n 's/.*"peak_bytes" *: *\([0-9]*\).*/\1/p' out)
+json peak_recompute_bytes="$less"
+[ "$less" -lt "$kept" ] || fail "recomputing takes $less bytes, keeping $kept"
+bfncl train "$tiny" --print-config --recompute
+out_has 'recompute: true'
 refused 2 train "$tiny" --dry-run --out run --set train.accumulate=3
 err_has 'train\.accumulate = 3 does not divide train\.batch = 4'
 refused 1 train "$tiny" --dry-run --out run --memory 100K

@@ -2,10 +2,12 @@
  * Group norm over [B,P,C] with an optional scale and shift per sample and a fused activation:
  *   n = (x - mean) rstd gamma[c] + beta[c];  with scale and shift n = n (1 + scale[b,c]) + shift[b,c];  y = act(n)
  *
- * Each direction reads the data twice. The first kernel folds `chunk` points of one sample per channel; the second one
- * folds those partial results over chunks and over the channels of a group (every group of work-items does it for its
- * own sample: it is little work and saves a launch), keeps the coefficients of each channel in local memory and walks
- * the points. Local arrays hold `pad` = C rounded up to whole vectors.
+ * Two forms of each direction. By tiles, on the cpu class, where a sample's columns of some whole groups of channels (a
+ * slab) fit the second-level cache: a work-item does everything for a slab, and memory sees each tensor once. By chunks
+ * otherwise: the first kernel folds `chunk` points of one sample per channel; the second one folds those partial results
+ * over chunks and over the channels of a group (every group of work-items does it for its own sample: it is little work
+ * and saves a launch), keeps the coefficients of each channel in local memory and walks the points. Local arrays hold
+ * `pad` = channels (of a tile) rounded up to whole vectors.
  */
 #include "common.h"
 
@@ -14,8 +16,53 @@
 #define ACT ACT_NONE
 #endif
 
-/* part[b,chunk,0,c] = mean over the chunk, part[b,chunk,1,c] = sum of squared distances from that mean. Two passes: the
- * second finds the chunk in the cache, and nothing cancels however large the mean. Group: (b, chunk, column tile). */
+/* Chan's combination of mean and sum of squared distances (dist) of `seen` numbers with those of `n` more. */
+static inline void merge_stats(vf *mean, vf *dist, const int seen, const vf more_mean, const vf more_dist, const int n)
+{
+    const float share = (float)n / (float)(seen + n);
+    const vf delta = more_mean - *mean;
+    *mean += delta * share;
+    *dist += more_dist + delta * delta * ((float)seen * share);
+}
+
+#define STAT_ROWS 8
+
+/* Mean and dist of COLV column vectors over the rows row, row + step, ... below count, counted from the first row of all
+ * (`base`), so that a large common mean costs no digits. Eight rows at a time in registers, by their own mean: nothing
+ * cancels. Returns the number of rows. */
+static inline int column_stats(__global const float *p, const int ch, const int left, const int row, const int count,
+                               const int step, vf *base, vf *mean, vf *dist)
+{
+    int seen = 0, r = row;
+    for (int v = 0; v < COLV; v++) {
+        base[v] = v * VW < left ? ldv(p + v * VW, left - v * VW) : (vf)(0.0f);
+        mean[v] = dist[v] = (vf)(0.0f);
+    }
+    for (; r + (STAT_ROWS - 1) * step < count; r += STAT_ROWS * step, seen += STAT_ROWS)
+#pragma unroll
+        for (int v = 0; v < COLV; v++)
+            if (v * VW < left) {
+                vf x[STAT_ROWS], sum = (vf)(0.0f), around = (vf)(0.0f);
+#pragma unroll
+                for (int k = 0; k < STAT_ROWS; k++) {
+                    x[k] = ldv(p + (ulong)(r + k * step) * (ulong)ch + v * VW, left - v * VW) - base[v];
+                    sum += x[k];
+                }
+                sum *= 1.0f / STAT_ROWS;
+#pragma unroll
+                for (int k = 0; k < STAT_ROWS; k++) around += (x[k] - sum) * (x[k] - sum);
+                merge_stats(&mean[v], &dist[v], seen, sum, around, STAT_ROWS);
+            }
+    for (; r < count; r += step, seen++)
+        for (int v = 0; v < COLV; v++)
+            if (v * VW < left)
+                merge_stats(&mean[v], &dist[v], seen,
+                            ldv(p + (ulong)r * (ulong)ch + v * VW, left - v * VW) - base[v], (vf)(0.0f), 1);
+    return seen;
+}
+
+/* part[b,chunk,0,c] = mean over the chunk, part[b,chunk,1,c] = sum of squared distances from that mean. Group: (b, chunk,
+ * column tile). */
 __kernel void group_norm_stats(ARG(part), ARG_CONST(x), const int points, const int ch, const int chunk,
                                const int chunks, const int tiles, const int lanes)
 {
@@ -28,35 +75,43 @@ __kernel void group_norm_stats(ARG(part), ARG_CONST(x), const int points, const 
     const int p0 = (int)(id % (ulong)chunks) * chunk, count = min(chunk, points - p0);
     __global const float *p = x + (id / (ulong)chunks * (ulong)points + (ulong)p0) * (ulong)ch + col;
 
-    vf mean[COLV], dist[COLV], rest[COLV];
-    for (int v = 0; v < COLV; v++) mean[v] = dist[v] = rest[v] = (vf)(0.0f);
-    for (int r = row; r < count; r += step)
-#pragma unroll
-        for (int v = 0; v < COLV; v++)
-            if (v * VW < left) mean[v] += ldv(p + (ulong)r * (ulong)ch + v * VW, left - v * VW);
-    for (int v = 0; v < COLV; v++) mean[v] = col_sum(mean[v], lanes, scratch) / (float)count;
-    for (int r = row; r < count; r += step)
-#pragma unroll
-        for (int v = 0; v < COLV; v++)
-            if (v * VW < left) {
-                const vf d = ldv(p + (ulong)r * (ulong)ch + v * VW, left - v * VW) - mean[v];
-                dist[v] += d * d;
-                rest[v] += d;
-            }
+    vf base[COLV], mean[COLV], dist[COLV];
+    const float seen = (float)column_stats(p, ch, left, row, count, step, base, mean, dist);
     for (int v = 0; v < COLV; v++) {
-        /* the mean's own rounding error, taken out of both */
-        const vf off = col_sum(rest[v], lanes, scratch) / (float)count;
-        const vf sum = col_sum(dist[v], lanes, scratch) - (float)count * off * off;
+        const vf all = col_sum(seen * mean[v], lanes, scratch) / (float)count, d = mean[v] - all;
+        const vf sum = col_sum(dist[v] + seen * d * d, lanes, scratch);
         if (row == 0 && v * VW < left) {
             __global float *to = part + id * 2 * (ulong)ch + col + v * VW;
-            stv(mean[v] + off, to, left - v * VW);
+            stv(base[v] + all, to, left - v * VW);
             stv(sum, to + ch, left - v * VW);
         }
     }
 }
 
-/* Chan's combination of the partial results of one sample, first over chunks (lm, ld: per channel), then over the
- * channels of a group: lm[c] = mean of c's group, ld[c] = 1 / sqrt(variance + eps) of c's group. */
+/* From mean (lm) and dist (ld) of each of `ch` channels over `points` to those of its group of `size` channels: lm[c] =
+ * mean, ld[c] = 1 / sqrt(variance + eps). */
+static inline void fold_channels(const int points, const int ch, const int size, const float eps, __local float *lm,
+                                 __local float *ld)
+{
+    group_sync();
+    for (int c0 = (int)get_local_id(0) * size; c0 < ch; c0 += WG * size) {
+        float mean = 0.0f, dist = 0.0f;
+        for (int c = c0; c < c0 + size; c++) mean += lm[c];
+        mean /= (float)size;
+        for (int c = c0; c < c0 + size; c++) {
+            const float d = lm[c] - mean;
+            dist += ld[c] + (float)points * d * d;
+        }
+        const float rstd = 1.0f / sqrt(dist / ((float)points * (float)size) + eps);
+        for (int c = c0; c < c0 + size; c++) {
+            lm[c] = mean;
+            ld[c] = rstd;
+        }
+    }
+    group_sync();
+}
+
+/* The partial results of one sample, folded over chunks, then over the channels of a group: fold_channels. */
 static inline void fold_stats(__global const float *part, int points, int ch, int chunk, int chunks, int groups,
                               float eps, __local float *lm, __local float *ld)
 {
@@ -74,26 +129,28 @@ static inline void fold_stats(__global const float *part, int points, int ch, in
         stl(mean, lm + c);
         stl(dist, ld + c);
     }
-    group_sync();
-    const int size = ch / groups;
-    for (int g = (int)get_local_id(0); g < groups; g += WG) {
-        float mean = 0.0f, dist = 0.0f;
-        for (int c = g * size; c < (g + 1) * size; c++) mean += lm[c];
-        mean /= (float)size;
-        for (int c = g * size; c < (g + 1) * size; c++) {
-            const float d = lm[c] - mean;
-            dist += ld[c] + (float)points * d * d;
-        }
-        const float rstd = 1.0f / sqrt(dist / ((float)points * (float)size) + eps);
-        for (int c = g * size; c < (g + 1) * size; c++) {
-            lm[c] = mean;
-            ld[c] = rstd;
-        }
-    }
-    group_sync();
+    fold_channels(points, ch, ch / groups, eps, lm, ld);
 }
 
-/* y = act((x - mean) a + b) with a = rstd gamma (1 + scale), b = beta (1 + scale) + shift. Group: (b, chunk). The first
+/* What the normalised value of each of `ch` channels is multiplied with (la) and what is added (lb): gamma and beta, then
+ * scale and shift if there are any. */
+static inline void load_affine(__global const float *gamma, __global const float *beta, __global const float *scale,
+                               __global const float *shift, int has_scale, int ch, __local float *la, __local float *lb)
+{
+    ROW_FOR(c, ch)
+    {
+        vf a = ldv(gamma + c, ch - c), off = ldv(beta + c, ch - c);
+        if (has_scale) {
+            const vf s = 1.0f + ldv(scale + c, ch - c);
+            a *= s;
+            off = off * s + ldv(shift + c, ch - c);
+        }
+        stl(a, la + c);
+        stl(off, lb + c);
+    }
+}
+
+/* y = act((x - mean) rstd a + b) with a = gamma (1 + scale), b = beta (1 + scale) + shift. Group: (b, chunk). The first
  * group of a sample writes its mean and rstd. */
 __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG_CONST(gamma), ARG_CONST(beta),
                                  ARG_CONST(scale), ARG_CONST(shift), ARG_CONST(part), const int points, const int ch,
@@ -111,27 +168,16 @@ __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG
     PTR_CONST(part);
     const ulong b = get_group_id(0) / (ulong)chunks;
     const int first = (int)(get_group_id(0) % (ulong)chunks);
-    __local float *lm = local_mem, *la = lm + pad, *lb = la + pad;
-    fold_stats(part + b * (ulong)chunks * 2 * (ulong)ch, points, ch, chunk, chunks, groups, eps, lm, la);
+    __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad;
+    fold_stats(part + b * (ulong)chunks * 2 * (ulong)ch, points, ch, chunk, chunks, groups, eps, lm, lr);
     if (first == 0) {
         const int size = ch / groups;
         for (int g = (int)get_local_id(0); g < groups; g += WG) {
             mean[b * (ulong)groups + g] = lm[g * size];
-            rstd[b * (ulong)groups + g] = la[g * size];
+            rstd[b * (ulong)groups + g] = lr[g * size];
         }
     }
-    group_sync();
-    ROW_FOR(c, ch)
-    {
-        vf a = ldl(la + c) * ldv(gamma + c, ch - c), off = ldv(beta + c, ch - c);
-        if (has_scale) {
-            const vf s = 1.0f + ldv(scale + b * (ulong)pitch + c, ch - c);
-            a *= s;
-            off = off * s + ldv(shift + b * (ulong)pitch + c, ch - c);
-        }
-        stl(a, la + c);
-        stl(off, lb + c);
-    }
+    load_affine(gamma, beta, scale + b * (ulong)pitch, shift + b * (ulong)pitch, has_scale, ch, la, lb);
     group_sync();
 
     const int count = min(chunk, points - first * chunk);
@@ -139,36 +185,25 @@ __kernel void group_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG
     TILE_FOR(r, c, count, ch)
     {
         const ulong at = base + (ulong)r * (ulong)ch + c;
-        const vf n = (ldv(x + at, ch - c) - ldl(lm + c)) * ldl(la + c) + ldl(lb + c);
+        const vf n = (ldv(x + at, ch - c) - ldl(lm + c)) * ldl(lr + c) * ldl(la + c) + ldl(lb + c);
         stv(act_fwd(ACT, n), y + at, ch - c);
     }
 }
 
-/* Per channel of sample b: lm mean, lr rstd, la = gamma (1 + scale), lb = beta (1 + scale) + shift, so that
+/* Per channel: lm mean, lr rstd (from those of the groups of `size` channels), la and lb as load_affine, so that
  * n = (x - lm) lr la + lb. */
 static inline void load_channels(__global const float *mean, __global const float *rstd, __global const float *gamma,
                                  __global const float *beta, __global const float *scale, __global const float *shift,
-                                 ulong b, int ch, int groups, int pitch, int has_scale, int pad, __local float *lm,
-                                 __local float *lr, __local float *la, __local float *lb)
+                                 int has_scale, int ch, int size, int pad, __local float *lm, __local float *lr,
+                                 __local float *la, __local float *lb)
 {
-    const int size = ch / groups;
-    for (int g = (int)get_local_id(0); g < groups; g += WG)
+    for (int g = (int)get_local_id(0); g < ch / size; g += WG)
         for (int c = g * size; c < (g + 1) * size; c++) {
-            lm[c] = mean[b * (ulong)groups + g];
-            lr[c] = rstd[b * (ulong)groups + g];
+            lm[c] = mean[g];
+            lr[c] = rstd[g];
         }
     for (int c = ch + (int)get_local_id(0); c < pad; c += WG) lm[c] = lr[c] = 0.0f;
-    ROW_FOR(c, ch)
-    {
-        vf a = ldv(gamma + c, ch - c), off = ldv(beta + c, ch - c);
-        if (has_scale) {
-            const vf s = 1.0f + ldv(scale + b * (ulong)pitch + c, ch - c);
-            a *= s;
-            off = off * s + ldv(shift + b * (ulong)pitch + c, ch - c);
-        }
-        stl(a, la + c);
-        stl(off, lb + c);
-    }
+    load_affine(gamma, beta, scale, shift, has_scale, ch, la, lb);
     group_sync();
 }
 
@@ -193,7 +228,8 @@ __kernel void group_norm_backward_sums(ARG(part), ARG_CONST(dy), ARG_CONST(x), A
     const ulong id = get_group_id(0) / (ulong)tiles, b = id / (ulong)chunks;
     COL_SETUP(col, row, step, get_group_id(0) % (ulong)tiles, lanes);
     __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad;
-    load_channels(mean, rstd, gamma, beta, scale, shift, b, ch, groups, pitch, has_scale, pad, lm, lr, la, lb);
+    load_channels(mean + b * (ulong)groups, rstd + b * (ulong)groups, gamma, beta, scale + b * (ulong)pitch,
+                  shift + b * (ulong)pitch, has_scale, ch, ch / groups, pad, lm, lr, la, lb);
 
     const int left = (int)max((long)ch - (long)col, (long)0);
     const int p0 = (int)(id % (ulong)chunks) * chunk, count = min(chunk, points - p0);
@@ -238,8 +274,27 @@ static inline void fold_sums(__global const float *part, int ch, int chunks, __l
     group_sync();
 }
 
-/* What the parameters need of one sample, from its sums: by_beta, by_gamma [B,C] (to be summed over samples),
- * dscale = gamma s2 + beta s1, dshift = s1. */
+/* The gradients that belong to one sample, from the sums of its channels: by_gamma and by_beta (to be summed over
+ * samples), dscale (+)= gamma s2 + beta s1, dshift (+)= s1. */
+static inline void sample_grads(__global float *by_gamma, __global float *by_beta, __global float *dscale,
+                                __global float *dshift, int has_dscale, int has_dshift, int acc_scale,
+                                __global const float *gamma, __global const float *beta, __global const float *scale,
+                                int has_scale, int ch, __local const float *s1, __local const float *s2)
+{
+    ROW_FOR(c, ch)
+    {
+        const int left = ch - c;
+        const vf p = ldl(s1 + c), q = ldl(s2 + c);
+        vf s = (vf)(1.0f);
+        if (has_scale) s += ldv(scale + c, left);
+        if (has_dscale) stv_acc(q * ldv(gamma + c, left) + p * ldv(beta + c, left), dscale + c, left, acc_scale);
+        if (has_dshift) stv_acc(p, dshift + c, left, acc_scale);
+        stv(q * s, by_gamma + c, left);
+        stv(p * s, by_beta + c, left);
+    }
+}
+
+/* Group: b. by_gamma, by_beta [B,C]. */
 __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale), ARG(dshift), const int has_dscale,
                                          const int has_dshift, const int acc_scale, ARG_CONST(gamma), ARG_CONST(beta),
                                          ARG_CONST(scale), ARG_CONST(part), const int ch, const int pitch,
@@ -256,18 +311,55 @@ __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale
     const ulong b = get_group_id(0);
     __local float *s1 = local_mem, *s2 = s1 + pad;
     fold_sums(part + b * (ulong)chunks * 2 * (ulong)ch, ch, chunks, s1, s2);
-    ROW_FOR(c, ch)
-    {
-        const int left = ch - c;
-        const ulong at = b * (ulong)ch + c, at_scale = b * (ulong)pitch + c;
-        const vf p = ldl(s1 + c), q = ldl(s2 + c);
-        vf s = (vf)(1.0f);
-        if (has_scale) s += ldv(scale + at_scale, left);
-        if (has_dscale) stv_acc(q * ldv(gamma + c, left) + p * ldv(beta + c, left), dscale + at_scale, left, acc_scale);
-        if (has_dshift) stv_acc(p, dshift + at_scale, left, acc_scale);
-        stv(q * s, by_gamma + at, left);
-        stv(p * s, by_beta + at, left);
+    const ulong at = b * (ulong)ch, at_scale = b * (ulong)pitch;
+    sample_grads(by_gamma + at, by_beta + at, dscale + at_scale, dshift + at_scale, has_dscale, has_dshift, acc_scale,
+                 gamma, beta, scale + at_scale, has_scale, ch, s1, s2);
+}
+
+/* dgamma (+)= the sum of by_gamma over samples, dbeta likewise; either may be absent. Group: column tile. */
+__kernel void group_norm_backward_fold(ARG(dgamma), ARG(dbeta), const int has_dgamma, const int has_dbeta,
+                                       const int acc_gamma, const int acc_beta, ARG_CONST(by_gamma),
+                                       ARG_CONST(by_beta), const int batch, const int ch, const int lanes)
+{
+    PTR(dgamma);
+    PTR(dbeta);
+    PTR_CONST(by_gamma);
+    PTR_CONST(by_beta);
+    ROW_SCRATCH(scratch);
+    COL_SETUP(col, row, step, get_group_id(0), lanes);
+    for (int v = 0; v < COLV; v++) {
+        const int left = (int)max((long)ch - (long)col - v * VW, (long)0);
+        const ulong c = col + v * VW;
+        vf g = (vf)(0.0f), b = (vf)(0.0f);
+        for (int r = row; left > 0 && r < batch; r += step) {
+            g += ldv(by_gamma + (ulong)r * (ulong)ch + c, left);
+            b += ldv(by_beta + (ulong)r * (ulong)ch + c, left);
+        }
+        g = col_sum(g, lanes, scratch);
+        b = col_sum(b, lanes, scratch);
+        if (row == 0 && left > 0 && has_dgamma) stv_acc(g, dgamma + c, left, acc_gamma);
+        if (row == 0 && left > 0 && has_dbeta) stv_acc(b, dbeta + c, left, acc_beta);
     }
+}
+
+/* From the sums of each channel to the means over its group of dh = dn la (into s1) and of dh h (into s2). */
+static inline void fold_means(const int points, const int ch, const int size, __local const float *la,
+                              __local float *s1, __local float *s2)
+{
+    for (int c0 = (int)get_local_id(0) * size; c0 < ch; c0 += WG * size) {
+        float m1 = 0.0f, m2 = 0.0f;
+        for (int c = c0; c < c0 + size; c++) {
+            m1 += la[c] * s1[c];
+            m2 += la[c] * s2[c];
+        }
+        m1 /= (float)points * (float)size;
+        m2 /= (float)points * (float)size;
+        for (int c = c0; c < c0 + size; c++) {
+            s1[c] = m1;
+            s2[c] = m2;
+        }
+    }
+    group_sync();
 }
 
 /* dx (+)= rstd (dh - mean(dh) - h mean(dh h)), h = (x - mean) rstd, dh = dn gamma (1 + scale), means over the group:
@@ -291,23 +383,10 @@ __kernel void group_norm_backward_input(ARG(dx), const int acc, ARG_CONST(dy), A
     const ulong b = get_group_id(0) / (ulong)chunks;
     const int first = (int)(get_group_id(0) % (ulong)chunks);
     __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad, *s1 = lb + pad, *s2 = s1 + pad;
-    load_channels(mean, rstd, gamma, beta, scale, shift, b, ch, groups, pitch, has_scale, pad, lm, lr, la, lb);
+    load_channels(mean + b * (ulong)groups, rstd + b * (ulong)groups, gamma, beta, scale + b * (ulong)pitch,
+                  shift + b * (ulong)pitch, has_scale, ch, ch / groups, pad, lm, lr, la, lb);
     fold_sums(part + b * (ulong)chunks * 2 * (ulong)ch, ch, chunks, s1, s2);
-    const int size = ch / groups;
-    for (int g = (int)get_local_id(0); g < groups; g += WG) {
-        float m1 = 0.0f, m2 = 0.0f;
-        for (int c = g * size; c < (g + 1) * size; c++) {
-            m1 += la[c] * s1[c];
-            m2 += la[c] * s2[c];
-        }
-        m1 /= (float)points * (float)size;
-        m2 /= (float)points * (float)size;
-        for (int c = g * size; c < (g + 1) * size; c++) {
-            s1[c] = m1;
-            s2[c] = m2;
-        }
-    }
-    group_sync();
+    fold_means(points, ch, ch / groups, la, s1, s2);
 
     const int count = min(chunk, points - first * chunk);
     const ulong base = (b * (ulong)points + (ulong)first * (ulong)chunk) * (ulong)ch;
@@ -320,3 +399,132 @@ __kernel void group_norm_backward_input(ARG(dx), const int acc, ARG_CONST(dy), A
         stv_acc(rs * (dh - ldl(s1 + c) - h * ldl(s2 + c)), dx + at, ch - c, acc);
     }
 }
+
+#if !WIDE
+/* ---- by tiles: cpu class only ------------------------------------------------------------------------------------- */
+
+/* The tile of this work-item: `tile` columns (the last may be narrower), whole groups of `size` channels. */
+#define TILE_SETUP                                                                                                     \
+    const int size = ch / groups;                                                                                      \
+    const ulong b = get_group_id(0) / (ulong)tiles;                                                                    \
+    const int c0 = (int)(get_group_id(0) % (ulong)tiles) * tile, cols = min(tile, ch - c0);                            \
+    const ulong slab = b * (ulong)points * (ulong)ch + (ulong)c0, at_group = b * (ulong)groups + (ulong)(c0 / size);   \
+    const ulong at_scale = b * (ulong)pitch + (ulong)c0
+
+__kernel void group_norm_forward_tile(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG_CONST(gamma), ARG_CONST(beta),
+                                      ARG_CONST(scale), ARG_CONST(shift), const int points, const int ch,
+                                      const int groups, const int pitch, const int has_scale, const float eps,
+                                      const int tile, const int tiles, const int pad, __local float *local_mem)
+{
+    PTR(y);
+    PTR(mean);
+    PTR(rstd);
+    PTR_CONST(x);
+    PTR_CONST(gamma);
+    PTR_CONST(beta);
+    PTR_CONST(scale);
+    PTR_CONST(shift);
+    TILE_SETUP;
+    __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad;
+    for (int c = 0; c < cols; c += COLV * VW) {
+        vf base[COLV], m[COLV], d[COLV];
+        column_stats(x + slab + c, ch, cols - c, 0, points, 1, base, m, d);
+        for (int v = 0; v < COLV && c + v * VW < cols; v++) {
+            stl(base[v] + m[v], lm + c + v * VW);
+            stl(d[v], lr + c + v * VW);
+        }
+    }
+    fold_channels(points, cols, size, eps, lm, lr);
+    for (int g = 0; g < cols / size; g++) {
+        mean[at_group + g] = lm[g * size];
+        rstd[at_group + g] = lr[g * size];
+    }
+    load_affine(gamma + c0, beta + c0, scale + at_scale, shift + at_scale, has_scale, cols, la, lb);
+
+    for (int c = 0; c < cols; c += VW) {
+        const int left = cols - c;
+        const vf m = ldl(lm + c), s = ldl(lr + c), a = ldl(la + c), off = ldl(lb + c);
+        for (int r = 0; r < points; r++) {
+            const ulong at = slab + (ulong)r * (ulong)ch + c;
+            stv(act_fwd(ACT, (ldv(x + at, left) - m) * s * a + off), y + at, left);
+        }
+    }
+}
+
+#define RUN 64 /* rows summed at a time, so that rounding errors stay small */
+
+/* The sums of `cols` channels over all points; dn = dy act'(n) is kept, [cols / VW, points] vectors, for dx. */
+static inline void tile_sums(__global const float *dy, __global const float *x, const int points, const int ch,
+                             const int cols, __local const float *lm, __local const float *lr, __local const float *la,
+                             __local const float *lb, __local float *s1, __local float *s2, __local float *kept)
+{
+    for (int c = 0; c < cols; c += VW) {
+        const int left = cols - c;
+        const vf m = ldl(lm + c), s = ldl(lr + c), a = ldl(la + c), off = ldl(lb + c);
+        __local float *keep = kept + (size_t)c * (size_t)points;
+        vf plain = (vf)(0.0f), normed = (vf)(0.0f);
+        for (int r0 = 0; r0 < points; r0 += RUN) {
+            vf p = (vf)(0.0f), q = (vf)(0.0f);
+            for (int r = r0; r < min(r0 + RUN, points); r++) {
+                const ulong at = (ulong)r * (ulong)ch + c;
+                const vf h = (ldv(x + at, left) - m) * s;
+                const vf dn = ldv(dy + at, left) * act_bwd(ACT, h * a + off);
+                stl(dn, keep + r * VW);
+                p += dn;
+                q += dn * h;
+            }
+            plain += p;
+            normed += q;
+        }
+        stl(plain, s1 + c);
+        stl(normed, s2 + c);
+    }
+}
+
+/* Everything of one tile: the gradients of its sample (as sample_grads, all of them optional) and dx. */
+__kernel void group_norm_backward_tile(ARG(dx), const int has_dx, const int acc, ARG(by_gamma), ARG(by_beta),
+                                       ARG(dscale), ARG(dshift), const int has_grads, const int has_dscale,
+                                       const int has_dshift, const int acc_scale, ARG_CONST(dy), ARG_CONST(x),
+                                       ARG_CONST(mean), ARG_CONST(rstd), ARG_CONST(gamma), ARG_CONST(beta),
+                                       ARG_CONST(scale), ARG_CONST(shift), const int points, const int ch,
+                                       const int groups, const int pitch, const int has_scale, const int tile,
+                                       const int tiles, const int pad, __local float *local_mem)
+{
+    PTR(dx);
+    PTR(by_gamma);
+    PTR(by_beta);
+    PTR(dscale);
+    PTR(dshift);
+    PTR_CONST(dy);
+    PTR_CONST(x);
+    PTR_CONST(mean);
+    PTR_CONST(rstd);
+    PTR_CONST(gamma);
+    PTR_CONST(beta);
+    PTR_CONST(scale);
+    PTR_CONST(shift);
+    TILE_SETUP;
+    __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad, *s1 = lb + pad, *s2 = s1 + pad;
+    __local float *kept = s2 + pad;
+    load_channels(mean + at_group, rstd + at_group, gamma + c0, beta + c0, scale + at_scale, shift + at_scale, has_scale,
+                  cols, size, pad, lm, lr, la, lb);
+    tile_sums(dy + slab, x + slab, points, ch, cols, lm, lr, la, lb, s1, s2, kept);
+    if (has_grads) {
+        const ulong at = b * (ulong)ch + (ulong)c0;
+        sample_grads(by_gamma + at, by_beta + at, dscale + at_scale, dshift + at_scale, has_dscale, has_dshift,
+                     acc_scale, gamma + c0, beta + c0, scale + at_scale, has_scale, cols, s1, s2);
+    }
+    if (!has_dx) return;
+    fold_means(points, cols, size, la, s1, s2);
+    for (int c = 0; c < cols; c += VW) {
+        const int left = cols - c;
+        const vf m = ldl(lm + c), s = ldl(lr + c), a = ldl(la + c), m1 = ldl(s1 + c), m2 = ldl(s2 + c);
+        __local const float *keep = kept + (size_t)c * (size_t)points;
+        for (int r = 0; r < points; r++) {
+            const ulong at = slab + (ulong)r * (ulong)ch + c;
+            const vf h = (ldv(x + at, left) - m) * s;
+            stv_acc(s * (ldl(keep + r * VW) * a - m1 - h * m2), dx + at, left, acc);
+        }
+    }
+}
+#endif

@@ -82,10 +82,18 @@ START_TEST(silu)
 {
     /* one to eight and odd channels per group, one and several chunks, column tiles and ragged vectors */
     static const shape list[] = {
-        {1, 1, 2, 1, BF_ACT_SILU, false, 0, false, 0},       {3, 49, 64, 8, BF_ACT_SILU, false, 0, true, 0},
-        {2, 300, 32, 8, BF_ACT_SILU, false, 0, false, 0.5f}, {2, 31, 33, 11, BF_ACT_SILU, false, 0, true, 0},
-        {2, 65, 32, 32, BF_ACT_SILU, false, 0, false, 0},    {1, 63, 129, 3, BF_ACT_SILU, false, 0, false, 0},
-        {1, 37, 256, 32, BF_ACT_SILU, false, 0, true, 0}};
+        {1, 1, 2, 1, BF_ACT_SILU, false, 0, false, 0},
+        {3, 49, 64, 8, BF_ACT_SILU, false, 0, true, 0},
+        {2, 300, 32, 8, BF_ACT_SILU, false, 0, false, 0.5f},
+        {2, 31, 33, 11, BF_ACT_SILU, false, 0, true, 0},
+        {2, 65, 32, 32, BF_ACT_SILU, false, 0, false, 0},
+        {1, 63, 129, 3, BF_ACT_SILU, false, 0, false, 0},
+        {1, 37, 256, 32, BF_ACT_SILU, false, 0, true, 0},
+        /* enough samples for tiles on the cpu class: one and several, ragged, groups that divide no vector */
+        {4, 65, 33, 11, BF_ACT_SILU, false, 0, true, 0},
+        {4, 31, 40, 4, BF_ACT_SILU, false, 0, false, 0.5f},
+        {2, 9, 96, 16, BF_ACT_SILU, false, 0, false, 0},
+        {5, 1, 32, 16, BF_ACT_SILU, false, 0, true, 0}};
     TEST_BOTH(ctx)
     for (size_t k = 0; k < BF_COUNT(list); k++) check_shape(ctx, &list[k]);
 }
@@ -96,11 +104,12 @@ START_TEST(plain_and_scale_shift)
     static const shape list[] = {{2, 49, 32, 4, BF_ACT_NONE, false, 0, false, 0},
                                  {3, 20, 31, 1, BF_ACT_NONE, false, 0, true, 0}};
     static const shape shifted[] = {{2, 31, 32, 8, BF_ACT_SILU, true, 0, false, 0},
-                                    {3, 300, 17, 1, BF_ACT_SILU, true, 40, true, 0}};
+                                    {3, 300, 17, 1, BF_ACT_SILU, true, 40, true, 0},
+                                    {4, 63, 50, 25, BF_ACT_SILU, true, 60, true, 0}};
     TEST_BOTH(ctx)
-    for (size_t k = 0; k < BF_COUNT(list); k++) {
-        check_shape(ctx, &list[k]);
-        check_shape(ctx, &shifted[k]);
+    {
+        for (size_t k = 0; k < BF_COUNT(list); k++) check_shape(ctx, &list[k]);
+        for (size_t k = 0; k < BF_COUNT(shifted); k++) check_shape(ctx, &shifted[k]);
     }
 }
 END_TEST
@@ -115,21 +124,22 @@ START_TEST(many_points)
 }
 END_TEST
 
-/* A mean far above the deviation: the variance must not come from a difference of squares. */
+/* A mean far above the deviation: the variance must not come from a difference of squares. By chunks and by tiles. */
 START_TEST(large_mean)
 {
     TEST_BOTH(ctx)
-    {
-        const bf_group_norm s = {2, 300, 32, 8, (float)EPS, BF_ACT_NONE, false, 0};
-        const size_t n = 2 * 300 * 32;
+    for (int batch = 2; batch <= 4; batch += 2) {
+        const bf_group_norm s = {batch, 300, 32, 8, (float)EPS, BF_ACT_NONE, false, 0};
+        const size_t n = (size_t)batch * 300 * 32, stats = (size_t)batch * 8;
         op_tensor x = op_rand(ctx, n, 1000, 1, 1), gamma = op_rand(ctx, 32, 1, 0, 2), beta = op_rand(ctx, 32, 0, 0, 3);
-        op_tensor y = op_out(ctx, n, false, 0), mean = op_out(ctx, 16, false, 0), rstd = op_out(ctx, 16, false, 0);
+        op_tensor y = op_out(ctx, n, false, 0), mean = op_out(ctx, stats, false, 0),
+                  rstd = op_out(ctx, stats, false, 0);
         test_tensor ws = op_workspace(ctx, bf_group_norm_forward_workspace(ctx, &s));
         bf_cmds *c = op_cmds(ctx);
         OK(bf_group_norm_forward(c, &s, y.mem, mean.mem, rstd.mem, x.mem, gamma.mem, beta.mem, BF_MEM_NONE, BF_MEM_NONE,
                                  ws.mem, err));
         test_run(c);
-        const ref_group_norm ref = {2, 300, 32, 8, 32, 0, EPS, x.d, gamma.d, beta.d, NULL, NULL};
+        const ref_group_norm ref = {batch, 300, 32, 8, 32, 0, EPS, x.d, gamma.d, beta.d, NULL, NULL};
         ref_group_norm_forward(&ref, x.d, mean.d, rstd.d);
         op_expect(ctx, "rstd", &rstd, false, rstd.d, 1e-5); /* means of channels are rounded to 3e-5 */
         op_expect(ctx, "y", &y, false, x.d, 1e-4);          /* the mean itself has a rounding error of 3e-5 */

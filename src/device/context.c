@@ -200,6 +200,11 @@ size_t bf_ctx_align(const bf_ctx *ctx)
     return ctx->align;
 }
 
+uint64_t bf_ctx_local(const bf_ctx *ctx)
+{
+    return ctx->local_bytes;
+}
+
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx)
 {
     return ctx->max_alloc;

@@ -45,6 +45,7 @@ unsigned bf_ctx_units(const bf_ctx *ctx); /* compute units, at least 1: may deci
 size_t bf_ctx_group(const bf_ctx *ctx);   /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
 size_t bf_ctx_align(const bf_ctx *ctx);   /* bytes; arena placement, at least 256 */
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx); /* bytes in one buffer */
+uint64_t bf_ctx_local(const bf_ctx *ctx);     /* bytes of local memory that a work-group may have */
 uint64_t bf_ctx_budget(const bf_ctx *ctx);    /* bytes the engine may hold in all */
 uint64_t bf_ctx_used(const bf_ctx *ctx);
 uint64_t bf_ctx_peak(const bf_ctx *ctx);

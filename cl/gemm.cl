@@ -135,8 +135,8 @@ inline void load_tile(__local float *tile, __global const float *p, const long s
 __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONST(residual), ARG(pre), const int m,
                    const int n, const int k, const int lda, const int ldb, const int ldc, const int trans_a,
                    const int trans_b, const ulong strip, const ulong panel, const ulong stride_a, const ulong stride_b,
-                   const ulong stride_c, const float alpha, const float beta, const int epi, const int splits,
-                   const int k_split, const int block_m, const int block_n)
+                   const ulong stride_c, const ulong stride_bias, const float alpha, const float beta, const int epi,
+                   const int splits, const int k_split, const int block_m, const int block_n)
 {
     PTR(c);
     PTR_CONST(a);
@@ -148,6 +148,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
     __global const float *const az = a + (ulong)(z / splits) * stride_a;
     __global const float *const bz = b + (ulong)(z / splits) * stride_b;
     const ulong to = (ulong)z * stride_c;
+    __global const float *const bias_z = bias + (ulong)(z / splits) * stride_bias;
     const int k_begin = part * k_split, k_end = min(k, k_begin + k_split);
     const int m0 = (int)get_group_id(0) * block_m, m1 = min(m, m0 + block_m);
     const int n0 = (int)get_group_id(1) * block_n, n1 = min(n, n0 + block_n);
@@ -167,7 +168,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
                 __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
                 sum_tile(t, p, rs, ks, q, ldb, kn, rows, cols);
                 const ulong at = to + (ulong)i * ldc + j;
-                store_tile(t, c + at, bias + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
+                store_tile(t, c + at, bias_z + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
                            last);
             }
         }
@@ -202,7 +203,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
             const ulong at = to + (ulong)i * ldc + j;
             float x = alpha * acc[r][s];
             if (beta != 0.0f) x += beta * c[at];
-            if (epi & EPI_BIAS) x += bias[j];
+            if (epi & EPI_BIAS) x += bias_z[j];
             if (epi & EPI_PRE) pre[at] = x;
             x = act_fwd1(ACT, x);
             if (epi & EPI_RESIDUAL) x += residual[at];
@@ -281,8 +282,8 @@ __kernel void gemm_pack(ARG(out), ARG_CONST(in), const int n, const int k, const
 
 /* One group per row of C; parts of [matrices][parts][m][n] are added in order. */
 __kernel void gemm_epilogue(ARG(c), ARG_CONST(p), ARG_CONST(bias), ARG_CONST(residual), ARG(pre), const int m,
-                            const int n, const int ldc, const ulong stride_c, const int parts, const float alpha,
-                            const float beta, const int epi)
+                            const int n, const int ldc, const ulong stride_c, const ulong stride_bias, const int parts,
+                            const float alpha, const float beta, const int epi)
 {
     PTR(c);
     PTR_CONST(p);
@@ -291,6 +292,7 @@ __kernel void gemm_epilogue(ARG(c), ARG_CONST(p), ARG_CONST(bias), ARG_CONST(res
     PTR(pre);
     const int row = (int)get_group_id(0) % m, matrix = (int)get_group_id(0) / m;
     const ulong at = matrix * stride_c + (ulong)row * ldc;
+    __global const float *const bias_m = bias + matrix * stride_bias;
     __global const float *const part = p + ((ulong)matrix * parts * m + row) * n;
     ROW_FOR(j, n)
     {
@@ -304,7 +306,7 @@ __kernel void gemm_epilogue(ARG(c), ARG_CONST(p), ARG_CONST(bias), ARG_CONST(res
             x *= alpha;
             if (beta != 0.0f) x += beta * ldv(c + at + j, left);
         }
-        if (epi & EPI_BIAS) x += ldv(bias + j, left);
+        if (epi & EPI_BIAS) x += ldv(bias_m + j, left);
         if (epi & EPI_PRE) stv(x, pre + at + j, left);
         x = act_fwd(ACT, x);
         if (epi & EPI_RESIDUAL) x += ldv(residual + at + j, left);

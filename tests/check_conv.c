@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/size.h"
 #include "op/op.h"
@@ -179,6 +180,59 @@ static void linear_case(bf_ctx *ctx, int rows, int in, int out, bf_act act, bool
     for (size_t i = 0; i < BF_COUNT(in_out); i++) pair_free(in_out[i]);
 }
 
+/* Layers side by side or apart, all of one input, against one layer after the other. */
+static void linears_case(bf_ctx *ctx, int layers, int rows, int in, int out, int gap, bool extras)
+{
+    const size_t nw = (size_t)(in * out + gap), nb = (size_t)(out + gap), ny = (size_t)(rows * out);
+    const bf_linears s = {
+        .rows = (uint64_t)rows, .in = in, .out = out, .layers = layers, .w_stride = nw, .b_stride = nb};
+    const size_t n = (size_t)layers;
+    pair x = pair_new(ctx, (size_t)(rows * in), 1), w = pair_new(ctx, n * nw, 2), b = pair_new(ctx, n * nb, 3);
+    pair y = pair_out(ctx, n * ny, 4, false), dy = pair_new(ctx, n * ny, 5);
+    pair dx = pair_out(ctx, (size_t)(rows * in), 6, extras), dw = pair_out(ctx, n * nw, 7, true);
+    pair db = pair_out(ctx, n * nb, 8, true);
+    test_tensor ws = test_new(ctx, (size_t)bf_linears_workspace(ctx, &s) / 4 + 1, NULL);
+    float *pre = malloc(ny * sizeof *pre);
+    bf_cmds *c;
+    ck_assert_ptr_nonnull(pre);
+    OK(bf_cmds_new(ctx, &c, err));
+    OK(bf_linears_forward(c, &s, y.dev.mem, x.dev.mem, w.dev.mem, extras ? b.dev.mem : BF_MEM_NONE, ws.mem, err));
+    OK(bf_linears_backward(c, &s, dx.dev.mem, extras, dw.dev.mem, extras, db.dev.mem, extras, dy.dev.mem, x.dev.mem,
+                           w.dev.mem, ws.mem, err));
+    test_run(c);
+    for (size_t l = 0; l < n; l++) {
+        if (!extras && l == 0) memset(dx.host, 0, dx.dev.n * sizeof(float));
+        if (!extras) memset(dw.host + l * nw, 0, (nw - (size_t)gap) * sizeof(float));
+        if (!extras) memset(db.host + l * nb, 0, (nb - (size_t)gap) * sizeof(float));
+        ref_linear_forward(y.host + l * ny, pre, x.host, w.host + l * nw, extras ? b.host + l * nb : NULL, NULL,
+                           BF_ACT_NONE, rows, in, out);
+        ref_linear_backward(dx.host, dw.host + l * nw, db.host + l * nb, true, dy.host + l * ny, x.host,
+                            w.host + l * nw, rows, in, out);
+    }
+    pair_close(ctx, "linears", "y", &y, in);
+    pair_close(ctx, "linears", "dx", &dx, out * layers);
+    pair_close(ctx, "linears", "dw", &dw, rows);
+    pair_close(ctx, "linears", "db", &db, rows);
+    check_workspace(ctx, &ws);
+    pair *in_out[] = {&x, &w, &b, &dy};
+    for (size_t i = 0; i < BF_COUNT(in_out); i++) pair_free(in_out[i]);
+    free(pre);
+}
+
+START_TEST(linears_match_one_after_the_other)
+{
+    TEST_BOTH(ctx)
+    {
+        linears_case(ctx, 3, 5, 33, 17, 0, true);
+        linears_case(ctx, 2, 3, 7, 31, 5, false);
+        if (test_quick()) continue;
+        linears_case(ctx, 17, 16, 256, 128, 0, false);
+        linears_case(ctx, 4, 16, 64, 64, 1, true);
+        linears_case(ctx, 1, 31, 63, 65, 0, true);
+    }
+}
+END_TEST
+
 START_TEST(linear_matches_definition)
 {
     TEST_BOTH(ctx)
@@ -217,6 +271,7 @@ int main(void)
     tcase_add_test(conv, conv_matches_definition);
     tcase_add_test(conv, wrong_shapes_are_refused);
     tcase_add_test(linear, linear_matches_definition);
+    tcase_add_test(linear, linears_match_one_after_the_other);
     tcase_set_timeout(conv, 120);
     tcase_set_timeout(linear, 120);
     suite_add_tcase(s, conv);

@@ -497,6 +497,60 @@ START_TEST(gradients_of_shared_tensors)
 }
 END_TEST
 
+/* Layers of one input as one product: a part that a convolution reads, parts handed on by an add, one read twice.
+ * `again`: the last one repeats the parameters of the first, so that each has to be a product of its own. */
+static void shared_layers(bf_ctx *ctx, bool again)
+{
+    fixture f = fixture_new(ctx, true);
+    bf_tid x = input(&f, "x", 3, 8, 0, 0), image = input(&f, "image", 3, 4, 5, 16), y[4];
+
+    bf_graph_want_grad(f.g, x);
+    for (int i = 0; i < 4; i++) {
+        char w[8], b[8];
+        snprintf(w, sizeof w, "w%d", i == 3 && again ? 0 : i);
+        snprintf(b, sizeof b, "b%d", i == 3 && again ? 0 : i);
+        const bf_tid wt = param(&f, w, BF_LAYOUT_PLAIN, 16, 8, 0, 0);
+        y[i] = bf_graph_linear_shared(f.g, x, wt, param(&f, b, BF_LAYOUT_PLAIN, 16, 0, 0, 0));
+    }
+    bf_tid h = bf_graph_conv(f.g, image, param(&f, "k", BF_LAYOUT_CONV, 16, 16, 3, 3), BF_NONE, 1, y[0], BF_NONE);
+    h = bf_graph_add_mid(f.g, h, bf_graph_add(f.g, y[1], y[3]));
+    h = bf_graph_add_mid(f.g, h, bf_graph_act(f.g, y[3], BF_ACT_SILU));
+    h = bf_graph_add_mid(f.g, h, y[2]);
+    check_gradients(&f, dot_with_random(&f, h));
+    fixture_free(&f);
+}
+
+START_TEST(gradients_of_layers_with_one_input)
+{
+    TEST_BOTH(ctx)
+    {
+        shared_layers(ctx, false);
+        shared_layers(ctx, true);
+    }
+}
+END_TEST
+
+START_TEST(unused_layer_with_shared_input_has_gradient_zero)
+{
+    fixture f = fixture_new(test_ctx(BF_CLASS_CPU), true);
+    bf_tid x = input(&f, "x", 3, 8, 0, 0), y[3], loss;
+    const char *const names[] = {"w0", "w1", "w2"};
+    float grad[3][128];
+
+    for (int i = 0; i < 3; i++)
+        y[i] = bf_graph_linear_shared(f.g, x, param(&f, names[i], BF_LAYOUT_PLAIN, 16, 8, 0, 0), BF_NONE);
+    loss = dot_with_random(&f, bf_graph_softmax(f.g, bf_graph_add(f.g, y[0], y[2])));
+    OK(bf_graph_backward(f.g, loss, BF_NONE, err));
+    ready(&f);
+    put_random(&f, x, 3);
+    run(&f);
+    run(&f);
+    for (int i = 0; i < 3; i++) OK(bf_params_get(f.params, BF_SET_GRAD, i, grad[i], err));
+    for (int i = 0; i < 128; i++) ck_assert(grad[1][i] == 0 && grad[0][i] != 0 && grad[0][i] == grad[2][i]);
+    fixture_free(&f);
+}
+END_TEST
+
 START_TEST(gradients_of_layers)
 {
     TEST_BOTH(ctx)
@@ -800,6 +854,8 @@ int main(void)
     tcase_add_test(tc, in_place_only_where_safe);
     tcase_add_test(tc, fixed_weights_are_prepared_once);
     tcase_add_test(tc, gradients_of_shared_tensors);
+    tcase_add_test(tc, gradients_of_layers_with_one_input);
+    tcase_add_test(tc, unused_layer_with_shared_input_has_gradient_zero);
     tcase_add_test(tc, gradients_of_layers);
     tcase_add_test(tc, recomputed_blocks);
     tcase_add_test(tc, graphs_beside_each_other);

@@ -16,7 +16,7 @@ typedef struct bf_gemm {
     bool trans_a, trans_b; /* A is stored [k,m]; B is stored [n,k] */
     int lda, ldb, ldc;     /* row pitch in floats of the stored matrix; 0 = dense */
     int batch;             /* 0 = 1 */
-    uint64_t stride_a, stride_b, stride_c;
+    uint64_t stride_a, stride_b, stride_c, stride_bias;
     float alpha, beta;
     bf_act act;          /* epilogue: C = act(C + bias[col]) + residual */
     bool bias, residual; /* residual has the shape, pitch and stride of C, is not C, and excludes beta != 0 */

@@ -133,19 +133,14 @@ bf_status bf_packed_epilogue(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem 
 {
     char defines[32];
     snprintf(defines, sizeof defines, "-DACT=%d", (int)g->act);
-    const bf_arg args[] = {bf_arg_mem(mem->c),
-                           bf_arg_mem(parts > 0 ? bf_mem_at(mem->workspace, off) : BF_MEM_NONE),
-                           bf_arg_mem(mem->bias),
-                           bf_arg_mem(mem->residual),
-                           bf_arg_mem(mem->pre),
-                           bf_arg_i32(g->m),
-                           bf_arg_i32(g->n),
-                           bf_arg_i32(g->ldc),
-                           bf_arg_u64(g->stride_c),
-                           bf_arg_i32(parts),
-                           bf_arg_f32(g->alpha),
-                           bf_arg_f32(g->beta),
-                           bf_arg_i32(epilogue_bits(g))};
+    const bf_arg args[] = {
+        bf_arg_mem(mem->c),      bf_arg_mem(parts > 0 ? bf_mem_at(mem->workspace, off) : BF_MEM_NONE),
+        bf_arg_mem(mem->bias),   bf_arg_mem(mem->residual),
+        bf_arg_mem(mem->pre),    bf_arg_i32(g->m),
+        bf_arg_i32(g->n),        bf_arg_i32(g->ldc),
+        bf_arg_u64(g->stride_c), bf_arg_u64(g->stride_bias),
+        bf_arg_i32(parts),       bf_arg_f32(g->alpha),
+        bf_arg_f32(g->beta),     bf_arg_i32(epilogue_bits(g))};
     const size_t group = bf_ctx_group(bf_cmds_ctx(cmds));
     const bf_call call = {.file = "gemm.cl",
                           .kernel = "gemm_epilogue",
@@ -206,6 +201,7 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
                            bf_arg_u64(stride_a),
                            bf_arg_u64(stride_b),
                            bf_arg_u64(cut ? (uint64_t)g->m * (uint64_t)g->n : g->stride_c),
+                           bf_arg_u64(g->stride_bias),
                            bf_arg_f32(cut ? 1.0f : g->alpha),
                            bf_arg_f32(cut ? 0.0f : g->beta),
                            bf_arg_i32(cut ? 0 : epilogue_bits(g)),

@@ -20,6 +20,7 @@ bf_tid bf_graph_dout(const bf_graph *g, const bf_node *n, int i)
 
 static bool wanted(const bf_graph *g, bf_tid t)
 {
+    if (t >= 0 && g->tensor[t].whole >= 0) t = g->tensor[t].whole;
     return t >= 0 && g->tensor[t].needs_grad;
 }
 
@@ -50,22 +51,42 @@ static bf_tid writable(bf_graph *g, bf_tid t)
     return own;
 }
 
+/* The part of the gradient of `whole` that belongs to its part t; whoever asks first makes that gradient. */
+static bf_tid part_of_grad(bf_graph *g, bf_tid t)
+{
+    const bf_tensor part = g->tensor[t], whole = g->tensor[part.whole];
+
+    if (whole.grad < 0) hold(g, part.whole, bf_graph_temp(g, whole.ndim, whole.dims));
+    const bf_tid grad = bf_graph_view(g, g->tensor[part.whole].grad, part.ndim, part.dims);
+    if (grad >= 0) g->tensor[grad].shift += part.shift - whole.shift;
+    return grad;
+}
+
+bf_tid bf_graph_grad_place(bf_graph *g, bf_tid t, bool *acc)
+{
+    t = bf_graph_origin(g, t);
+    *acc = false;
+    if (g->status != BF_OK || !wanted(g, t)) return BF_NONE;
+    /* by value: making a tensor moves the table */
+    const bf_tensor x = g->tensor[t];
+    if (x.whole >= 0) {
+        *acc = x.grad >= 0;
+        if (!*acc) g->tensor[t].grad = part_of_grad(g, t);
+        return g->tensor[t].grad;
+    }
+    if (x.grad >= 0) {
+        *acc = true;
+        return writable(g, t);
+    }
+    const bool param = x.kind == BF_T_PARAM;
+    *acc = param && g->options.add_gradients;
+    hold(g, t, param ? bf_graph_param_grad(g, t) : bf_graph_temp(g, x.ndim, x.dims));
+    return g->tensor[t].grad;
+}
+
 bf_tid bf_graph_din(bf_graph *g, const bf_node *n, int i, bool *acc)
 {
-    const bf_tid in = bf_graph_origin(g, n->in[i]);
-
-    *acc = false;
-    if (g->status != BF_OK || !wanted(g, in)) return BF_NONE;
-    if (g->tensor[in].grad >= 0) {
-        *acc = true;
-        return writable(g, in);
-    }
-    /* by value: making a tensor moves the table */
-    const bf_tensor t = g->tensor[in];
-    const bool param = t.kind == BF_T_PARAM;
-    *acc = param && g->options.add_gradients;
-    hold(g, in, param ? bf_graph_param_grad(g, in) : bf_graph_temp(g, t.ndim, t.dims));
-    return g->tensor[in].grad;
+    return bf_graph_grad_place(g, n->in[i], acc);
 }
 
 void bf_graph_pass_grad(bf_graph *g, const bf_node *n, int i, bf_tid grad)
@@ -75,7 +96,7 @@ void bf_graph_pass_grad(bf_graph *g, const bf_node *n, int i, bf_tid grad)
 
     if (g->status != BF_OK || grad < 0 || !wanted(g, in)) return;
     const bf_tensor t = g->tensor[in];
-    if (t.grad >= 0 || t.kind == BF_T_PARAM) {
+    if (t.grad >= 0 || t.whole >= 0 || t.kind == BF_T_PARAM) {
         bf_tid dst = bf_graph_din(g, n, i, &acc);
         bf_graph_copy_node(g, dst, acc, grad);
         return;

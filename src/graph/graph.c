@@ -138,7 +138,7 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
     }
     bf_tensor *t = &g->tensor[g->tensors];
     *t = (bf_tensor){.kind = kind, .ndim = ndim, .numel = numel, .param = -1, .grad = BF_NONE, .arena = BF_NO_PLACE};
-    t->twin = t->origin = BF_NONE;
+    t->whole = t->twin = t->origin = BF_NONE;
     memcpy(t->dims, dims, (size_t)ndim * sizeof *dims);
     t->bytes = bytes;
     t->root = g->tensors;
@@ -216,7 +216,18 @@ bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims)
         return bf_graph_fail(g, BF_USAGE, "a view of %llu elements cannot show a tensor of %llu",
                              (unsigned long long)t->numel, (unsigned long long)o->numel);
     t->root = o->root;
+    t->shift = o->shift;
     return id_of(g, t);
+}
+
+bf_tid bf_graph_part(bf_graph *g, bf_tid whole, uint64_t first, int ndim, const uint64_t *dims)
+{
+    bf_tid t = bf_graph_view(g, whole, ndim, dims);
+
+    if (t < 0) return BF_NONE;
+    g->tensor[t].shift += first * sizeof(float);
+    g->tensor[t].whole = whole;
+    return t;
 }
 
 bf_tid bf_graph_find(const bf_graph *g, const char *name)
@@ -275,10 +286,11 @@ bf_mem bf_graph_mem(const bf_graph *g, bf_tid t)
 {
     if (t < 0) return BF_MEM_NONE;
     const bf_tensor *r = bf_graph_root(g, t);
-    if (r->kind == BF_T_PARAM) return bf_params_mem(g->params, g->options.weights, r->param);
-    if (r->kind == BF_T_PARAM_GRAD) return bf_params_mem(g->params, BF_SET_GRAD, r->param);
+    const uint64_t shift = g->tensor[t].shift;
+    if (r->kind == BF_T_PARAM) return bf_mem_at(bf_params_mem(g->params, g->options.weights, r->param), shift);
+    if (r->kind == BF_T_PARAM_GRAD) return bf_mem_at(bf_params_mem(g->params, BF_SET_GRAD, r->param), shift);
     if (r->arena == BF_NO_PLACE || !g->arena[r->arena].buf) return BF_MEM_NONE;
-    return (bf_mem){g->arena[r->arena].buf, r->off};
+    return (bf_mem){g->arena[r->arena].buf, r->off + shift};
 }
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */

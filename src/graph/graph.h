@@ -64,6 +64,10 @@ bf_tid bf_graph_grad_of(const bf_graph *g, bf_tid t); /* after backward; BF_NONE
 
 bf_tid bf_graph_linear(bf_graph *g, bf_tid x, bf_tid w, bf_tid b, bf_act act,
                        bf_tid residual); /* over the last axis; b, residual may be BF_NONE */
+/* One of several such layers, of one width, without activation, that read the same x, such as the projections of the
+ * time code in every block: they run as one product, in front of the block that has the first of them. w, b are
+ * parameters. */
+bf_tid bf_graph_linear_shared(bf_graph *g, bf_tid x, bf_tid w, bf_tid b);
 bf_tid bf_graph_conv(bf_graph *g, bf_tid x, bf_tid w, bf_tid bias, int stride, bf_tid per_sample, bf_tid residual);
 bf_tid bf_graph_group_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, int groups, float eps, bf_act act,
                            bf_tid scale_shift);

@@ -21,8 +21,10 @@ typedef struct bf_tensor {
     int ndim;
     uint64_t dims[BF_MAX_DIMS];
     uint64_t numel;
-    int param;   /* PARAM, PARAM_GRAD: index in the store */
-    bf_tid root; /* the tensor whose memory this is: itself, or what a view looks at */
+    int param;      /* PARAM, PARAM_GRAD: index in the store */
+    bf_tid root;    /* the tensor whose memory this is: itself, or what a view looks at */
+    uint64_t shift; /* of a view: bytes behind the root's beginning */
+    bf_tid whole;   /* the tensor that this view is a part of and that has the gradient; BF_NONE */
     bool keep, want_grad;
     float *data; /* CONST: owned */
     /* backward */
@@ -75,6 +77,10 @@ bf_tensor *bf_graph_at(const bf_graph *g, bf_tid t);
 bf_tensor *bf_graph_root(const bf_graph *g, bf_tid t);
 /* Another shape for the same memory, or for the beginning of it. */
 bf_tid bf_graph_view(bf_graph *g, bf_tid of, int ndim, const uint64_t *dims);
+/* Elements `first` .. of `whole`; its gradient is that part of the gradient of `whole`. */
+bf_tid bf_graph_part(bf_graph *g, bf_tid whole, uint64_t first, int ndim, const uint64_t *dims);
+/* bf_graph_din for any tensor. */
+bf_tid bf_graph_grad_place(bf_graph *g, bf_tid t, bool *acc);
 bf_tid bf_graph_param_grad(bf_graph *g, bf_tid param);
 
 /* recompute.c: node k as its gradient rule shall see it, on repeated tensors where its block is recomputed (then the

@@ -12,6 +12,7 @@ enum group { GROUP_DECAY, GROUP_PLAIN, GROUP_BUFFER, GROUP_COUNT };
 typedef struct param {
     bf_param_spec spec; /* name and data owned */
     uint64_t numel;
+    int leader; /* bf_params_follow; -1: none */
     int arena;
     uint64_t off; /* bytes inside the arena */
 } param;
@@ -131,7 +132,7 @@ bf_status bf_params_add(bf_params *p, const bf_param_spec *spec, int *index, bf_
         BF_NEW(data, numel);
         memcpy(data, spec->data, (size_t)numel * sizeof *data);
     }
-    p->param[p->count] = (param){.spec = *spec, .numel = numel, .arena = -1};
+    p->param[p->count] = (param){.spec = *spec, .numel = numel, .leader = -1, .arena = -1};
     p->param[p->count].spec.name = name;
     p->param[p->count].spec.data = data;
     *index = p->count++;
@@ -170,38 +171,62 @@ uint64_t bf_params_numel(const bf_params *p)
 
 /* ---- placement --------------------------------------------------------------------------------------------------- */
 
-/* Walks the parameters group by group in order of registration and gives each the next aligned place; a new arena
- * starts where the largest allocation of the device would be exceeded. bytes[group] are the sizes found, *arenas the
- * number of arenas; the places themselves go to `w` (= p, or NULL when only the sizes are wanted). A parameter that is
+void bf_params_follow(bf_params *p, int index, int leader)
+{
+    const param *a = &p->param[index], *b = &p->param[leader];
+
+    if (!p->allocated && index != leader && b->leader < 0 && a->numel == b->numel && group_of(a) == group_of(b))
+        p->param[index].leader = leader;
+}
+
+/* A walk over the parameters that gives each a place. */
+typedef struct walk {
+    uint64_t align, limit;
+    uint64_t at;     /* end of the current arena */
+    uint64_t *bytes; /* of each group */
+    int arenas;
+    bf_params *p; /* receives the places, or NULL */
+} walk;
+
+/* A new arena starts where the largest allocation of the device would be exceeded. */
+static void place_one(walk *w, const param *q, int index)
+{
+    const enum group g = group_of(q);
+    const uint64_t size = bf_round_up(q->numel * sizeof(float), w->align);
+
+    if (w->bytes[g] == 0 || w->at + size > w->limit) {
+        w->at = 0;
+        w->arenas++;
+    }
+    if (w->p) {
+        arena *a = &w->p->arena[w->arenas - 1];
+        w->p->param[index].arena = w->arenas - 1;
+        w->p->param[index].off = w->at;
+        a->group = g;
+        a->bytes = w->at + size;
+    }
+    w->at += size;
+    w->bytes[g] += size;
+}
+
+/* Group by group in order of registration, followers behind their leader. bytes[group] are the sizes found, *arenas the
+ * number of arenas; the places themselves go to `to` (= p, or NULL when only the sizes are wanted). A parameter that is
  * larger than any arena gets one of its own (allocation then fails with the device's sentence). */
-static void place(const bf_params *p, bf_params *w, uint64_t bytes[GROUP_COUNT], int *arenas)
+static void place(const bf_params *p, bf_params *to, uint64_t bytes[GROUP_COUNT], int *arenas)
 {
     const uint64_t align = bf_ctx_align(p->ctx), limit = bf_ctx_max_alloc(p->ctx) / align * align;
-    int n = 0;
+    walk w = {.align = align, .limit = limit, .bytes = bytes, .p = to};
 
     for (int g = 0; g < GROUP_COUNT; g++) {
-        uint64_t at = 0;
-
         bytes[g] = 0;
         for (int i = 0; i < p->count; i++) {
-            const param *q = &p->param[i];
-            if ((int)group_of(q) != g) continue;
-            uint64_t size = bf_round_up(q->numel * sizeof(float), align);
-            if (bytes[g] == 0 || at + size > limit) {
-                at = 0;
-                n++;
-            }
-            if (w) {
-                w->param[i].arena = n - 1;
-                w->param[i].off = at;
-                w->arena[n - 1].group = (enum group)g;
-                w->arena[n - 1].bytes = at + size;
-            }
-            at += size;
-            bytes[g] += size;
+            if ((int)group_of(&p->param[i]) != g || p->param[i].leader >= 0) continue;
+            place_one(&w, &p->param[i], i);
+            for (int k = 0; k < p->count; k++)
+                if (p->param[k].leader == i) place_one(&w, &p->param[k], k);
         }
     }
-    *arenas = n;
+    *arenas = w.arenas;
 }
 
 uint64_t bf_params_bytes(const bf_params *p, unsigned sets)

@@ -43,6 +43,10 @@ void bf_params_free(bf_params *p);
 
 /* Registers; an existing name must have the same shape. *index is stable. */
 bf_status bf_params_add(bf_params *p, const bf_param_spec *spec, int *index, bf_err *err);
+/* Asks for a place of parameter `index` right behind `leader` and those that followed it before, so that parameters of
+ * one size lie at equal distances and one launch can read them all. Without effect on what is in memory already, and
+ * where an arena ends: users look at bf_params_mem. */
+void bf_params_follow(bf_params *p, int index, int leader);
 int bf_params_count(const bf_params *p);
 const bf_param_spec *bf_params_spec(const bf_params *p, int index); /* in order of registration */
 int bf_params_find(const bf_params *p, const char *name);           /* -1 if absent */

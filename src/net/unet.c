@@ -51,7 +51,7 @@ static bf_tid res_block(unet *u, const char *prefix, bf_tid x, int out)
     bf_tid h = norm(u, prefix, "in_layers.0", x, BF_ACT_SILU, BF_NONE);
     const bf_layer_params conv1 = bf_conv_params(g, prefix, "in_layers.2", in, out, 3, false);
     const bf_layer_params emb = bf_linear_params(g, prefix, "emb_layers.1", u->time_width, ss ? 2 * out : out);
-    const bf_tid time = bf_graph_linear(g, u->time, emb.weight, emb.bias, BF_ACT_NONE, BF_NONE);
+    const bf_tid time = bf_graph_linear_shared(g, u->time, emb.weight, emb.bias);
 
     h = bf_graph_conv(g, h, conv1.weight, conv1.bias, 1, ss ? BF_NONE : time, BF_NONE);
     h = norm(u, prefix, "out_layers.0", h, BF_ACT_SILU, ss ? time : BF_NONE);

@@ -37,7 +37,7 @@ static bf_tid res_block(const vdm *u, const char *prefix, bf_tid x)
     bf_tid h = norm(u, prefix, "net1.0", x, BF_ACT_SILU);
     const bf_layer_params conv1 = bf_conv_params(g, prefix, "net1.2", in, out, 3, false);
     const bf_tid proj = bf_zero_linear_weight(g, prefix, "cond_proj", channels_of(u, u->cond), out);
-    const bf_tid time = bf_graph_linear(g, u->cond, proj, BF_NONE, BF_ACT_NONE, BF_NONE);
+    const bf_tid time = bf_graph_linear_shared(g, u->cond, proj, BF_NONE);
 
     h = bf_graph_conv(g, h, conv1.weight, conv1.bias, 1, time, BF_NONE);
     h = norm(u, prefix, "net2.0", h, BF_ACT_SILU);

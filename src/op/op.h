@@ -79,6 +79,20 @@ bf_status bf_linear_prepare(bf_cmds *c, bf_mem w, uint64_t rows, int in, int out
 bf_status bf_linear_backward(bf_cmds *c, bf_mem dx, bool acc_x, bf_mem dw, bool acc_w, bf_mem db, bool acc_b, bf_mem dy,
                              bf_mem x, bf_mem w, uint64_t rows, int in, int out, bf_mem ws, bf_err *err);
 
+/* Layers of one shape that read the same input, as one product: layer l has its weights at w + l w_stride and its bias
+ * at b + l b_stride (floats); y, dy [layers,rows,out], dw and db lie like w and b. */
+typedef struct bf_linears {
+    uint64_t rows;
+    int in, out, layers;
+    uint64_t w_stride, b_stride;
+} bf_linears;
+uint64_t bf_linears_workspace(bf_ctx *ctx, const bf_linears *s); /* of either call */
+bf_status bf_linears_forward(bf_cmds *c, const bf_linears *s, bf_mem y, bf_mem x, bf_mem w, bf_mem b, bf_mem ws,
+                             bf_err *err);
+/* dx is the sum over the layers. Any of dx, dw, db may be none. */
+bf_status bf_linears_backward(bf_cmds *c, const bf_linears *s, bf_mem dx, bool acc_x, bf_mem dw, bool acc_w, bf_mem db,
+                              bool acc_b, bf_mem dy, bf_mem x, bf_mem w, bf_mem ws, bf_err *err);
+
 /* ---- conv: 3x3 pad 1 or 1x1, stride 1 or 2 ----------------------------------------------------------------------- */
 /* x [B,H,W,Ci], w on the device [k,k,Ci,Co] (files: [Co,Ci,k,k]), y [B,Ho,Wo,Co], Ho = (H + 2 pad - k) / stride + 1.
  * forward: y = conv(x, w) + bias[Co] + per_sample[B,Co] + residual[B,Ho,Wo,Co]; the last three optional. */

@@ -286,6 +286,59 @@ START_TEST(transfers)
 }
 END_TEST
 
+/* Parts of a slot arrive where they were taken to, in order with kernels, while the next slot is being filled. */
+static void uploads_arrive(bf_ctx *ctx, bool staged)
+{
+    enum { TURNS = 7 };
+    bf_upload *u = NULL;
+    bf_buf *buf = NULL, *kept = NULL;
+    bf_cmds *keep = new_cmds(ctx);
+    float y[2 * N];
+    const uint64_t used = bf_ctx_used(ctx);
+    OK(bf_upload_new(ctx, 2 * N * sizeof(float), staged, &u, err));
+    ck_assert_uint_eq(bf_ctx_used(ctx) - used, staged ? 4 * N * sizeof(float) : 0);
+    OK(bf_buf_new(ctx, sizeof y, "taken", &buf, err));
+    OK(bf_buf_new(ctx, TURNS * sizeof y, "kept", &kept, err));
+    for (uint64_t turn = 0; turn < TURNS; turn++)
+        OK(bf_cmds_copy(keep, (bf_mem){kept, turn * sizeof y}, (bf_mem){buf, 0}, sizeof y, err));
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        void *host;
+        OK(bf_upload_next(u, &host, err));
+        test_fill(host, 2 * N, turn);
+        OK(bf_upload_send(u, err));
+        OK(bf_upload_take(u, (bf_mem){buf, 0}, N * sizeof(float), N * sizeof(float), err)); /* halves exchanged */
+        OK(bf_upload_take(u, (bf_mem){buf, N * sizeof(float)}, 0, N * sizeof(float), err));
+        OK(bf_cmds_run_range(keep, turn, 1, err));
+    }
+    FAILS(bf_upload_take(u, (bf_mem){buf, 0}, N * sizeof(float), (N + 1) * sizeof(float), err), BF_RUNTIME, "bytes");
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        float x[2 * N];
+        bf_mark *mark = NULL;
+        test_fill(x, 2 * N, turn);
+        OK(bf_read_async(ctx, y, (bf_mem){kept, turn * sizeof y}, sizeof y, err));
+        OK(bf_mark_new(ctx, &mark, err));
+        OK(bf_mark_wait(mark, err));
+        bf_mark_free(mark);
+        ck_assert_mem_eq(x, y + N, N * sizeof(float));
+        ck_assert_mem_eq(x + N, y, N * sizeof(float));
+    }
+    bf_upload_free(u);
+    bf_cmds_free(keep);
+    bf_buf_free(buf);
+    bf_buf_free(kept);
+    ck_assert_uint_eq(bf_ctx_used(ctx), used);
+}
+
+START_TEST(uploads)
+{
+    TEST_BOTH(ctx)
+    {
+        uploads_arrive(ctx, false);
+        uploads_arrive(ctx, true);
+    }
+}
+END_TEST
+
 /* bf_finish waits also when everything was submitted before: what was written asynchronously may then be overwritten.
  */
 START_TEST(finish_waits)
@@ -510,6 +563,7 @@ int main(void)
     tcase_add_test(commands, argument_kinds);
     tcase_add_test(commands, wrong_commands);
     tcase_add_test(commands, transfers);
+    tcase_add_test(commands, uploads);
     tcase_add_test(commands, finish_waits);
     tcase_add_test(commands, profile);
     tcase_add_test(commands, code_names);

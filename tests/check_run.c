@@ -69,6 +69,22 @@ START_TEST(two_halves_equal_one_run)
 }
 END_TEST
 
+/* As on a device with memory of its own: batches through a second queue, the next step submitted before one ends. */
+START_TEST(a_device_of_its_own)
+{
+    const setting s = toy();
+    bfncl_train_result r;
+    char out[128];
+    snprintf(out, sizeof out, "%s", test_path("discrete"));
+    setenv("BFNCL_DISCRETE", "1", 1);
+    const bf_status st = run(&s, (run_options){.out = out}, &r, &(bf_err){0});
+    unsetenv("BFNCL_DISCRETE");
+    ck_assert_int_eq(st, BF_OK);
+    same_tensors(in(out, "last.safetensors"), in(reference(), "last.safetensors"));
+    same_tensors(in(out, "best.safetensors"), in(reference(), "best.safetensors"));
+}
+END_TEST
+
 typedef struct stopper {
     uint64_t at;
 } stopper;
@@ -169,7 +185,8 @@ START_TEST(learning_rates)
 }
 END_TEST
 
-/* Gradients, loss and norm of the second of two steps on the same random rows, with one more setting. */
+/* Gradients, loss and norm of the second of two steps on the same random rows, with one more setting; with `ahead` both
+ * are under way at the same time. */
 typedef struct step_numbers {
     bf_step_result r;
     float *grad;
@@ -177,7 +194,7 @@ typedef struct step_numbers {
     bf_plan plan;
 } step_numbers;
 
-static step_numbers two_steps(const char *const *kind, const char *key, const char *value)
+static step_numbers two_steps(const char *const *kind, const char *key, const char *value, bool ahead)
 {
     setting s = toy();
     bf_config c;
@@ -198,7 +215,14 @@ static step_numbers two_steps(const char *const *kind, const char *key, const ch
     OK(bf_params_init(m->params, 1, err));
     for (size_t i = 0; i < BF_COUNT(x); i++)
         x[i] = m->flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
-    for (uint64_t step = 0; step < 2; step++) OK(bf_stepper_run(stepper, x, step, 1e-3, &out.r, err));
+    for (uint64_t step = 0; step < 2 && !ahead; step++) OK(bf_stepper_run(stepper, x, step, 1e-3, &out.r, err));
+    for (uint64_t step = 0; step < 2 && ahead; step++) {
+        float *rows;
+        OK(bf_stepper_rows(stepper, &rows, err));
+        memcpy(rows, x, sizeof x);
+        OK(bf_stepper_submit(stepper, step, 1e-3, err));
+    }
+    for (uint64_t step = 0; step < 2 && ahead; step++) OK(bf_stepper_wait(stepper, &out.r, err));
     out.grad = malloc(bf_params_numel(m->params) * sizeof *out.grad);
     ck_assert_ptr_nonnull(out.grad);
     for (int i = 0; i < bf_params_count(m->params); i++) {
@@ -222,10 +246,10 @@ START_TEST(parts_of_a_batch_add_up)
         {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "flow.kind=continuous", "train.loss=n-step"}};
     static const char *const parts[] = {"2", "6"};
     for (size_t k = 0; k < BF_COUNT(kinds); k++) {
-        step_numbers whole = two_steps(kinds[k], "train.accumulate", "1");
+        step_numbers whole = two_steps(kinds[k], "train.accumulate", "1", false);
         ck_assert(whole.r.finite && whole.r.grad_norm > 1e-3);
         for (size_t p = 0; p < BF_COUNT(parts); p++) {
-            step_numbers sum = two_steps(kinds[k], "train.accumulate", parts[p]);
+            step_numbers sum = two_steps(kinds[k], "train.accumulate", parts[p], false);
             double worst = 0;
             ck_assert_uint_eq(sum.n, whole.n);
             for (size_t i = 0; i < sum.n; i++) worst = fmax(worst, fabs((double)sum.grad[i] - (double)whole.grad[i]));
@@ -248,8 +272,8 @@ START_TEST(recomputing_gives_the_same_bits)
          "data.bins=4", "net.blocks=3"},
         {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "net.blocks=2", "net.attention_everywhere=true"}};
     for (size_t k = 0; k < BF_COUNT(kinds); k++) {
-        step_numbers kept = two_steps(kinds[k], "train.recompute", "false");
-        step_numbers again = two_steps(kinds[k], "train.recompute", "true");
+        step_numbers kept = two_steps(kinds[k], "train.recompute", "false", false);
+        step_numbers again = two_steps(kinds[k], "train.recompute", "true", false);
         ck_assert_uint_eq(again.n, kept.n);
         ck_assert(kept.r.finite && kept.r.grad_norm > 1e-3);
         ck_assert_mem_eq(&again.r.loss, &kept.r.loss, sizeof kept.r.loss);
@@ -305,6 +329,23 @@ END_TEST
 
 /* The plan of a batch in parts: the memory of one part, the arithmetic of all. And the run resumes with the same bits.
  */
+/* Nothing that a step takes is overwritten by the one that was submitted behind it. */
+START_TEST(two_steps_under_way)
+{
+    static const char *const kind[6] = {"net.dropout=0.5", "net.attention=[1]"};
+    static const char *const parts[] = {"1", "3"};
+    for (size_t p = 0; p < BF_COUNT(parts); p++) {
+        step_numbers one = two_steps(kind, "train.accumulate", parts[p], false);
+        step_numbers both = two_steps(kind, "train.accumulate", parts[p], true);
+        ck_assert_double_eq(one.r.loss, both.r.loss);
+        ck_assert_double_eq(one.r.grad_norm, both.r.grad_norm);
+        ck_assert_mem_eq(one.grad, both.grad, one.n * sizeof *one.grad);
+        free(one.grad);
+        free(both.grad);
+    }
+}
+END_TEST
+
 START_TEST(a_run_in_parts)
 {
     setting s = toy();
@@ -372,6 +413,9 @@ START_TEST(not_finite_ends_with_its_own_status)
     add(&bad, "train.bad_steps", "3");
     add(&bad, "train.save_every", "0");
     FAILS(BF_NUMERIC, "again after going back", run(&bad, (run_options){.out = out, .resume = true}, NULL, err));
+    setenv("BFNCL_DISCRETE", "1", 1); /* one more step is under way when the run goes back */
+    FAILS(BF_NUMERIC, "again after going back", run(&bad, (run_options){.out = out, .resume = true}, NULL, err));
+    unsetenv("BFNCL_DISCRETE");
 }
 END_TEST
 
@@ -440,6 +484,9 @@ START_TEST(samples_do_not_depend_on_the_batch)
     ck_assert(r.samples == 7 && r.steps == 5);
     draw(reference(), other, "sample.batch=5", 5, &r);
     draw(reference(), picture, "sample.batch=5", 5, &r);
+    setenv("BFNCL_DISCRETE", "1", 1); /* the next step is submitted before one ends */
+    draw(reference(), other, "sample.batch=5", 5, &r);
+    unsetenv("BFNCL_DISCRETE");
     OK(bf_npy_read(one, &a, err));
     OK(bf_npy_read(other, &b, err));
     ck_assert(a.ndim == 4 && a.dims[0] == 7 && a.dims[1] == SIDE && b.dims[0] == 5);
@@ -627,12 +674,14 @@ int main(void)
     TCase *t = tcase_create("run");
     tcase_set_timeout(t, 300);
     tcase_add_test(t, two_halves_equal_one_run);
+    tcase_add_test(t, a_device_of_its_own);
     tcase_add_test(t, a_stopped_run_saves_and_continues);
     tcase_add_test(t, a_second_start_keeps_the_first_run);
     tcase_add_test(t, the_log_and_the_chart);
     tcase_add_test(t, overrides_and_the_schedule);
     tcase_add_test(t, learning_rates);
     tcase_add_test(t, parts_of_a_batch_add_up);
+    tcase_add_test(t, two_steps_under_way);
     tcase_add_test(t, a_run_in_parts);
     tcase_add_test(t, recomputing_gives_the_same_bits);
     tcase_add_test(t, a_run_that_recomputes);

@@ -111,6 +111,7 @@ struct bf_ctx {
     bf_gemm_choice gemm; /* never AUTO */
     bool gemm_auto;      /* the choice was ours: the self-test may revise it */
     bool used_clblast;
+    bool is_cpu; /* the processor computes */
     unsigned units;
     size_t group, align, max_group;
     uint64_t local_bytes, max_alloc, global_bytes, budget, memory_limit;

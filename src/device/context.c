@@ -10,6 +10,7 @@
 #define MIN_ALIGN 256 /* bytes; enough for any vector type and for sub-buffers of the known drivers */
 #define MIN_GROUP 64
 #define MAX_GROUP 256
+#define AHEAD_SECONDS 0.25
 #define BUDGET_SHARE 0.9 /* of the device's memory; the rest is the driver's */
 
 static void CL_CALLBACK on_context_error(const char *what, const void *info, size_t size, void *user)
@@ -60,6 +61,7 @@ static bf_status read_limits(bf_ctx *ctx, const bfncl_device_info *info, const b
 {
     bf_status st = BF_OK;
     const cl_device_id id = ctx->device.id;
+    const char *discrete = getenv("BFNCL_DISCRETE");
     cl_uint align_bits = 0;
     cl_ulong local = 0;
     ctx->units = o->units > 0 ? o->units : BF_MAX(info->compute_units, 1u);
@@ -72,15 +74,15 @@ static bf_status read_limits(bf_ctx *ctx, const bfncl_device_info *info, const b
     ctx->local_bytes = local;
     ctx->align = MIN_ALIGN;
     while (ctx->align < align_bits / 8) ctx->align *= 2;
+    ctx->is_cpu = strcmp(info->type, "CPU") == 0;
     ctx->cls = o->cls;
-    if (ctx->cls == BF_CLASS_AUTO) {
-        const bool cpu = strcmp(info->type, "CPU") == 0 && !(ctx->device.quirks & BF_QUIRK_WIDE);
-        ctx->cls = cpu ? BF_CLASS_CPU : BF_CLASS_WIDE;
-    }
+    if (ctx->cls == BF_CLASS_AUTO)
+        ctx->cls = ctx->is_cpu && !(ctx->device.quirks & BF_QUIRK_WIDE) ? BF_CLASS_CPU : BF_CLASS_WIDE;
     ctx->gemm = o->gemm;
     ctx->gemm_auto = o->gemm == BF_GEMM_AUTO;
-    if (ctx->gemm_auto) ctx->gemm = strcmp(info->type, "CPU") == 0 ? BF_GEMM_PACKED : BF_GEMM_CLBLAST;
+    if (ctx->gemm_auto) ctx->gemm = ctx->is_cpu ? BF_GEMM_PACKED : BF_GEMM_CLBLAST;
     choose_budget(ctx, info, o->memory_limit);
+    if (discrete != NULL && discrete[0] != '\0') ctx->device.unified = ctx->is_cpu = false; /* for tests */
     BF_TRY(choose_group(ctx, err));
 out:
     return st;
@@ -203,6 +205,16 @@ size_t bf_ctx_align(const bf_ctx *ctx)
 uint64_t bf_ctx_local(const bf_ctx *ctx)
 {
     return ctx->local_bytes;
+}
+
+bool bf_ctx_unified(const bf_ctx *ctx)
+{
+    return ctx->device.unified;
+}
+
+bool bf_ctx_ahead(const bf_ctx *ctx, double seconds)
+{
+    return !ctx->is_cpu && seconds < AHEAD_SECONDS;
 }
 
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx)

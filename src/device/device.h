@@ -44,6 +44,7 @@ bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx);
 unsigned bf_ctx_units(const bf_ctx *ctx); /* compute units, at least 1: may decide who computes what, not the result */
 size_t bf_ctx_group(const bf_ctx *ctx);   /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
 size_t bf_ctx_align(const bf_ctx *ctx);   /* bytes; arena placement, at least 256 */
+bool bf_ctx_unified(const bf_ctx *ctx);   /* device memory is host memory */
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx); /* bytes in one buffer */
 uint64_t bf_ctx_local(const bf_ctx *ctx);     /* bytes of local memory that a work-group may have */
 uint64_t bf_ctx_budget(const bf_ctx *ctx);    /* bytes the engine may hold in all */
@@ -103,7 +104,35 @@ bf_status bf_read(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err)
 /* Enqueued; `src` must stay untouched until the next bf_finish or blocking call. */
 bf_status bf_write_async(bf_ctx *ctx, bf_mem dst, const void *src, size_t bytes, bf_err *err);
 
+/* Enqueued; `dst` holds the bytes once a mark that was set afterwards has been waited for. */
+bf_status bf_read_async(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err);
+
 bf_status bf_finish(bf_ctx *ctx, bf_err *err);
+
+/* A point in the queue: waiting for it leaves what was enqueued later under way. */
+typedef struct bf_mark bf_mark;
+bf_status bf_mark_new(bf_ctx *ctx, bf_mark **out, bf_err *err);
+bf_status bf_mark_wait(bf_mark *mark, bf_err *err);
+void bf_mark_free(bf_mark *mark); /* NULL is fine */
+
+/* Where the host wants to see every piece of a work, may it enqueue the next piece before one has ended that takes so
+ * many seconds? A device other than the processor then never waits for the host; who wants to stop waits for two. */
+bool bf_ctx_ahead(const bf_ctx *ctx, double seconds);
+
+/* Host data for the device, `bytes` at a time, sent without waiting. Two slots in turn: the host fills one while the
+ * device still takes, or computes with, the other. `staged` (a device with memory of its own): from pinned memory
+ * through a queue of its own, so that the transfer runs beside kernels; else a slot is written where it is taken. */
+typedef struct bf_upload bf_upload;
+bf_status bf_upload_new(bf_ctx *ctx, uint64_t bytes, bool staged, bf_upload **out, bf_err *err);
+void bf_upload_free(bf_upload *u);
+/* Device memory of an upload that is staged where the device is not unified. */
+uint64_t bf_upload_device_bytes(const bf_ctx *ctx, uint64_t bytes);
+/* The next slot, to be filled; waits until nothing reads what it held before. */
+bf_status bf_upload_next(bf_upload *u, void **host, bf_err *err);
+/* The slot is filled: from here on it must not be touched. */
+bf_status bf_upload_send(bf_upload *u, bf_err *err);
+/* Enqueues `bytes` bytes from offset `from` of the slot that was sent last to dst. */
+bf_status bf_upload_take(bf_upload *u, bf_mem dst, uint64_t from, size_t bytes, bf_err *err);
 
 /* ---- commands ------------------------------------------------------------------------------------------------- */
 

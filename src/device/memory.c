@@ -140,6 +140,53 @@ out:
     return st;
 }
 
+bf_status bf_read_async(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (bytes == 0) return BF_OK;
+    BF_TRY(bf_range_check(ctx, src, bytes, "reading from the device", err));
+    BF_CL(clEnqueueReadBuffer(ctx->queue, src.buf->mem, CL_FALSE, (size_t)src.off, bytes, dst, 0, NULL, NULL),
+          "reading %zu bytes from %s", bytes, ctx->name);
+out:
+    return st;
+}
+
+struct bf_mark {
+    bf_ctx *ctx;
+    cl_event event;
+};
+
+bf_status bf_mark_new(bf_ctx *ctx, bf_mark **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_mark *mark = NULL;
+    BF_NEW(mark, 1);
+    mark->ctx = ctx;
+    BF_CL(clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, &mark->event), "marking the queue of %s", ctx->name);
+    BF_CL(clFlush(ctx->queue), "submitting commands to %s", ctx->name);
+    *out = mark;
+    mark = NULL;
+out:
+    bf_mark_free(mark);
+    return st;
+}
+
+bf_status bf_mark_wait(bf_mark *mark, bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (mark->ctx->profile != NULL) return bf_finish(mark->ctx, err); /* timers are read when all commands have ended */
+    BF_CL(clWaitForEvents(1, &mark->event), "waiting for %s", mark->ctx->name);
+out:
+    return st;
+}
+
+void bf_mark_free(bf_mark *mark)
+{
+    if (mark == NULL) return;
+    if (mark->event != NULL) clReleaseEvent(mark->event);
+    free(mark);
+}
+
 bf_status bf_finish(bf_ctx *ctx, bf_err *err)
 {
     bf_status st = BF_OK;

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/philox.h"
+#include "base/size.h"
 #include "flow/ops.h"
 
 /* The sampler's own buffers; the network's input, output and time are tensors of the graph. */
@@ -23,7 +25,7 @@ struct bf_sampler {
     bf_cmds *random;               /* the numbers of a step, from Philox */
     bf_cmds *advance;              /* draw, message, update */
     bf_cmds *params, *mode, *mean; /* what the network says about the data: when somebody asks */
-    float *times;                  /* staging of the time tensor */
+    float *times[2];               /* staging of the time tensor, for step i in times[i % 2] */
 };
 
 /* The draw of a step takes two numbers per variable (component, then normal), one, or none. */
@@ -68,7 +70,8 @@ void bf_sampler_free(bf_sampler *s)
     bf_cmds_free(s->mean);
     bf_graph_free(s->graph);
     for (int i = 0; i < BUFS; i++) bf_buf_free(s->buf[i]);
-    free(s->times);
+    free(s->times[0]);
+    free(s->times[1]);
     free(s);
 }
 
@@ -106,7 +109,8 @@ static bf_status allocate(bf_sampler *s, bf_err *err)
         BF_TRY(bf_buf_new(s->ctx, count_of(s, i) * sizeof(float), "sampler", &s->buf[i], err));
         s->mem[i] = (bf_mem){s->buf[i], 0};
     }
-    BF_NEW(s->times, s->shape.batch);
+    BF_NEW(s->times[0], s->shape.batch);
+    BF_NEW(s->times[1], s->shape.batch);
     BF_TRY(bf_cmds_new(s->ctx, &s->prior, err));
     BF_TRY(bf_cmds_new(s->ctx, &s->predict, err));
     BF_TRY(bf_cmds_new(s->ctx, &s->random, err));
@@ -261,6 +265,7 @@ static bf_status set_step(bf_sampler *s, const bf_sampler_run_options *o, int i,
     bf_status st = BF_OK;
     uint32_t words[BF_STEP_WORDS] = {0};
     const double t = (double)(i - 1) / o->steps;
+    float *times = s->times[i % 2];
     words[BF_STEP_SEED_LO] = (uint32_t)o->seed;
     words[BF_STEP_SEED_HI] = (uint32_t)(o->seed >> 32);
     words[BF_STEP_STEP] = (uint32_t)i;
@@ -274,9 +279,9 @@ static bf_status set_step(bf_sampler *s, const bf_sampler_run_options *o, int i,
         words[BF_FLOW_GAIN] = float_bits(alpha / (*rho + alpha));
         *rho += alpha;
     }
-    for (uint64_t b = 0; b < s->shape.batch; b++) s->times[b] = (float)t;
+    for (uint64_t b = 0; b < s->shape.batch; b++) times[b] = (float)t;
     BF_TRY(bf_graph_set_step(s->graph, words, err));
-    BF_TRY(bf_write_async(s->ctx, bf_graph_mem(s->graph, s->time), s->times, s->shape.batch * sizeof(float), err));
+    BF_TRY(bf_write_async(s->ctx, bf_graph_mem(s->graph, s->time), times, s->shape.batch * sizeof(float), err));
 out:
     return st;
 }
@@ -298,24 +303,48 @@ out:
     return st;
 }
 
+/* Enqueues step i. */
+static bf_status submit(bf_sampler *s, const bf_sampler_run_options *o, int i, double *rho, bf_mark **end, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_TRY(set_step(s, o, i, rho, err));
+    BF_TRY(bf_cmds_run(s->predict, err));
+    if (i <= o->steps) {
+        BF_TRY(set_noise(s, o, i, err));
+        BF_TRY(bf_cmds_run(s->advance, err));
+    }
+    BF_TRY(bf_mark_new(s->ctx, end, err));
+out:
+    return st;
+}
+
 bf_status bf_sampler_run(bf_sampler *s, const bf_sampler_run_options *o, float *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    double rho = 1.0;
+    bf_err ignored;
+    double rho = 1.0, seconds = INFINITY;
+    bf_mark *end[2] = {NULL, NULL};
+    int submitted = 0;
     BF_CHECK(s->predict != NULL, BF_USAGE, "sampler: built for a dry run");
     BF_CHECK(o->steps >= 1, BF_USAGE, "sampler: the number of steps must be positive, got %d", o->steps);
     BF_TRY(bf_cmds_run(s->prior, err));
     for (int i = 1; i <= o->steps + 1; i++) {
-        BF_TRY(set_step(s, o, i, &rho, err));
-        BF_TRY(bf_cmds_run(s->predict, err));
-        if (i <= o->steps) {
-            BF_TRY(set_noise(s, o, i, err));
-            BF_TRY(bf_cmds_run(s->advance, err));
+        const int ahead = o->ahead && bf_ctx_ahead(s->ctx, seconds);
+        const double start = bf_seconds();
+        while (submitted < BF_MIN(i + ahead, o->steps + 1)) {
+            submitted++;
+            BF_TRY(submit(s, o, submitted, &rho, &end[submitted % 2], err));
         }
-        BF_TRY(bf_finish(s->ctx, err));
+        BF_TRY(bf_mark_wait(end[i % 2], err));
+        bf_mark_free(end[i % 2]);
+        end[i % 2] = NULL;
+        seconds = bf_seconds() - start;
         if (o->on_step) BF_TRY(o->on_step(o->user, s, i, (double)(i - 1) / o->steps, err));
     }
     BF_TRY(bf_sampler_get(s, BF_SAMPLER_MODE, out, err));
 out:
+    if (st != BF_OK && submitted > 0) (void)bf_finish(s->ctx, &ignored); /* the queue still reads what is ours */
+    bf_mark_free(end[0]);
+    bf_mark_free(end[1]);
     return st;
 }

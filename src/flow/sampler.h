@@ -60,6 +60,7 @@ typedef struct bf_sampler_run_options {
                                 continuous MIXTURE: uniforms, then normals; none for DELTA */
     const float *noise_y;    /* [n, B, D] or [n, B, D, K]: normals */
     bf_sampler_step_fn on_step;
+    bool ahead; /* on_step does not look at the sampler, which may be at the next step already */
     void *user;
 } bf_sampler_run_options;
 

@@ -37,13 +37,17 @@ out:
 bf_status bf_graph_set_step(bf_graph *g, const uint32_t words[BF_STEP_WORDS], bf_err *err)
 {
     bf_status st = BF_OK;
+    const int half = g->step_slot / (BF_STEP_RING / 2);
 
-    /* The queue may still hold the oldest record of the ring. */
-    if (g->step_slot == BF_STEP_RING) {
-        BF_TRY(bf_finish(g->ctx, err));
-        g->step_slot = 0;
+    /* Entering a half: the other one is marked, and what the queue took from this one half a ring ago is over. */
+    if (g->step_slot % (BF_STEP_RING / 2) == 0) {
+        bf_mark_free(g->step_mark[!half]);
+        g->step_mark[!half] = NULL;
+        BF_TRY(bf_mark_new(g->ctx, &g->step_mark[!half], err));
+        if (g->step_mark[half]) BF_TRY(bf_mark_wait(g->step_mark[half], err));
     }
-    uint32_t *slot = g->step_words[g->step_slot++];
+    uint32_t *slot = g->step_words[g->step_slot];
+    g->step_slot = (g->step_slot + 1) % BF_STEP_RING;
     memcpy(slot, words, sizeof g->step_words[0]);
     BF_TRY(bf_write_async(g->ctx, bf_graph_step(g), slot, sizeof g->step_words[0], err));
 out:

@@ -40,6 +40,8 @@ void bf_graph_free(bf_graph *g)
     for (int i = 0; i < g->nodes; i++) free(g->node[i].attr);
     for (int i = 0; i < g->arenas; i++)
         if (g->arena[i].lender == BF_NO_PLACE) bf_buf_free(g->arena[i].buf);
+    bf_mark_free(g->step_mark[0]);
+    bf_mark_free(g->step_mark[1]);
     free(g->tensor);
     free(g->node);
     free(g->live);

@@ -46,7 +46,7 @@ typedef struct bf_arena {
     bf_buf *buf;
 } bf_arena;
 
-#define BF_STEP_RING 64
+#define BF_STEP_RING 64 /* two halves: one is taken by the queue while the other is filled */
 
 struct bf_graph {
     bf_ctx *ctx;
@@ -71,6 +71,7 @@ struct bf_graph {
     bf_tid step;
     uint32_t step_words[BF_STEP_RING][BF_STEP_WORDS]; /* stay untouched until the queue has taken them */
     int step_slot;
+    bf_mark *step_mark[2]; /* behind the last use of each half; NULL: free */
 };
 
 bf_tensor *bf_graph_at(const bf_graph *g, bf_tid t);

@@ -66,9 +66,13 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
     BF_NEW(x, s->batch * dims);
     for (uint64_t at = 0; at < s->n; at += s->batch) {
         const uint64_t rows = BF_MIN((uint64_t)s->batch, s->n - at);
-        const bf_sampler_run_options o = {
-            .steps = s->steps, .seed = s->seed, .first = (uint32_t)(s->first + at), .on_step = on_step, .user = &b};
         b.first = at == 0;
+        const bf_sampler_run_options o = {.steps = s->steps,
+                                          .seed = s->seed,
+                                          .first = (uint32_t)(s->first + at),
+                                          .on_step = on_step,
+                                          .ahead = !b.first || s->on_step == NULL,
+                                          .user = &b};
         BF_TRY(bf_sampler_run(s->sampler, &o, x, err));
         memcpy(out + at * dims, x, (size_t)(rows * dims) * sizeof *x);
     }

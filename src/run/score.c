@@ -5,7 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/size.h"
+
+/* A batch under way. */
+typedef struct flight {
+    bf_mark *end;
+    uint32_t rows;
+    bool skips;
+    float *loss;    /* [batch] */
+    float *element; /* [batch, D], once it is needed */
+    uint32_t *skip; /* [batch] */
+} flight;
 
 struct bf_scorer {
     bf_model *m;
@@ -14,11 +25,18 @@ struct bf_scorer {
     bf_flow_loss_spec spec;
     uint32_t batch;
     bf_loss_nodes nodes;
-    float *x, *t, *loss; /* host: [batch, D], [batch], [batch] */
-    float *element;      /* host: [batch, D], once it is needed */
-    float *values;       /* for data sets: [batch, D] */
+    bf_upload *upload; /* of a batch: rows [batch, D], then times [batch] */
+    float *x, *t;      /* in the slot that is being filled */
+    flight flight[2];  /* batch number i of this scorer in flight[i % 2] */
+    uint64_t submitted, waited;
+    float *values; /* for data sets: [batch, D] */
     int32_t *classes;
 };
+
+static size_t upload_bytes(const bf_scorer *s)
+{
+    return (size_t)s->batch * (size_t)(s->m->dims + 1) * sizeof(float);
+}
 
 static bf_status build(bf_scorer *s, bf_param_set weights, const bf_graph *beside, bool dry_run, bf_plan *plan,
                        bf_err *err)
@@ -32,7 +50,10 @@ static bf_status build(bf_scorer *s, bf_param_set weights, const bf_graph *besid
     bf_graph_keep(s->g, s->nodes.losses.element);
     BF_TRY(bf_graph_status(s->g, err));
     if (!dry_run && !bf_params_allocated(s->m->params)) BF_TRY(bf_params_alloc(s->m->params, 1u << BF_SET_VALUE, err));
-    BF_TRY(bf_graph_plan(s->g, !dry_run, plan ? plan : &unused, err));
+    if (!plan) plan = &unused;
+    BF_TRY(bf_graph_plan(s->g, !dry_run, plan, err));
+    plan->io_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s));
+    plan->peak_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s));
     if (dry_run) goto out;
     BF_TRY(bf_cmds_new(s->m->ctx, &s->c, err));
     BF_TRY(bf_graph_emit(s->g, s->c, err));
@@ -52,9 +73,11 @@ bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_sp
     s->batch = batch;
     BF_TRY(build(s, weights, beside, dry_run, plan, err));
     if (dry_run) goto out;
-    BF_NEW(s->x, batch * m->dims);
-    BF_NEW(s->t, batch);
-    BF_NEW(s->loss, batch);
+    BF_TRY(bf_upload_new(m->ctx, upload_bytes(s), !bf_ctx_unified(m->ctx), &s->upload, err));
+    for (size_t i = 0; i < BF_COUNT(s->flight); i++) {
+        BF_NEW(s->flight[i].loss, batch);
+        BF_NEW(s->flight[i].skip, batch);
+    }
     BF_NEW(s->values, batch * m->dims);
     BF_NEW(s->classes, batch * m->dims);
     *out = s;
@@ -75,13 +98,17 @@ bf_status bf_scorer_fit(bf_model *m, const bf_flow_loss_spec *spec, uint32_t *ba
 
 void bf_scorer_free(bf_scorer *s)
 {
+    bf_err ignored;
     if (!s) return;
+    if (s->submitted > 0) (void)bf_finish(s->m->ctx, &ignored); /* the queue may still use what is ours */
     bf_cmds_free(s->c);
     bf_graph_free(s->g);
-    free(s->x);
-    free(s->t);
-    free(s->loss);
-    free(s->element);
+    bf_upload_free(s->upload);
+    for (size_t i = 0; i < BF_COUNT(s->flight); i++) {
+        free(s->flight[i].loss);
+        free(s->flight[i].element);
+        free(s->flight[i].skip);
+    }
     free(s->values);
     free(s->classes);
     free(s);
@@ -109,45 +136,102 @@ void bf_scorer_times(const bf_scorer *s, const bf_score_key *key, uint32_t rows,
     bf_flow_times(t, (int)rows, &s->spec, &k);
 }
 
-/* Means of the losses behind the first skip[i] variables of each row. */
-static bf_status read_elements(bf_scorer *s, uint32_t rows, const uint32_t *skip, float *nats, bf_err *err)
+/* The slot for the next batch. */
+static bf_status next_rows(bf_scorer *s, bf_err *err)
 {
     bf_status st = BF_OK;
-    const uint64_t dims = s->m->dims;
-    if (s->element == NULL) BF_NEW(s->element, s->batch * dims);
-    BF_TRY(
-        bf_read(s->m->ctx, s->element, bf_graph_mem(s->g, s->nodes.losses.element), rows * dims * sizeof(float), err));
-    for (uint32_t i = 0; i < rows; i++) {
-        double sum = 0;
-        for (uint64_t d = skip[i]; d < dims; d++) sum += s->element[i * dims + d];
-        nats[i] = (float)(sum / (double)(dims - skip[i]));
-    }
+    void *host;
+    BF_TRY(bf_upload_next(s->upload, &host, err));
+    s->x = host;
+    s->t = s->x + s->batch * s->m->dims;
 out:
+    return st;
+}
+
+/* Enqueues the batch in the slot, and what brings its losses to the host. */
+static bf_status submit(bf_scorer *s, uint32_t rows, const bf_score_key *key, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_ctx *ctx = s->m->ctx;
+    const uint64_t dims = s->m->dims;
+    const size_t row = (size_t)dims * sizeof(float);
+    flight *f = &s->flight[s->submitted % 2];
+    uint32_t words[BF_STEP_WORDS] = {0};
+    words[BF_STEP_SEED_LO] = (uint32_t)key->seed;
+    words[BF_STEP_SEED_HI] = (uint32_t)(key->seed >> 32);
+    words[BF_STEP_STEP] = key->pass;
+    words[BF_STEP_SAMPLE0] = key->first;
+    bf_scorer_times(s, key, rows, s->t);
+    for (uint32_t i = rows; i < s->batch; i++) { /* a short batch is filled up with its last example */
+        memcpy(s->x + i * dims, s->x + (rows - 1) * dims, row);
+        s->t[i] = s->t[rows - 1];
+    }
+    f->rows = rows;
+    f->skips = key->skip != NULL;
+    if (f->skips) memcpy(f->skip, key->skip, rows * sizeof *f->skip);
+    if (f->skips && f->element == NULL) BF_NEW(f->element, s->batch * dims);
+    BF_TRY(bf_upload_send(s->upload, err));
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.data), 0, s->batch * row, err));
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), s->batch * row, s->batch * sizeof(float), err));
+    BF_TRY(bf_graph_set_step(s->g, words, err));
+    BF_TRY(bf_cmds_run(s->c, err));
+    if (f->skips)
+        BF_TRY(bf_read_async(ctx, f->element, bf_graph_mem(s->g, s->nodes.losses.element), rows * row, err));
+    else
+        BF_TRY(bf_read_async(ctx, f->loss, bf_graph_mem(s->g, s->nodes.losses.sample), rows * sizeof(float), err));
+    BF_TRY(bf_mark_new(ctx, &f->end, err));
+    s->submitted++;
+out:
+    return st;
+}
+
+/* The losses of the oldest batch under way: of rows that skip, the means behind the first skip[i] variables. */
+static bf_status collect(bf_scorer *s, float *nats, bf_err *err)
+{
+    const uint64_t dims = s->m->dims;
+    flight *f = &s->flight[s->waited++ % 2];
+    const bf_status st = bf_mark_wait(f->end, err);
+    bf_mark_free(f->end);
+    f->end = NULL;
+    if (st != BF_OK) return st;
+    for (uint32_t i = 0; i < f->rows; i++) {
+        double sum = 0;
+        nats[i] = f->loss[i];
+        if (!f->skips) continue;
+        for (uint64_t d = f->skip[i]; d < dims; d++) sum += f->element[i * dims + d];
+        nats[i] = (float)(sum / (double)(dims - f->skip[i]));
+    }
     return st;
 }
 
 bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats, bf_err *err)
 {
     bf_status st = BF_OK;
-    const size_t dims = (size_t)s->m->dims;
-    uint32_t words[BF_STEP_WORDS] = {0};
-    words[BF_STEP_SEED_LO] = (uint32_t)key->seed;
-    words[BF_STEP_SEED_HI] = (uint32_t)(key->seed >> 32);
-    words[BF_STEP_STEP] = key->pass;
-    words[BF_STEP_SAMPLE0] = key->first;
-    memcpy(s->x, x, rows * dims * sizeof *x);
-    bf_scorer_times(s, key, rows, s->t);
-    for (uint32_t i = rows; i < s->batch; i++) { /* a short batch is filled up with its last example */
-        memcpy(s->x + i * dims, x + (rows - 1) * dims, dims * sizeof *x);
-        s->t[i] = s->t[rows - 1];
-    }
-    BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.data), s->x, s->batch * dims * sizeof *s->x, err));
-    BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.t), s->t, s->batch * sizeof *s->t, err));
-    BF_TRY(bf_graph_set_step(s->g, words, err));
-    BF_TRY(bf_cmds_run(s->c, err));
-    if (key->skip != NULL) return read_elements(s, rows, key->skip, nats, err);
-    BF_TRY(bf_read(s->m->ctx, s->loss, bf_graph_mem(s->g, s->nodes.losses.sample), s->batch * sizeof *s->loss, err));
-    memcpy(nats, s->loss, rows * sizeof *nats);
+    BF_TRY(next_rows(s, err));
+    memcpy(s->x, x, rows * (size_t)s->m->dims * sizeof *x);
+    BF_TRY(submit(s, rows, key, err));
+    BF_TRY(collect(s, nats, err));
+out:
+    return st;
+}
+
+/* Reads and submits examples first .. first + n - 1 of a split. */
+static bf_status submit_split(bf_scorer *s, const bf_dataset *ds, bf_split split, uint64_t first, uint32_t n,
+                              const bf_score_key *key, uint32_t *skip, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_config *c = &s->m->config;
+    const bool classes = bf_setup_wants_classes(c);
+    const bf_rows rows = {.values = classes ? NULL : s->values, .classes = classes ? s->classes : NULL};
+    const bool overlap = split == BF_SPLIT_ALL && bf_dataset_overlap(ds, 1) > 0;
+    bf_score_key k = *key;
+    k.first = (uint32_t)first;
+    k.skip = overlap ? skip : NULL;
+    for (uint32_t i = 0; i < n; i++) skip[i] = bf_dataset_overlap(ds, first + i);
+    BF_TRY(bf_dataset_eval_rows(ds, split, first, n, key->pass, &rows, err));
+    BF_TRY(next_rows(s, err));
+    bf_setup_rows(c, &rows, n * s->m->dims, s->x);
+    BF_TRY(submit(s, n, &k, err));
 out:
     return st;
 }
@@ -156,25 +240,23 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, con
                          bf_score_fn progress, void *user, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_config *c = &s->m->config;
-    const bool classes = bf_setup_wants_classes(c);
-    const bf_rows rows = {.values = classes ? NULL : s->values, .classes = classes ? s->classes : NULL};
-    const bool overlap = split == BF_SPLIT_ALL && bf_dataset_overlap(ds, 1) > 0;
-    float *x = NULL, *nats = NULL;
+    bf_err ignored;
+    float *nats = NULL;
     uint32_t *skip = NULL;
-    BF_NEW(x, s->batch * s->m->dims);
+    uint64_t sent = 0;
+    double seconds = INFINITY;
     BF_NEW(nats, s->batch);
     BF_NEW(skip, s->batch);
     const uint64_t total = key->total;
-    bf_score_key k = *key;
-    k.skip = overlap ? skip : NULL;
     for (uint64_t first = 0; first < total; first += s->batch) {
         const uint32_t n = (uint32_t)BF_MIN((uint64_t)s->batch, total - first);
-        k.first = (uint32_t)first;
-        for (uint32_t i = 0; i < n; i++) skip[i] = bf_dataset_overlap(ds, first + i);
-        BF_TRY(bf_dataset_eval_rows(ds, split, first, n, key->pass, &rows, err));
-        bf_setup_rows(c, &rows, n * s->m->dims, x);
-        BF_TRY(bf_scorer_rows(s, x, n, &k, nats, err));
+        const uint64_t ahead = bf_ctx_ahead(s->m->ctx, seconds) ? s->batch : 0;
+        const double start = bf_seconds();
+        for (; sent <= first + ahead && sent < total; sent += s->batch)
+            BF_TRY(
+                submit_split(s, ds, split, sent, (uint32_t)BF_MIN((uint64_t)s->batch, total - sent), key, skip, err));
+        BF_TRY(collect(s, nats, err));
+        seconds = bf_seconds() - start;
         for (uint32_t i = 0; i < n; i++) {
             BF_CHECK(isfinite(nats[i]), BF_NUMERIC, "the loss of example %llu is not finite",
                      (unsigned long long)(first + i));
@@ -183,7 +265,7 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, con
         BF_CHECK(!progress || progress(user, first + n, total), BF_STOPPED, "scoring was stopped");
     }
 out:
-    free(x);
+    while (s->waited < s->submitted) (void)collect(s, nats, &ignored);
     free(nats);
     free(skip);
     return st;

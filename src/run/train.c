@@ -28,8 +28,9 @@ typedef struct trainer {
     bf_trainlog *log;
     bf_report report;
     uint64_t steps, first_step;
-    float *x;     /* [batch, D] */
-    double *sums; /* [examples] of a validation */
+    uint64_t under_way;     /* steps that were submitted and whose results are not in yet: 0..2 */
+    double before, ms_last; /* when the last result came in, and how long it took */
+    double *sums;           /* [examples] of a validation */
     uint64_t examples;
     bool saved; /* the present state is in last.safetensors */
     bool stopping;
@@ -319,6 +320,7 @@ static bf_status bad_step(trainer *t, const bf_step_result *r, bf_err *err)
         bf_hint(err, "lower train.lr or train.clip, or raise train.warmup");
         goto out;
     }
+    for (bf_step_result unused; t->under_way > 0; t->under_way--) BF_TRY(bf_stepper_wait(t->stepper, &unused, err));
     BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
     t->m->state =
         (bf_run_state){.best = t->m->state.best, .best_step = t->m->state.best_step, .data_crc = t->m->state.data_crc};
@@ -380,33 +382,70 @@ static void after_step(trainer *t, const bf_step_result *r, double lr, double ms
     if (t->report.fn && !t->report.fn(t->report.user, &p)) t->stopping = true;
 }
 
-static bf_status one_step(trainer *t, bf_err *err)
+static bool due(uint64_t step, int64_t every)
+{
+    return every > 0 && step % (uint64_t)every == 0;
+}
+
+/* Hands the next step to the device. */
+static bf_status submit(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_rows rows;
-    bf_step_result r;
-    bf_run_state *s = &t->m->state;
-    const double lr = bf_learning_rate(&t->config, s->step);
-    const uint64_t batch = (uint64_t)t->config.train.batch;
+    float *x;
+    const uint64_t step = t->m->state.step + t->under_way;
     BF_TRY(bf_loader_next(t->loader, &rows, NULL, err));
-    bf_setup_rows(&t->config, &rows, batch * t->m->dims, t->x);
-    const double start = bf_seconds();
-    BF_TRY(bf_stepper_run(t->stepper, t->x, s->step, lr, &r, err));
-    const double ms = 1e3 * (bf_seconds() - start);
-    if (s->step == t->first_step) bf_report_phase(&t->report, "training", s->step + 1);
-    s->step++;
-    s->position += batch;
-    t->saved = false;
-    if (!r.finite) return bad_step(t, &r, err);
-    t->bad = 0;
-    after_step(t, &r, lr, ms);
+    BF_TRY(bf_stepper_rows(t->stepper, &x, err));
+    bf_setup_rows(&t->config, &rows, (uint64_t)t->config.train.batch * t->m->dims, x);
+    BF_TRY(bf_stepper_submit(t->stepper, step, bf_learning_rate(&t->config, step), err));
+    t->under_way++;
 out:
     return st;
 }
 
-static bool due(uint64_t step, int64_t every)
+/* May the step after the next one be submitted before the next one has ended? Not where the weights between the two are
+ * needed, nor where steps are slow. */
+static bool go_ahead(const trainer *t)
 {
-    return every > 0 && step % (uint64_t)every == 0;
+    const uint64_t between = t->m->state.step + 1;
+    return between < t->steps && !due(between, t->config.train.eval_every) &&
+           !due(between, t->config.train.save_every) && bf_ctx_ahead(t->m->ctx, 1e-3 * t->ms_last);
+}
+
+/* The result of the oldest step under way. */
+static bf_status collect(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_step_result r;
+    bf_run_state *s = &t->m->state;
+    const double lr = bf_learning_rate(&t->config, s->step);
+    BF_TRY(bf_stepper_wait(t->stepper, &r, err));
+    t->under_way--;
+    const double now = bf_seconds();
+    t->ms_last = 1e3 * (now - t->before);
+    t->before = now;
+    if (s->step == t->first_step) bf_report_phase(&t->report, "training", s->step + 1);
+    s->step++;
+    s->position += (uint64_t)t->config.train.batch;
+    t->saved = false;
+    if (!r.finite) return bad_step(t, &r, err);
+    t->bad = 0;
+    after_step(t, &r, lr, t->ms_last);
+out:
+    return st;
+}
+
+static bf_status one_step(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (t->under_way == 0) {
+        t->before = bf_seconds();
+        BF_TRY(submit(t, err));
+    }
+    if (go_ahead(t)) BF_TRY(submit(t, err));
+    BF_TRY(collect(t, err));
+out:
+    return st;
 }
 
 static bf_status loop(trainer *t, bf_err *err)
@@ -424,6 +463,7 @@ static bf_status loop(trainer *t, bf_err *err)
         }
         if (due(s->step, t->config.train.save_every)) BF_TRY(save(t, false, err));
     }
+    while (t->under_way > 0) BF_TRY(collect(t, err));
     t->stopping = t->stopping || s->step < t->steps;
     if (!t->stopping && validated != s->step) BF_TRY(validate(t, err));
     BF_TRY(save(t, true, err));
@@ -454,7 +494,6 @@ static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
     BF_TRY(build(t, r, err));
     bf_stepper_report(t->stepper, log_line, t);
     if (t->o->dry_run) goto out;
-    BF_NEW(t->x, t->config.train.batch * (int64_t)t->m->dims);
     BF_NEW(t->sums, t->examples + 1);
     BF_TRY(begin(t, err));
     const double start = bf_seconds();
@@ -490,6 +529,7 @@ bfncl_status bfncl_train(const bfncl_train_options *o, bfncl_train_result *resul
     t->o = o;
     t->report = (bf_report){.fn = o->progress, .user = o->user};
     t->loss = NAN;
+    t->ms_last = INFINITY;
     st = train(t, r, err);
     bf_loader_stop(t->loader);
     bf_trainlog_close(t->log);
@@ -497,7 +537,6 @@ bfncl_status bfncl_train(const bfncl_train_options *o, bfncl_train_result *resul
     bf_stepper_free(t->stepper);
     bf_model_free(t->m);
     bf_dataset_free(t->ds);
-    free(t->x);
     free(t->sums);
     free(t);
     return st;

@@ -27,7 +27,13 @@ typedef struct bf_step_result {
     bool finite; /* false: the update was left out */
 } bf_step_result;
 
-/* Step number `step` (0, 1, ...) on rows x [batch, D], as the flow wants them. Waits for the result. */
+/* Two steps may be under way. For each: fill the memory of bf_stepper_rows, [batch, D], as the flow wants it; submit
+ * step number `step` (0, 1, ...); wait for the result of the oldest one that was submitted. */
+bf_status bf_stepper_rows(bf_stepper *s, float **x, bf_err *err);
+bf_status bf_stepper_submit(bf_stepper *s, uint64_t step, double lr, bf_err *err);
+bf_status bf_stepper_wait(bf_stepper *s, bf_step_result *r, bf_err *err);
+
+/* All three for a copy of x [batch, D]. */
 bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err);
 
 /* Learning rate of step 0, 1, ...: linear warm-up, then constant or cosine. */

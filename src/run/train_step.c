@@ -25,8 +25,19 @@ struct bf_stepper {
     bf_loss_nodes nodes;
     bf_flow_loss_spec spec;
     bf_buf *record, *ws;
-    float *t; /* [batch] */
+    bf_upload *upload; /* of a step: rows [batch, D], then times [batch] */
+    float *x, *t;      /* in the slot that is being filled */
+    struct {
+        float record[RECORD_FLOATS];
+        bf_mark *end;
+    } flight[2]; /* step number i of this stepper in flight[i % 2] */
+    uint64_t submitted, waited;
 };
+
+static size_t upload_bytes(const bf_model *m)
+{
+    return (size_t)m->config.train.batch * (size_t)(m->dims + 1) * sizeof(float);
+}
 
 bf_flow_loss_spec bf_train_loss(const bf_config *c)
 {
@@ -64,6 +75,8 @@ static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err
     BF_TRY(bf_graph_backward(s->g, s->nodes.net_out, grad, err));
     if (allocate) BF_TRY(bf_params_alloc(s->m->params, ALL_SETS, err));
     BF_TRY(bf_graph_plan(s->g, allocate, plan, err));
+    plan->io_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s->m));
+    plan->peak_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s->m));
 out:
     return st;
 }
@@ -139,7 +152,7 @@ bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *
     s->rows = bf_setup_batch(&m->config);
     BF_TRY(build_graph(s, allocate, plan, err));
     if (allocate) {
-        BF_NEW(s->t, m->config.train.batch);
+        BF_TRY(bf_upload_new(m->ctx, upload_bytes(m), !bf_ctx_unified(m->ctx), &s->upload, err));
         BF_TRY(bf_buf_new(m->ctx, RECORD_FLOATS * sizeof(float), "step record", &s->record, err));
         BF_TRY(bf_buf_new(m->ctx, workspace(s), "optimiser workspace", &s->ws, err));
         BF_TRY(bf_cmds_new(m->ctx, &s->clear, err));
@@ -158,14 +171,17 @@ out:
 
 void bf_stepper_free(bf_stepper *s)
 {
+    bf_err ignored;
     if (!s) return;
+    if (s->submitted > 0) (void)bf_finish(s->m->ctx, &ignored); /* the queue may still use what is ours */
+    for (size_t i = 0; i < BF_COUNT(s->flight); i++) bf_mark_free(s->flight[i].end);
     bf_cmds_free(s->clear);
     bf_cmds_free(s->part);
     bf_cmds_free(s->update);
     bf_graph_free(s->g);
     bf_buf_free(s->record);
     bf_buf_free(s->ws);
-    free(s->t);
+    bf_upload_free(s->upload);
     free(s);
 }
 
@@ -187,29 +203,40 @@ static uint32_t float_word(double x)
     return w;
 }
 
-/* Examples first..first+rows-1 of the batch x, with the times that they have in it. */
-static bf_status run_part(bf_stepper *s, const float *x, uint64_t first, uint32_t words[BF_STEP_WORDS], bf_err *err)
+/* Examples first..first+rows-1 of the batch, with the times that they have in it. */
+static bf_status run_part(bf_stepper *s, uint64_t first, uint32_t words[BF_STEP_WORDS], bf_err *err)
 {
     bf_status st = BF_OK;
-    const uint64_t dims = s->m->dims;
+    const uint64_t batch = (uint64_t)s->m->config.train.batch, row = s->m->dims * sizeof(float);
     words[BF_STEP_SAMPLE0] = (uint32_t)first;
-    BF_TRY(bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.data), x + first * dims,
-                          (size_t)(s->rows * dims) * sizeof *x, err));
-    BF_TRY(
-        bf_write_async(s->m->ctx, bf_graph_mem(s->g, s->nodes.t), s->t + first, (size_t)s->rows * sizeof *s->t, err));
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.data), first * row, (size_t)(s->rows * row), err));
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), batch * row + first * sizeof(float),
+                          (size_t)s->rows * sizeof(float), err));
     BF_TRY(bf_graph_set_step(s->g, words, err));
     BF_TRY(bf_cmds_run(s->part, err));
 out:
     return st;
 }
 
-bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err)
+bf_status bf_stepper_rows(bf_stepper *s, float **x, bf_err *err)
+{
+    bf_status st = BF_OK;
+    void *host;
+    BF_TRY(bf_upload_next(s->upload, &host, err));
+    s->x = *x = host;
+    s->t = s->x + (uint64_t)s->m->config.train.batch * s->m->dims;
+out:
+    return st;
+}
+
+bf_status bf_stepper_submit(bf_stepper *s, uint64_t step, double lr, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_config *c = &s->m->config;
     const uint64_t batch = (uint64_t)c->train.batch, seed = (uint64_t)c->train.seed;
-    float record[RECORD_FLOATS];
+    const size_t slot = s->submitted % 2;
     uint32_t words[BF_STEP_WORDS] = {0};
+    BF_CHECK(s->submitted - s->waited < 2, BF_RUNTIME, "two training steps are under way already");
     words[BF_STEP_SEED_LO] = (uint32_t)seed;
     words[BF_STEP_SEED_HI] = (uint32_t)(seed >> 32);
     words[BF_STEP_STEP] = (uint32_t)step;
@@ -220,13 +247,43 @@ bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr
     const bf_flow_time_key key = {
         .seed = seed, .step = (uint32_t)step, .total = (uint32_t)batch, .low_discrepancy = c->train.times == 0};
     bf_flow_times(s->t, (int)batch, &s->spec, &key);
+    BF_TRY(bf_upload_send(s->upload, err));
     if (s->parts > 1) BF_TRY(bf_cmds_run(s->clear, err));
-    for (uint64_t i = 0; i < s->parts; i++) BF_TRY(run_part(s, x, i * s->rows, words, err));
+    for (uint64_t i = 0; i < s->parts; i++) BF_TRY(run_part(s, i * s->rows, words, err));
     BF_TRY(bf_cmds_run(s->update, err));
-    BF_TRY(bf_read(s->m->ctx, record, (bf_mem){s->record, 0}, sizeof record, err));
+    BF_TRY(
+        bf_read_async(s->m->ctx, s->flight[slot].record, (bf_mem){s->record, 0}, sizeof s->flight[slot].record, err));
+    BF_TRY(bf_mark_new(s->m->ctx, &s->flight[slot].end, err));
+    s->submitted++;
+out:
+    return st;
+}
+
+bf_status bf_stepper_wait(bf_stepper *s, bf_step_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const size_t slot = s->waited % 2;
+    const float *record = s->flight[slot].record;
+    BF_CHECK(s->waited < s->submitted, BF_RUNTIME, "no training step is under way");
+    BF_TRY(bf_mark_wait(s->flight[slot].end, err));
+    bf_mark_free(s->flight[slot].end);
+    s->flight[slot].end = NULL;
+    s->waited++;
     r->loss = (double)record[RECORD_LOSS];
     r->grad_norm = (double)record[BF_STAT_NORM];
     r->finite = record[BF_STAT_FINITE] != 0 && isfinite(r->loss);
+out:
+    return st;
+}
+
+bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *rows;
+    BF_TRY(bf_stepper_rows(s, &rows, err));
+    memcpy(rows, x, (size_t)s->m->config.train.batch * (size_t)s->m->dims * sizeof *x);
+    BF_TRY(bf_stepper_submit(s, step, lr, err));
+    BF_TRY(bf_stepper_wait(s, r, err));
 out:
     return st;
 }

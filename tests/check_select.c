@@ -394,6 +394,7 @@ START_TEST(cache_folders)
     child_says("HOME=/dev/null XDG_CACHE_HOME=/dev/null/x OCL_ICD_VENDORS=pocl.icd", "open", "status 0");
     child_says("POCL_CACHE_DIR=/dev/null/x OCL_ICD_VENDORS=pocl.icd", "open", "status 3");
     child_says("POCL_CACHE_DIR=/dev/null/x OCL_ICD_VENDORS=pocl.icd", "open", "POCL_CACHE_DIR");
+    child_says("BFNCL_CACHE=/dev/null/x OCL_ICD_VENDORS=pocl.icd", "open", "status 0");
 }
 END_TEST
 

@@ -448,6 +448,8 @@ const cli_exit_code cli_exit_codes[] = {
 
 const cli_variable cli_variables[] = {
     {"BFNCL_DEVICE", "device selector; --device comes before it, the configuration after it"},
+    {"BFNCL_CACHE", "folder for built kernels and build logs, instead of $XDG_CACHE_HOME/bfncl or ~/.cache/bfncl; off: "
+                    "no kernels are kept"},
     {"NO_COLOR", "when set and not empty, no colours"},
     {"POCL_CACHE_DIR",
      "where POCL keeps compiled kernels; set by bfncl below the user's cache folder when it is not set"},

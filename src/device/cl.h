@@ -32,6 +32,9 @@ void bf_cl_prepare(void);
 /* Folder of our own files (build logs), created and tested for writing; NULL when there is none. */
 const char *bf_cache_dir(void);
 
+/* Folder of built programs (binary.c), ours alone and in bf_cache_dir(); NULL when there is none or BFNCL_CACHE=off. */
+const char *bf_program_dir(void);
+
 /* Bytes the host can still give: the least of MemAvailable, the control group's and the process's limits.
  * UINT64_MAX when the system does not say. */
 uint64_t bf_host_available(void);
@@ -150,6 +153,14 @@ void bf_programs_free(bf_ctx *ctx);
 
 /* A kernel file of this context with all #include "x.h" expanded and #line marks; *out is freed by the caller. */
 bf_status bf_kernel_source(const bf_ctx *ctx, const char *file, char **out, bf_err *err);
+
+/* ---- built programs kept between runs (binary.c) --------------------------------------------------------------- */
+
+/* The program, built, as an earlier run left it; NULL when there is none that can be used. Never an error. */
+cl_program bf_binary_load(const bf_ctx *ctx, const char *options, const char *src);
+
+/* Keeps what the driver made of a source that was just built; a failure costs only time in the next run. */
+void bf_binary_keep(const bf_ctx *ctx, const char *options, const char *src, cl_program program);
 
 /* ---- profile (profile.c) --------------------------------------------------------------------------------------- */
 

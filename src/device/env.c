@@ -19,6 +19,7 @@
 /* ---- folders --------------------------------------------------------------------------------------------------- */
 
 static char cache_dir[512]; /* "" = none */
+static char program_dir[560];
 static pthread_once_t prepare_once = PTHREAD_ONCE_INIT;
 
 static bool make_dirs(const char *path)
@@ -33,6 +34,13 @@ static bool make_dirs(const char *path)
     }
     mkdir(part, 0700);
     return access(part, W_OK | X_OK) == 0;
+}
+
+/* Programs are run from there: nobody else may be able to put one in (/tmp is everybody's). */
+static bool is_private(const char *dir)
+{
+    struct stat s;
+    return lstat(dir, &s) == 0 && S_ISDIR(s.st_mode) && s.st_uid == geteuid() && (s.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
 /* Really writes a file: permission bits and mount options lie. */
@@ -60,27 +68,29 @@ static bool is_folder(const char *path)
 }
 
 /* $XDG_CACHE_HOME is made when it is not there, as its specification asks; a home folder is not. */
-static void choose_cache_dir(void)
+static void choose_cache_dir(const char *set)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *tmp = getenv("TMPDIR");
-    char path[4][512] = {"", "", "", ""};
-    if (xdg != NULL && xdg[0] == '/') snprintf(path[0], sizeof path[0], "%.450s/bfncl", xdg);
-    if (is_folder(home)) snprintf(path[1], sizeof path[1], "%.450s/.cache/bfncl", home);
-    if (is_folder(tmp)) snprintf(path[2], sizeof path[2], "%.450s/bfncl-%ld", tmp, (long)getuid());
-    snprintf(path[3], sizeof path[3], "/tmp/bfncl-%ld", (long)getuid());
+    char path[5][512] = {"", "", "", "", ""};
+    if (set[0] == '/') snprintf(path[0], sizeof path[0], "%.450s", set);
+    if (xdg != NULL && xdg[0] == '/') snprintf(path[1], sizeof path[1], "%.450s/bfncl", xdg);
+    if (is_folder(home)) snprintf(path[2], sizeof path[2], "%.450s/.cache/bfncl", home);
+    if (is_folder(tmp)) snprintf(path[3], sizeof path[3], "%.450s/bfncl-%ld", tmp, (long)geteuid());
+    snprintf(path[4], sizeof path[4], "/tmp/bfncl-%ld", (long)geteuid());
     for (size_t i = 0; i < BF_COUNT(path); i++) {
-        if (path[i][0] != '\0' && can_write(path[i])) {
+        if (path[i][0] == '\0') continue;
+        if (can_write(path[i])) {
             memcpy(cache_dir, path[i], sizeof cache_dir);
             return;
         }
+        if (i == 0) bf_log(BFNCL_LOG_WARN, "BFNCL_CACHE=%s cannot be written or its disk is full", set);
     }
 }
 
-static void prepare(void)
+static void choose_pocl_dir(void)
 {
     const char *set = getenv("POCL_CACHE_DIR");
     char pocl[600];
-    choose_cache_dir();
     if (set != NULL) {
         if (!can_write(set)) {
             bf_log(BFNCL_LOG_WARN, "POCL_CACHE_DIR=%s cannot be written or its disk is full: POCL may not work", set);
@@ -89,6 +99,17 @@ static void prepare(void)
         snprintf(pocl, sizeof pocl, "%s/pocl", cache_dir);
         if (can_write(pocl)) setenv("POCL_CACHE_DIR", pocl, 0);
     }
+}
+
+static void prepare(void)
+{
+    const char *set = getenv("BFNCL_CACHE");
+    const bool off = set != NULL && strcmp(set, "off") == 0;
+    choose_cache_dir(set != NULL ? set : "");
+    choose_pocl_dir();
+    if (off || cache_dir[0] == '\0') return;
+    snprintf(program_dir, sizeof program_dir, "%s/programs", cache_dir);
+    if (!can_write(program_dir) || !is_private(cache_dir) || !is_private(program_dir)) program_dir[0] = '\0';
 }
 
 void bf_cl_prepare(void)
@@ -100,6 +121,12 @@ const char *bf_cache_dir(void)
 {
     bf_cl_prepare();
     return cache_dir[0] != '\0' ? cache_dir : NULL;
+}
+
+const char *bf_program_dir(void)
+{
+    bf_cl_prepare();
+    return program_dir[0] != '\0' ? program_dir : NULL;
 }
 
 /* ---- host memory ----------------------------------------------------------------------------------------------- */

@@ -208,11 +208,11 @@ static void property(properties *p, const char *name, const char *value)
 
 static void environment(properties *p)
 {
-    static const char *const names[] = {"BFNCL_DEVICE",           "BFNCL_GROUP",       "OCL_ICD_VENDORS",
-                                        "OPENCL_VENDOR_PATH",     "POCL_CACHE_DIR",    "POCL_DEVICES",
-                                        "POCL_MAX_PTHREAD_COUNT", "POCL_MEMORY_LIMIT", "RUSTICL_ENABLE",
-                                        "RUSTICL_DEVICE_TYPE",    "LP_NUM_THREADS",    "CUDA_VISIBLE_DEVICES",
-                                        "ROCR_VISIBLE_DEVICES",   "NEOReadDebugKeys"};
+    static const char *const names[] = {
+        "BFNCL_DEVICE",         "BFNCL_CACHE",          "BFNCL_GROUP",         "OCL_ICD_VENDORS",
+        "OPENCL_VENDOR_PATH",   "POCL_CACHE_DIR",       "POCL_DEVICES",        "POCL_MAX_PTHREAD_COUNT",
+        "POCL_MEMORY_LIMIT",    "RUSTICL_ENABLE",       "RUSTICL_DEVICE_TYPE", "LP_NUM_THREADS",
+        "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "NEOReadDebugKeys"};
     char all[2000] = "";
     for (size_t i = 0; i < BF_COUNT(names); i++) {
         const char *value = getenv(names[i]);
@@ -254,6 +254,7 @@ static void describe(bfncl_device_list *list, bfncl_device_info *info, const bf_
     property(&p, "timer resolution", text(list, "%zu ns", device_size(d->id, CL_DEVICE_PROFILING_TIMER_RESOLUTION)));
     property(&p, "quirks", quirk_text[0] ? text(list, "%s", quirk_text) : "none");
     property(&p, "cache folder", bf_cache_dir() ? bf_cache_dir() : "none: no folder can be written");
+    property(&p, "built kernels", bf_program_dir() ? bf_program_dir() : "not kept");
     value[0] = '\0';
     bf_driver_files(value, sizeof value);
     property(&p, "driver files", text(list, "%s", value));

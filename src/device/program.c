@@ -203,17 +203,14 @@ static bf_status build_failed(bf_ctx *ctx, const char *file, const char *options
     return BF_RUNTIME;
 }
 
-static bf_status build(bf_ctx *ctx, const char *file, const char *options, cl_program *out, bf_err *err)
+static bf_status build_source(bf_ctx *ctx, const char *file, const char *options, const char *src, cl_program *out,
+                              bf_err *err)
 {
     bf_status st = BF_OK;
     cl_program program = NULL;
-    char *src = NULL, *log = NULL;
-    const char *text;
+    char *log = NULL;
     cl_int code;
-    const double start = bf_seconds();
-    BF_TRY(bf_kernel_source(ctx, file, &src, err));
-    text = src;
-    program = clCreateProgramWithSource(ctx->context, 1, &text, NULL, &code);
+    program = clCreateProgramWithSource(ctx->context, 1, &src, NULL, &code);
     BF_CL(code, "creating the program cl/%s on %s", file, ctx->name);
     code = clBuildProgram(program, 1, &ctx->device.id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
@@ -226,11 +223,26 @@ static bf_status build(bf_ctx *ctx, const char *file, const char *options, cl_pr
     }
     *out = program;
     program = NULL;
-    ctx->compile_seconds += bf_seconds() - start;
 out:
     if (program != NULL) clReleaseProgram(program);
-    free(src);
     free(log);
+    return st;
+}
+
+static bf_status build(bf_ctx *ctx, const char *file, const char *options, cl_program *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char *src = NULL;
+    const double start = bf_seconds();
+    BF_TRY(bf_kernel_source(ctx, file, &src, err));
+    *out = bf_binary_load(ctx, options, src);
+    if (*out == NULL) {
+        BF_TRY(build_source(ctx, file, options, src, out, err));
+        bf_binary_keep(ctx, options, src, *out);
+    }
+    ctx->compile_seconds += bf_seconds() - start;
+out:
+    free(src);
     return st;
 }
 

@@ -58,6 +58,7 @@ typedef enum cli_option_id {
     OPT_OUTPUT,
     OPT_TRAJECTORY,
     OPT_SHAPE,
+    OPT_ONLY,
     OPT_BATCH,
     OPT_DEVICE,
     OPT_GEMM,

@@ -9,7 +9,7 @@
 #define BIT(option) (UINT64_C(1) << (option))
 #define MODEL (BIT(OPT_STEPS) | BIT(OPT_SET) | BIT(OPT_SIZE) | BIT(OPT_BATCH))
 /* Options that only some of the subjects read. */
-#define SPECIAL (MODEL | BIT(OPT_SHAPE))
+#define SPECIAL (MODEL | BIT(OPT_SHAPE) | BIT(OPT_ONLY))
 
 static const struct subject {
     const char *name;
@@ -18,6 +18,9 @@ static const struct subject {
     int (*run)(const cli_args *a);
 } subjects[] = {{"gemm", false, BIT(OPT_SHAPE), cli_bench_gemm},
                 {"peak", false, 0, cli_bench_peak},
+                {"conv", false, BIT(OPT_SHAPE) | BIT(OPT_ONLY), cli_bench_conv},
+                {"attention", false, BIT(OPT_SHAPE) | BIT(OPT_ONLY), cli_bench_attention},
+                {"ops", false, BIT(OPT_ONLY), cli_bench_ops},
                 {"train", true, MODEL, cli_bench_train},
                 {"sample", true, MODEL, cli_bench_sample}};
 

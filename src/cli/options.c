@@ -246,9 +246,20 @@ const cli_option cli_options[OPT_COUNT] = {
                    .commands = CLI_BENCH,
                    .def = "shapes that training uses",
                    .group = GROUP_BENCH,
-                   .help = "matrix product to measure, such as 2048x768x768; may be repeated",
-                   .text = "MxNxK, optionally with the number of products before it and the transposition of both "
-                           "factors after it: 64*256x256x64:nt."},
+                   .help = "gemm, conv, attention: what to measure; may be repeated",
+                   .text =
+                       "gemm: MxNxK, optionally with the number of products before it and the transposition of both "
+                       "factors after it: 2048x768x768, 64*256x256x64:nt. conv: batch, height, width, channels "
+                       "before and after, 3x3 with stride 1 unless it says otherwise: 16x28x28x64x64, "
+                       "16x28x28x64x128:k1, 8x32x32x64x64:s2, 8x32x32x64x64:k1:s2. attention: batch, length, heads, "
+                       "size of a head: 8x256x12x64, 8x256x12x64:causal."},
+    [OPT_ONLY] = {.name = "only",
+                  .type = CLI_TEXT,
+                  .argument = "TEXT",
+                  .commands = CLI_BENCH,
+                  .def = "all rows",
+                  .group = GROUP_BENCH,
+                  .help = "conv, attention, ops: the rows whose op has TEXT in its name"},
     [OPT_BATCH] = {.name = "batch",
                    .type = CLI_INTEGER,
                    .argument = "B",
@@ -408,19 +419,22 @@ const cli_command cli_commands[] = {
      .run = cli_verify},
     {.name = "bench",
      .bit = CLI_BENCH,
-     .operands = "peak | gemm | train CONFIG | sample CONFIG",
+     .operands = "peak | gemm | conv | attention | ops | train CONFIG | sample CONFIG",
      .min_operands = 1,
      .max_operands = 2,
      .help = "measure this device",
      .text =
-         "gemm: matrix products with every provider. train: the steps that `bfncl train` makes (flow, loss, "
-         "gradients, optimiser, averages); sample: those of `bfncl sample`, one evaluation of the network each. Both "
-         "run on made-up examples and fresh weights, so no data are needed where the configuration (data.size, "
-         "data.length) or --size says how large an example is. Times are medians of repeated runs; the first run, in "
-         "which drivers may compile, is given apart and a few more warm up.",
-     .examples = {"bfncl bench gemm --shape 2048x768x768 --shape 64*256x256x64:nt --json",
-                  "bfncl bench train configs/bench/mnist.yaml",
-                  "bfncl bench sample configs/bench/text.yaml --batch 16"},
+         "peak: multiply-adds in registers, and copying between buffers of up to 256 MiB; the others give their share "
+         "of it. gemm: matrix products with every provider. conv: convolutions, forward and both gradients. "
+         "attention: forward and backward. ops: everything that moves more than it computes, on tensors of up to 256 "
+         "MiB; GB/s count each tensor that must be read or written once, whatever a kernel really moves, and GFLOP/s, "
+         "where they are given, a function such as exp as one operation. train: the steps that `bfncl train` makes "
+         "(flow, loss, gradients, optimiser, averages); sample: those of `bfncl sample`, one evaluation of the "
+         "network each. Both run on made-up examples and fresh weights, so no data are needed where the "
+         "configuration (data.size, data.length) or --size says how large an example is. Times are medians of "
+         "repeated runs; the first run, in which drivers may compile, is given apart, and more warm up.",
+     .examples = {"bfncl bench peak", "bfncl bench gemm --shape 2048x768x768 --shape 64*256x256x64:nt --json",
+                  "bfncl bench train configs/bench/mnist.yaml"},
      .run = cli_bench},
     {.name = "help",
      .bit = CLI_HELP,

@@ -57,7 +57,7 @@ out:
     return st;
 }
 
-bf_status bf_bench_fill(bf_ctx *ctx, bf_mem mem, uint64_t n, bf_err *err)
+bf_status bf_bench_fill(bf_ctx *ctx, bf_mem mem, uint64_t n, float low, float high, bf_err *err)
 {
     bf_status st = BF_OK;
     float *x = NULL;
@@ -65,7 +65,7 @@ bf_status bf_bench_fill(bf_ctx *ctx, bf_mem mem, uint64_t n, bf_err *err)
     BF_NEW(x, n);
     for (uint64_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
-        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+        x[i] = low + (high - low) * ((float)(state >> 8) / 16777216.0f);
     }
     BF_TRY(bf_write(ctx, mem, x, (size_t)n * sizeof *x, err));
 out:

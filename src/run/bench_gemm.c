@@ -51,8 +51,8 @@ static bf_status product_new(bf_ctx *ctx, const bfncl_gemm_shape *s, product *ou
     BF_TRY(bf_buf_new(ctx, at_w + bf_gemm_workspace(ctx, &g) + 4, "matrices to measure", &out->buf, err));
     const bf_gemm_mem mem = {
         .a = {out->buf, 0}, .b = {out->buf, at_b}, .c = {out->buf, at_c}, .workspace = {out->buf, at_w}};
-    BF_TRY(bf_bench_fill(ctx, mem.a, batch * m * k, err));
-    BF_TRY(bf_bench_fill(ctx, mem.b, batch * k * n, err));
+    BF_TRY(bf_bench_fill(ctx, mem.a, batch * m * k, -1, 1, err));
+    BF_TRY(bf_bench_fill(ctx, mem.b, batch * k * n, -1, 1, err));
     BF_TRY(bf_cmds_new(ctx, &out->cmds, err));
     BF_TRY(bf_cmds_gemm(out->cmds, &g, &mem, err));
 out:

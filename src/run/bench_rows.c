@@ -8,10 +8,10 @@
 #include "base/size.h"
 #include "run/bench.h"
 
-uint64_t bf_bench_tensor(const bf_ctx *ctx, uint64_t share)
+uint64_t bf_bench_tensor(const bf_bench_table *t, uint64_t share)
 {
-    const uint64_t most = BF_MIN(bf_ctx_budget(ctx) / share, bf_ctx_max_alloc(ctx));
-    return BF_MAX(BF_MIN(most, BF_BENCH_LARGEST) / 4096, UINT64_C(1)) * 4096;
+    const uint64_t allowed = BF_MIN(bf_ctx_budget(t->ctx) / share, bf_ctx_max_alloc(t->ctx));
+    return BF_MAX(BF_MIN(allowed, t->largest) / 4096, UINT64_C(1)) * 4096;
 }
 
 bool bf_bench_wanted(const bf_bench_table *t, const char *op)
@@ -73,19 +73,58 @@ out:
     return st;
 }
 
-bf_status bf_bench_run(const bfncl_bench_options *o, size_t total, bf_bench_fn rows, bfncl_bench_result *r, bf_err *err)
+static bf_status run(bf_bench_table *t, bf_bench_fn rows, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_bench_table t = {.o = o, .seconds = o->seconds > 0 ? o->seconds : BF_BENCH_SECONDS, .r = r, .total = total};
+    bfncl_bench_result *r = t->r;
+    BF_TRY(bf_bench_open(&t->o->device, BF_GEMM_AUTO, &t->ctx, err));
+    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t->ctx));
+    BF_TRY(bf_bench_progress(t->o->progress, t->o->user, 0, t->total, err));
+    BF_TRY(bf_bench_peak(t->ctx, t->seconds, bf_bench_tensor(t, 16), &r->peak, err));
+    BF_TRY(rows(t, err));
+out:
+    bf_ctx_close(t->ctx);
+    return st;
+}
+
+static bf_bench_table new_table(const bfncl_bench_options *o, size_t total, bfncl_bench_result *r, bf_err *err)
+{
     memset(err, 0, sizeof *err);
     memset(r, 0, sizeof *r);
-    BF_TRY(bf_bench_open(&o->device, BF_GEMM_AUTO, &t.ctx, err));
-    snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(t.ctx));
-    BF_TRY(bf_bench_progress(o->progress, o->user, 0, total, err));
-    BF_TRY(bf_bench_peak(t.ctx, t.seconds, &r->peak, err));
-    BF_TRY(rows(&t, err));
+    return (bf_bench_table){.o = o,
+                            .seconds = o->seconds > 0 ? o->seconds : BF_BENCH_SECONDS,
+                            .largest = BF_BENCH_LARGEST,
+                            .r = r,
+                            .total = total};
+}
+
+bf_status bf_bench_run(const bfncl_bench_options *o, size_t total, bf_bench_fn rows, bfncl_bench_result *r, bf_err *err)
+{
+    bf_bench_table t = new_table(o, total, r, err);
+    return run(&t, rows, err);
+}
+
+static bf_status all_shapes(bf_bench_table *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bfncl_bench_options *o = t->o;
+    const bf_bench_shapes *s = t->shapes;
+    const size_t n = o->shapes ? o->n_shapes : s->n_shapes;
+    for (size_t i = 0; i < n; i++) BF_TRY(s->rows(t, o->shapes ? o->shapes[i] : s->shapes[i], err));
 out:
-    bf_ctx_close(t.ctx);
+    return st;
+}
+
+bf_status bf_bench_run_shapes(const bfncl_bench_options *o, const bf_bench_shapes *s, bfncl_bench_result *r,
+                              bf_err *err)
+{
+    bf_status st = BF_OK;
+    const size_t n = o->shapes ? o->n_shapes : s->n_shapes;
+    bf_bench_table t = new_table(o, n * s->per_shape, r, err);
+    t.shapes = s;
+    for (size_t i = 0; o->shapes && i < n; i++) BF_TRY(s->check(o->shapes[i], err));
+    BF_TRY(run(&t, all_shapes, err));
+out:
     return st;
 }
 

@@ -21,8 +21,6 @@ bfncl bench train "$REPO/configs/bench/text.yaml" "$@" --set data.length=9 --set
 out_has '^batch +2 of 1 x 9 x 1'
 out_has '^step +[0-9.]+ ms \(median of 2; '
 err_has '^measuring '
-bfncl bench sample "$REPO/configs/bench/text.yaml" "$@" --set data.length=9 --json
-json batch=2 steps=2 example.1=9
 bfncl bench sample "$REPO/configs/tiny.yaml" --set data.train=none --set data.test=none --size 6x4x1 --steps 1 --json
 json example.0=6 example.1=4
 refused 2 bench sample "$REPO/configs/tiny.yaml" --set data.train=none --set data.test=none
@@ -39,9 +37,20 @@ refused 2 bench gemm --batch 3
 # What the device can do at best.
 bfncl bench peak --memory 64MiB --json
 json peak_gflops peak_gflops_min peak_gflops_max copy_gbps copy_gbps_min copy_gbps_max driver_copy_gbps copy_bytes=4194304 device
-bfncl bench peak --memory 64MiB
-out_has '^arithmetic +[0-9.]+ GFLOP/s'
-out_has '^copy +[0-9.]+ GB/s'
 refused 2 bench peak --shape 3
 refused 2 bench peaks
 err_has 'bfncl bench peak$'
+
+# Tables of rows.
+bfncl bench conv --memory 64MiB --shape 1x5x5x8x8 --only forward --json
+json copy_gbps peak_gflops rows.0.op='conv forward' rows.0.shape=1x5x5x8x8 rows.0.ms rows.0.ms_min rows.0.ms_max rows.0.first_ms \
+    rows.0.gflops rows.0.gbps rows.0.fraction_of_peak rows.0.fraction_of_copy rows.0.commands rows.0.runs
+bfncl bench attention --memory 64MiB --shape 1x7x2x16 --only forward
+out_has '^attention forward +1x7x2x16 +[0-9.]+ '
+out_has '^arithmetic +[0-9.]+ GFLOP/s'
+out_has '^copy +[0-9.]+ GB/s'
+bfncl bench ops --memory 64MiB --only silu --json
+json copy_gbps rows.0.op='group norm forward silu' rows.3.op='silu backward' rows.3.gbps rows.3.gflops rows.3.fraction_of_copy
+refused 2 bench conv --shape 5x5
+refused 2 bench attention --shape 1x7x2x16:k1
+refused 2 bench ops --shape 1x7x2x16

@@ -5,7 +5,7 @@
  *   ACT   activation of the epilogue, a number of enum bf_act
  *
  * gemm          the product. CPU: one work-item per block of C; op(A) in strips of 12 rows, op(B) in panels of 32
- *               columns, packed by gemm_pack or read where they lie. WIDE: 64 x 64 tiles in local memory. With
+ *               columns, packed by gemm_pack or read where they lie. WIDE: TM x TN tiles in local memory. With
  *               splits > 1 the sum over k is cut and part s of matrix i goes to c + (i splits + s) stride_c, to be
  *               folded by gemm_epilogue.
  * gemm_pack     op(A)' or op(B) -> panels [n/width][k][width], the last one filled up with zeros (CPU only)
@@ -107,22 +107,87 @@ inline void store_tile(const float *t, __global float *c, __global const float *
 
 #else
 
-/* A work-item holds RM x RN elements of a TS x TS tile, TX items side by side; TK columns of A at a time. */
-#define TS 64
+/* A group of GROUP items holds a tile of TM x TN elements of C, each item RM x RN of them: TX items side by side, quads
+ * (4 x 4) of an item TX or TY quads apart. TK columns of A and rows of B at a time lie in local memory, while those that
+ * follow are on their way to registers. The sizes change who computes an element, not the order of its sum. */
+#ifndef TM
+#define TM 64
+#define TN 64
 #define TK 16
+#define GROUP WG
 #define TX (WG >= 256 ? 16 : WG >= 8 ? 8 : WG)
-#define TY (WG / TX)
-#define RM (TS / TY)
-#define RN (TS / TX)
+#endif
+#define TY (GROUP / TX)
+#define RM (TM / TY)
+#define RN (TN / TX)
 
-/* rows x kn of a matrix with element (r, k) at p[r sr + k sk] into local memory as [k][TS + 1]; outside it is zero. */
-inline void load_tile(__local float *tile, __global const float *p, const long sr, const long sk, const int rows,
-                      const int kn)
+/* Quads between two rows of a tile in local memory: one more than it holds, so that columns fall into other banks. */
+#define LM (TM / 4 + 1)
+#define LN (TN / 4 + 1)
+
+/* Quads of a tile that one item moves. */
+#define QUADS(t) ((t * TK / 4 + GROUP - 1) / GROUP)
+
+/* 4 floats at p, of which `left` are there; `aligned`: p is a multiple of 16 bytes. */
+inline float4 ld_quad(__global const float *p, const int left, const int aligned)
 {
-    for (int i = (int)get_local_id(0); i < TS * TK; i += WG) {
-        const int r = sk == 1 ? i / TK : i % TS, k = sk == 1 ? i % TK : i / TS;
-        tile[k * (TS + 1) + r] = r < rows && k < kn ? p[r * sr + k * sk] : 0.0f;
+    if (left >= 4) return aligned ? *(__global const float4 *)p : vload4(0, p);
+    return (float4)(left > 0 ? p[0] : 0.0f, left > 1 ? p[1] : 0.0f, left > 2 ? p[2] : 0.0f, 0.0f);
+}
+
+inline void st_quad(const float4 x, __global float *p, const int left)
+{
+    if (left >= 4) {
+        vstore4(x, 0, p);
+    } else {
+        p[0] = x.s0;
+        if (left > 1) p[1] = x.s1;
+        if (left > 2) p[2] = x.s2;
     }
+}
+
+/* What this item moves of `size` rows by TK columns of a matrix with element (r, k) at p[r sr + k sk], of which rows x kn
+ * are there; the rest is zero. Quads run along k where that is how the matrix lies (sk = 1), else along r. */
+inline void fetch_tile(float4 *x, __global const float *p, const int size, const long sr, const long sk, const int rows,
+                       const int kn, const int aligned)
+{
+    for (int u = 0; u < QUADS(size); u++) {
+        const int i = (int)get_local_id(0) + u * GROUP;
+        const int r = sk == 1 ? i / (TK / 4) : i % (size / 4) * 4, k = sk == 1 ? i % (TK / 4) * 4 : i / (size / 4);
+        const int left = i >= size * TK / 4 || r >= rows ? 0 : sk == 1 ? kn - k : k < kn ? rows - r : 0;
+        x[u] = left > 0 ? ld_quad(p + r * sr + k * sk, left, aligned) : (float4)(0.0f);
+    }
+}
+
+/* The same quads to local memory as [TK][size + 4]. */
+inline void place_tile(__local float4 *tile, const float4 *x, const int size, const long sk)
+{
+    for (int u = 0; u < QUADS(size); u++) {
+        const int i = (int)get_local_id(0) + u * GROUP;
+        if (i >= size * TK / 4) continue;
+        if (sk == 1) {
+            __local float *to = (__local float *)tile + i % (TK / 4) * 4 * (size + 4) + i / (TK / 4);
+            to[0] = x[u].s0;
+            to[size + 4] = x[u].s1;
+            to[2 * (size + 4)] = x[u].s2;
+            to[3 * (size + 4)] = x[u].s3;
+        } else {
+            tile[i / (size / 4) * (size / 4 + 1) + i % (size / 4)] = x[u];
+        }
+    }
+}
+
+/* One quad of sums into C. */
+inline void store_quad(const float4 sum, __global float *c, __global const float *bias, __global const float *residual,
+                       __global float *pre, const int left, const float alpha, const float beta, const int epi)
+{
+    float4 x = alpha * sum;
+    if (beta != 0.0f) x += beta * ld_quad(c, left, 0);
+    if (epi & EPI_BIAS) x += ld_quad(bias, left, 0);
+    if (epi & EPI_PRE) st_quad(x, pre, left);
+    if (ACT) x = (float4)(act_fwd1(ACT, x.s0), act_fwd1(ACT, x.s1), act_fwd1(ACT, x.s2), act_fwd1(ACT, x.s3));
+    if (epi & EPI_RESIDUAL) x += ld_quad(residual, left, 0);
+    st_quad(x, c, left);
 }
 
 #endif
@@ -176,38 +241,47 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
 #else
     (void)strip;
     (void)panel;
-    __local float tile_a[TK * (TS + 1)], tile_b[TK * (TS + 1)];
+    __local float4 tile_a[TK * LM], tile_b[TK * LN];
     const int ix = (int)get_local_id(0) % TX, iy = (int)get_local_id(0) / TX;
     const long ra = trans_a ? 1 : lda, ka = trans_a ? lda : 1, rb = trans_b ? ldb : 1, kb = trans_b ? 1 : ldb;
-    float acc[RM][RN];
+    __global const float *pa = az + m0 * ra + k_begin * ka, *pb = bz + n0 * rb + k_begin * kb;
+    const int aligned_a = (((size_t)az | (ulong)lda * 4 | (ulong)k_begin * 4) & 15) == 0;
+    const int aligned_b = (((size_t)bz | (ulong)ldb * 4 | (ulong)k_begin * 4) & 15) == 0;
+    float4 next_a[QUADS(TM)], next_b[QUADS(TN)], acc[RM][RN / 4];
     for (int r = 0; r < RM; r++)
-        for (int s = 0; s < RN; s++) acc[r][s] = 0.0f;
+        for (int v = 0; v < RN / 4; v++) acc[r][v] = (float4)(0.0f);
+    fetch_tile(next_a, pa, TM, ra, ka, m1 - m0, k_end - k_begin, aligned_a);
+    fetch_tile(next_b, pb, TN, rb, kb, n1 - n0, k_end - k_begin, aligned_b);
     for (int k0 = k_begin; k0 < k_end; k0 += TK) {
-        load_tile(tile_a, az + m0 * ra + k0 * ka, ra, ka, m1 - m0, k_end - k0);
-        load_tile(tile_b, bz + n0 * rb + k0 * kb, rb, kb, n1 - n0, k_end - k0);
+        place_tile(tile_a, next_a, TM, ka);
+        place_tile(tile_b, next_b, TN, kb);
         barrier(CLK_LOCAL_MEM_FENCE);
+        pa += TK * ka;
+        pb += TK * kb;
+        fetch_tile(next_a, pa, TM, ra, ka, m1 - m0, k_end - k0 - TK, aligned_a);
+        fetch_tile(next_b, pb, TN, rb, kb, n1 - n0, k_end - k0 - TK, aligned_b);
         for (int q = 0; q < TK; q++) {
-            float row[RN];
-            for (int s = 0; s < RN; s++) row[s] = tile_b[q * (TS + 1) + ix + s * TX];
-            for (int r = 0; r < RM; r++) {
-                const float x = tile_a[q * (TS + 1) + iy + r * TY];
-                for (int s = 0; s < RN; s++) acc[r][s] += x * row[s];
+            float4 row[RN / 4];
+            for (int v = 0; v < RN / 4; v++) row[v] = tile_b[q * LN + v * TX + ix];
+            for (int u = 0; u < RM / 4; u++) {
+                const float4 x = tile_a[q * LM + u * TY + iy];
+                for (int v = 0; v < RN / 4; v++) {
+                    acc[4 * u][v] += x.s0 * row[v];
+                    acc[4 * u + 1][v] += x.s1 * row[v];
+                    acc[4 * u + 2][v] += x.s2 * row[v];
+                    acc[4 * u + 3][v] += x.s3 * row[v];
+                }
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     for (int r = 0; r < RM; r++) {
-        for (int s = 0; s < RN; s++) {
-            const int i = m0 + iy + r * TY, j = n0 + ix + s * TX;
-            if (i >= m1 || j >= n1) continue;
+        const int i = m0 + (r / 4 * TY + iy) * 4 + r % 4;
+        for (int v = 0; v < RN / 4; v++) {
+            const int j = n0 + (v * TX + ix) * 4;
             const ulong at = to + (ulong)i * ldc + j;
-            float x = alpha * acc[r][s];
-            if (beta != 0.0f) x += beta * c[at];
-            if (epi & EPI_BIAS) x += bias_z[j];
-            if (epi & EPI_PRE) pre[at] = x;
-            x = act_fwd1(ACT, x);
-            if (epi & EPI_RESIDUAL) x += residual[at];
-            c[at] = x;
+            if (i < m1 && j < n1)
+                store_quad(acc[r][v], c + at, bias_z + j, residual + at, pre + at, n1 - j, alpha, beta, epi);
         }
     }
 #endif

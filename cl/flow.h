@@ -15,20 +15,15 @@
 #define LANE_END(dims) min((dims), LANE_BEGIN + FLOW_CHUNK)
 #define LANE_FOR(d, end) for (int d = LANE_BEGIN + (int)get_local_id(0) * LANES; d < (end); d += WG * LANES)
 
-/* Lanes of a vector. Four, not the sixteen of common.h: these kernels are long, every function is inlined, and compilers
- * that split vectors (rusticl) take minutes over sixteen; measured on POCL with AVX-512 four cost nothing in the
- * continuous-time losses and up to a factor of two in the n-step ones. */
+#define LANES VW
+typedef vf lf;
 #if WIDE
-#define LANES 1
-typedef float lf;
 typedef int li;
 #else
-#define LANES 4
-typedef float4 lf;
-typedef int4 li;
+typedef int16 li;
 #endif
 
-/* One number per lane, `stride` floats apart; lanes beyond `left` repeat the last one and are not written. */
+/* One number per lane, `stride` floats apart; lanes beyond `left` repeat the first one and are not written. */
 static inline lf ldg(__global const float *p, const int stride, const int left)
 {
 #if WIDE
@@ -36,8 +31,23 @@ static inline lf ldg(__global const float *p, const int stride, const int left)
     (void)left;
     return p[0];
 #else
-    const int last = left - 1;
-    return (lf)(p[0], p[min(1, last) * stride], p[min(2, last) * stride], p[min(3, last) * stride]);
+    if (left < LANES) {
+        LINES(t, LANES);
+        stp16((lf)(p[0]), t);
+#pragma unroll 1
+        for (int i = 1; i < left; i++) t[i] = p[i * stride];
+        return ldp16(t);
+    }
+    if (stride == 1) return ld16(p);
+    if (stride == 2) {
+        lf v;
+        v.lo = ld16(p).even;
+        v.hi = ld16(p + 15).odd; /* ends where the last lane does */
+        return v;
+    }
+    return (lf)(p[0], p[stride], p[2 * stride], p[3 * stride], p[4 * stride], p[5 * stride], p[6 * stride],
+                p[7 * stride], p[8 * stride], p[9 * stride], p[10 * stride], p[11 * stride], p[12 * stride],
+                p[13 * stride], p[14 * stride], p[15 * stride]);
 #endif
 }
 
@@ -48,36 +58,25 @@ static inline void stg(const lf v, __global float *p, const int stride, const in
     (void)left;
     p[0] = v;
 #else
-    p[0] = v.s0;
-    if (left > 1) p[stride] = v.s1;
-    if (left > 2) p[2 * stride] = v.s2;
-    if (left > 3) p[3 * stride] = v.s3;
+    if (stride == 1 && left >= LANES) {
+        st16(v, p);
+    } else {
+        LINES(t, LANES);
+        stp16(v, t);
+        for (int i = 0; i < min(left, LANES); i++) p[i * stride] = t[i];
+    }
 #endif
 }
 
 /* The same for neighbours. */
 static inline lf ldn(__global const float *p, const int left)
 {
-#if WIDE
-    (void)left;
-    return p[0];
-#else
-    return left >= LANES ? vload4(0, p) : ldg(p, 1, left);
-#endif
+    return ldg(p, 1, left);
 }
 
 static inline void stn(const lf v, __global float *p, const int left)
 {
-#if WIDE
-    (void)left;
-    p[0] = v;
-#else
-    if (left >= LANES) {
-        vstore4(v, 0, p);
-    } else {
-        stg(v, p, 1, left);
-    }
-#endif
+    stg(v, p, 1, left);
 }
 
 /* Words of the step record that the sampler fills (enum bf_flow_word in src/flow/ops.h). */
@@ -114,7 +113,7 @@ static inline lf upper_tail(const lf a, lf *e)
     r = fma(r, t, (lf)(0.110360555f));
     r = fma(r, t, (lf)(0.1195568f));
     r = fma(r, t, (lf)(0.119687453f));
-    *e = exp(-0.5f * a * a);
+    *e = vexp(-0.5f * a * a);
     return *e * (r * t);
 }
 
@@ -242,7 +241,7 @@ static inline component head_component(const head *h, const lf mu, __global cons
             c.ds = (lf)(1.0f);
         } else {
             const lf x = clamp(second, (lf)(-FLOW_EXP_LIMIT), (lf)(FLOW_EXP_LIMIT));
-            c.raw = exp(x) * (h->predict == PREDICT_NOISE ? h->b : 1.0f);
+            c.raw = vexp(x) * (h->predict == PREDICT_NOISE ? h->b : 1.0f);
             c.ds = select((lf)(0.0f), c.raw, x == second);
         }
     }
@@ -270,7 +269,7 @@ static inline weights head_mix(const head *h, __global const float *net, const i
     if (MIXTURE) {
         lf sum = (lf)(0.0f);
         for (int i = 0; i < h->n; i++) x.max = fmax(x.max, ldg(net + i, h->width, left));
-        for (int i = 0; i < h->n; i++) sum += exp(ldg(net + i, h->width, left) - x.max);
+        for (int i = 0; i < h->n; i++) sum += vexp(ldg(net + i, h->width, left) - x.max);
         x.scale = 1.0f / sum;
     }
     return x;
@@ -279,7 +278,7 @@ static inline weights head_mix(const head *h, __global const float *net, const i
 static inline lf head_weight(const head *h, const weights *x, __global const float *net, const int left, const int i)
 {
     if (!MIXTURE) return (lf)(1.0f);
-    return exp(ldg(net + i, h->width, left) - x->max) * x->scale;
+    return vexp(ldg(net + i, h->width, left) - x->max) * x->scale;
 }
 
 /* Writes the gradient of component i: g_w by its logit, g_m by its mean, g_s by its deviation. */
@@ -296,7 +295,7 @@ static inline void head_store_grad(const head *h, const component *c, __global f
 static inline lf log_normal(const lf x, const lf m, const lf s)
 {
     const lf z = (x - m) / s;
-    return -0.5f * z * z - log(s) - LN_SQRT_2PI;
+    return -0.5f * z * z - vlog(s) - LN_SQRT_2PI;
 }
 
 /* ln of the mixture's density at x. */
@@ -310,9 +309,9 @@ static inline lf head_log_density(const head *h, const weights *w, const lf mu, 
     }
     for (int i = 0; i < h->n; i++) {
         const component c = head_component(h, mu, net, left, i);
-        sum += head_weight(h, w, net, left, i) * exp(log_normal(x, c.m, c.s) - top);
+        sum += head_weight(h, w, net, left, i) * vexp(log_normal(x, c.m, c.s) - top);
     }
-    return top + log(sum);
+    return top + vlog(sum);
 }
 
 #endif

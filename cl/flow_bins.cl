@@ -249,7 +249,7 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
         const li flat = range == 0.0f;
         const lf p = select(mass / range, (lf)(1.0f / nb), flat);
         const li thin = p < FLOW_MIN_PROB;
-        stn(-select(log(fmax(p, (lf)(FLOW_LOG_FLOOR))), density + log(2.0f / nb), thin), loss + row + d, left);
+        stn(-select(vlog(fmax(p, (lf)(FLOW_LOG_FLOOR))), density + log(2.0f / nb), thin), loss + row + d, left);
         if (!has_grad) continue;
         for (int i = 0; i < h.n; i++) {
             const component c = head_component(&h, state, net + at, left, i);
@@ -272,7 +272,7 @@ __kernel void bins_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_
             g_m = select(g_m, (lf)(0.0f), flat);
             g_s = select(g_s, (lf)(0.0f), flat);
             /* -ln sum of weight_i N(centre; m_i, s_i): r = share of component i */
-            const lf r = weight * exp(log_normal(centre, c.m, c.s) - density);
+            const lf r = weight * vexp(log_normal(centre, c.m, c.s) - density);
             const lf z = (centre - c.m) / c.s;
             g_w = select(g_w, weight - r, thin);
             g_m = select(g_m, -r * z / c.s, thin);
@@ -388,10 +388,10 @@ static inline lf receiver_weights(__global float *lnw, const int plane, const in
         __global float *at = lnw + (size_t)k * (size_t)plane;
         const lf c = clamp(ldn(at, left) / sum, (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
         clamped += c;
-        stn(log(c), at, left);
+        stn(vlog(c), at, left);
     }
     *total = clamped;
-    return log(clamped);
+    return vlog(clamped);
 }
 
 /* dL/dP of every bin from the mean responsibilities r that `share` holds, in place: through the logarithm, the clamp
@@ -403,7 +403,7 @@ static inline void receiver_grad(__global const float *lnw, __global float *shar
     lf sum = (lf)(0.0f);
     for (int k = 0; k < bins; k++) {
         __global float *at = share + (size_t)k * (size_t)plane;
-        const lf ln_c = ldn(lnw + (size_t)k * (size_t)plane, left), c = exp(ln_c);
+        const lf ln_c = ldn(lnw + (size_t)k * (size_t)plane, left), c = vexp(ln_c);
         const lf a = select((lf)(0.0f), n * (1.0f / total - ldn(at, left) / c), (ln_c > lo) & (ln_c < hi));
         sum += a * c;
         stn(a, at, left);
@@ -490,15 +490,15 @@ __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG
             }
             for (int k = 0; k < bins; k++) {
                 const lf far = y - (boundary(k, nb) + 1.0f / nb);
-                mass += exp(ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top);
+                mass += vexp(ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top);
             }
-            sum -= 0.5f * alpha * (y - value) * (y - value) + top + log(mass) - ln_total;
+            sum -= 0.5f * alpha * (y - value) * (y - value) + top + vlog(mass) - ln_total;
             if (!has_grad) continue;
             for (int k = 0; k < bins; k++) {
                 __global float *r = share + (size_t)k * (size_t)dims;
                 const lf far = y - (boundary(k, nb) + 1.0f / nb);
                 const lf one =
-                    exp(ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top) / (mass * draws);
+                    vexp(ldn(lnw + (size_t)k * (size_t)dims, left) - 0.5f * alpha * far * far - top) / (mass * draws);
                 stn(s == 0 ? one : ldn(r, left) + one, r, left);
             }
         }

@@ -31,13 +31,13 @@ static inline soft class_soft(__global const float *net, const int classes, cons
     s.max = (lf)(-FLT_MAX);
     s.sum = (lf)(0.0f);
     for (int k = 0; k < classes; k++) s.max = fmax(s.max, class_logit(net, classes, left, k));
-    for (int k = 0; k < classes; k++) s.sum += exp(class_logit(net, classes, left, k) - s.max);
+    for (int k = 0; k < classes; k++) s.sum += vexp(class_logit(net, classes, left, k) - s.max);
     return s;
 }
 
 static inline lf class_prob(const soft *s, __global const float *net, const int classes, const int left, const int k)
 {
-    return exp(class_logit(net, classes, left, k) - s->max) / s->sum;
+    return vexp(class_logit(net, classes, left, k) - s->max) / s->sum;
 }
 
 /* Gradient by logit k; K = 2 keeps that of the one logit. */
@@ -242,11 +242,11 @@ __kernel void class_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), co
         for (int k = 0; k < classes; k++) {
             const lf logit = class_logit(net + at, classes, left, k);
             own = select(own, logit, label == (float)k);
-            rest += select(exp(logit - s.max), (lf)(0.0f), label == (float)k);
+            rest += select(vexp(logit - s.max), (lf)(0.0f), label == (float)k);
         }
         /* ln(1 + rest / own): keeps its digits where p is nearly 1 */
         const lf top = s.max - own;
-        stn(select(top + log(s.sum), log1p(rest), top == 0.0f), loss + row + d, left);
+        stn(select(top + vlog(s.sum), log1p(rest), top == 0.0f), loss + row + d, left);
         for (int k = 0; has_grad && k < classes; k++) {
             const lf p = class_prob(&s, net + at, classes, left, k);
             const lf hit = select((lf)(0.0f), (lf)(1.0f), label == (float)k);
@@ -288,12 +288,12 @@ static inline lf draw_joint(const receiver *r, __global const float *noise, cons
         top = fmax(top, y + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left));
     }
     for (int k = 0; k < r->classes; k++)
-        sum += exp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
+        sum += vexp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
     for (int k = 0; has_grad && k < r->classes; k++) {
-        const lf e = exp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
+        const lf e = vexp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
         add_plane(r, k, -e / sum, first);
     }
-    return (own - top) - log(sum) + r->ln_total;
+    return (own - top) - vlog(sum) + r->ln_total;
 }
 
 /* Released form: per coordinate j a mixture of two normals, ratio exp(d) with d = y_j - alpha (K - 2) / 2:
@@ -305,13 +305,13 @@ static inline lf draw_official(const receiver *r, __global const float *noise, c
         const li own = r->label == (float)k;
         const lf y = sent(r, noise, k) - 0.5f * r->alpha * (float)(r->classes - 2);
         const lf d = select(y, -y, own);
-        const lf w = exp(ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left)) / r->total;
+        const lf w = vexp(ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left)) / r->total;
         const lf rest = select(1.0f - w, r->most_rest, r->most == (float)k);
         const lf stay = select(rest, w, own), swap = select(w, rest, own);
         const lf top = fmax(d, (lf)(0.0f));
-        const lf e_stay = exp(-top), e_swap = exp(d - top);
+        const lf e_stay = vexp(-top), e_swap = vexp(d - top);
         const lf sum = stay * e_stay + swap * e_swap;
-        loss -= top + log(sum);
+        loss -= top + vlog(sum);
         if (has_grad) {
             const lf g = (e_stay - e_swap) / sum;
             add_plane(r, k, w * select(g, -g, own), first);
@@ -361,21 +361,21 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
         r.total = (lf)(0.0f);
         r.most = (lf)(0.0f);
         r.most_rest = (lf)(0.0f);
-        const lf ln_sum = log(s.sum);
+        const lf ln_sum = vlog(s.sum);
         for (int k = 0; k < classes; k++) {
             const lf ln_p = class_logit(net + at, classes, left, k) - s.max - ln_sum;
-            const lf p = exp(ln_p);
+            const lf p = vexp(ln_p);
             const lf c = joint ? p : clamp(p, (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
             const li more = c > top;
             r.most_rest += select(c, top, more);
             r.most = select(r.most, (lf)((float)k), more);
             top = fmax(top, c);
             r.total += c;
-            stn(joint ? ln_p : log(c), r.lnw + (size_t)k * (size_t)dims, left);
+            stn(joint ? ln_p : vlog(c), r.lnw + (size_t)k * (size_t)dims, left);
         }
         if (joint) r.total = (lf)(1.0f);
         r.most_rest /= r.total;
-        r.ln_total = log(r.total);
+        r.ln_total = vlog(r.total);
         for (int i = 0; i < draws; i++) {
             __global const float *draw = first + (ulong)i * draw_pitch;
             sum += joint ? draw_joint(&r, draw, i == 0, has_grad) : draw_official(&r, draw, i == 0, has_grad);
@@ -388,7 +388,7 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
         for (int k = 0; k < classes; k++) {
             __global float *plane = r.by_w + (size_t)k * (size_t)dims;
             const lf ln_c = ldn(r.lnw + (size_t)k * (size_t)dims, left);
-            const lf by_ln = ldn(plane, left) - mean * exp(ln_c) / r.total;
+            const lf by_ln = ldn(plane, left) - mean * vexp(ln_c) / r.total;
             const lf open = joint ? by_ln : select((lf)(0.0f), by_ln, (ln_c > ln_lo) & (ln_c < ln_hi));
             inner += open;
             stn(open, plane, left);

@@ -244,7 +244,7 @@ __kernel void continuous_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu)
         const lf centre = bin_centre(index, nb);
         const li thin = p < FLOW_MIN_PROB;
         const lf dense = log_normal(centre, mean, (lf)(sd)) + log(2.0f / nb);
-        stn(-select(log(fmax(p, (lf)(FLOW_LOG_FLOOR))), dense, thin), loss + row + d, left);
+        stn(-select(vlog(fmax(p, (lf)(FLOW_LOG_FLOOR))), dense, thin), loss + row + d, left);
         if (has_grad) {
             const lf by_density = (mean - centre) / (sd * sd);
             const lf by_mass = SQRT_1_2PI * (hi.e - lo.e) / (sd * fmax(p, (lf)(FLOW_LOG_FLOOR)));

@@ -4,7 +4,7 @@
  * theirs. Errors, over the whole domain (tests/check_vmath.c): vexp 1.1 ulp, vlog 1.1 ulp.
  *
  *   vexp(x)  0 below -87, infinity from 2.4e38 on, NaN of NaN; vexp1 is the same for one float
- *   vlog(x)  of positive normal numbers; NaN of NaN and infinity
+ *   vlog(x)  -infinity of 0, NaN of negative numbers, NaN and infinity; numbers below 2^-126 count as about 2^-127
  */
 #ifndef BF_VMATH_H
 #define BF_VMATH_H
@@ -52,7 +52,8 @@ static inline float16 vlog(const float16 x)
     p = fma(p, f, (float16)(3.3333331174e-1f));
     p = fma(e, (float16)(-2.12194440e-4f), p * f * f2);
     p = fma(f2, (float16)(-0.5f), p) + f;
-    return fma(e, (float16)(0.693359375f), p) + (x - x); /* the difference: NaN or 0 */
+    p = fma(e, (float16)(0.693359375f), p) + (x - x); /* the difference: NaN or 0 */
+    return x <= 0.0f ? (x < 0.0f ? (float16)(NAN) : (float16)(-INFINITY)) : p;
 }
 #endif
 

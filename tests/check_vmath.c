@@ -128,8 +128,8 @@ static void check_range(bf_ctx *ctx, const char *kernel, double (*f)(double), fl
             const float x = from_bits(first + (uint32_t)i * step);
             const double want = f((double)x), miss = want == 0 ? fabs((double)y[i]) : ulps(y[i], want);
             if (miss > worst) worst = miss;
-            ck_assert_msg(miss <= limit, "%s(%.9g) = %.9g, not %.9g: %g ulp", kernel, (double)x, (double)y[i], want,
-                          miss);
+            if (!(miss <= limit)) /* an assertion each would take longer than the computation */
+                ck_abort_msg("%s(%.9g) = %.9g, not %.9g: %g ulp", kernel, (double)x, (double)y[i], want, miss);
         }
     }
     ck_assert_msg(worst > 0, "%s: nothing was compared", kernel);
@@ -208,8 +208,8 @@ START_TEST(turns)
             walk(own, "walk_cosine", &t, first, step, n, k);
             for (size_t i = 0; i < n; i++) {
                 const double angle = 6.283185307179586 * (first + (uint32_t)i * step) / 16777216.0;
-                ck_assert_msg(fabs((double)s[i] - sin(angle)) < 1.5e-7 && fabs((double)k[i] - cos(angle)) < 1.5e-7,
-                              "sine and cosine of %.9g: %.9g and %.9g", angle, (double)s[i], (double)k[i]);
+                if (!(fabs((double)s[i] - sin(angle)) < 1.5e-7 && fabs((double)k[i] - cos(angle)) < 1.5e-7))
+                    ck_abort_msg("sine and cosine of %.9g: %.9g and %.9g", angle, (double)s[i], (double)k[i]);
             }
         }
         test_free(&t);

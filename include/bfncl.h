@@ -443,7 +443,7 @@ typedef struct bfncl_bench_model_result {
     double first_step_ms;               /* drivers may make machine code there */
     double compile_ms;                  /* building programs, before the first step */
     double startup_ms;                  /* from the call to the end of the first step: these two and all else */
-    double commands_per_step;           /* kernels, copies and fills that a step enqueues */
+    uint64_t commands_per_step;         /* kernels, copies and fills that a step enqueues */
     double gflop, gflops;               /* arithmetic of the network in a step; that over the median */
     double fraction_of_peak;            /* of the measured multiply-adds in registers (bfncl_peak) */
     uint64_t peak_device_bytes;

@@ -15,9 +15,9 @@ static json_t *result_json(const bfncl_bench_model_result *r, const char *config
                               "ms_min", cli_json_number(r->ms_min), "ms_max", cli_json_number(r->ms_max),
                               "first_step_ms", cli_json_number(r->first_step_ms), "compile_ms",
                               cli_json_number(r->compile_ms), "startup_ms", cli_json_number(r->startup_ms));
-    json_t *costs = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "gflops", cli_json_number(r->gflops),
+    json_t *costs = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "gflops", cli_json_number(r->gflops),
                               "fraction_of_peak", cli_json_number(r->fraction_of_peak), "gflop_per_step",
-                              cli_json_number(r->gflop), "commands_per_step", cli_json_number(r->commands_per_step),
+                              cli_json_number(r->gflop), "commands_per_step", (json_int_t)r->commands_per_step,
                               "peak_device_bytes", (json_int_t)r->peak_device_bytes, "host_idle_bytes",
                               (json_int_t)r->host_idle_bytes, "host_peak_bytes", (json_int_t)r->host_peak_bytes);
     if (j && times && costs) {
@@ -43,7 +43,7 @@ static void print_result(const bfncl_bench_model_result *r)
            r->ms_min, r->ms_max);
     printf("arithmetic     %.3g GFLOP per step, %.1f GFLOP/s, %.2f of the peak\n", r->gflop, r->gflops,
            r->fraction_of_peak);
-    printf("commands       %.1f per step\n", r->commands_per_step);
+    printf("commands       %llu per step\n", (unsigned long long)r->commands_per_step);
     printf("first step     %.0f ms; %.0f ms from the start to its end, %.0f ms of them building programs\n",
            r->first_step_ms, r->startup_ms, r->compile_ms);
     printf("device memory  %s at most\n", device);

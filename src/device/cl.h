@@ -118,7 +118,7 @@ struct bf_ctx {
     unsigned units;
     size_t group, align, max_group;
     uint64_t local_bytes, max_alloc, global_bytes, budget, memory_limit;
-    uint64_t used, peak, commands;
+    uint64_t used, peak;
     char *kernel_dir;
     bool sync;            /* wait for every command and check it */
     bf_program *programs; /* linked list, newest first */

@@ -270,7 +270,6 @@ static bf_status enqueue(bf_ctx *ctx, const cmd *c, cl_event *event, bf_err *err
         break;
     case CMD_HOST: BF_TRY(c->u.h.fn(ctx, c->u.h.data, err)); break;
     }
-    ctx->commands++;
 out:
     return st;
 }

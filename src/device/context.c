@@ -237,11 +237,6 @@ uint64_t bf_ctx_peak(const bf_ctx *ctx)
     return ctx->peak;
 }
 
-uint64_t bf_ctx_commands(const bf_ctx *ctx)
-{
-    return ctx->commands;
-}
-
 double bf_ctx_compile_seconds(const bf_ctx *ctx)
 {
     return ctx->compile_seconds;

@@ -52,9 +52,6 @@ uint64_t bf_ctx_used(const bf_ctx *ctx);
 uint64_t bf_ctx_peak(const bf_ctx *ctx);
 double bf_ctx_compile_seconds(const bf_ctx *ctx); /* spent building programs so far */
 
-/* Commands run so far: kernels, copies, fills, calls of a library. */
-uint64_t bf_ctx_commands(const bf_ctx *ctx);
-
 /* Spent in runs of commands that had never run before, start to finish: some drivers (POCL) make machine code there. */
 double bf_ctx_first_run_seconds(const bf_ctx *ctx);
 

@@ -207,6 +207,11 @@ out:
     return st;
 }
 
+size_t bf_sampler_commands(const bf_sampler *s)
+{
+    return bf_cmds_count(s->predict) + bf_cmds_count(s->random) + bf_cmds_count(s->advance);
+}
+
 uint64_t bf_sampler_size(const bf_sampler *s, bf_sampler_item item)
 {
     switch (item) {

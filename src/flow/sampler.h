@@ -29,6 +29,8 @@ typedef struct bf_sampler_options {
 /* `plan` may be NULL. The sampler's own buffers (a few per variable) are counted in plan->io_bytes and peak_bytes. */
 bf_status bf_sampler_new(const bf_sampler_options *options, bf_sampler **out, bf_plan *plan, bf_err *err);
 void bf_sampler_free(bf_sampler *s);
+/* Kernels, copies and fills of a step. */
+size_t bf_sampler_commands(const bf_sampler *s);
 
 /* What can be read at a step; D variables, P = bf_flow_outputs(), K classes. */
 typedef enum bf_sampler_item {

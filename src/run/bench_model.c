@@ -1,5 +1,6 @@
 /* Measuring whole steps: training and sampling with made-up examples and fresh weights. Public interface:
  * bfncl_bench_train and bfncl_bench_sample in include/bfncl.h. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,6 @@ typedef struct bench {
     double called, step_started; /* seconds */
     double *seconds;             /* [steps] */
     uint64_t steps, done;        /* steps: of all kinds */
-    uint64_t commands;           /* before the timed steps, then of them */
     double gflop;                /* of a step */
 } bench;
 
@@ -58,7 +58,7 @@ out:
     return st;
 }
 
-/* A step has ended that began at b->step_started; the next one begins here. */
+/* A step has ended, and the next one begins: its time is that between two results. */
 static bf_status after_step(bench *b, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -71,9 +71,8 @@ static bf_status after_step(bench *b, bf_err *err)
         b->seconds[b->done - 1 - WARMUP_STEPS] = took;
     }
     b->done++;
-    if (b->done == 1 + WARMUP_STEPS || b->done == b->steps) b->commands = bf_ctx_commands(b->m->ctx) - b->commands;
     BF_CHECK(bf_report_done(&b->report, b->done, b->steps), BF_STOPPED, "stopped while measuring");
-    b->step_started = bf_seconds();
+    b->step_started = now;
 out:
     return st;
 }
@@ -88,7 +87,6 @@ static bf_status finish(bench *b, bf_err *err)
     b->r->ms_per_step = 1e3 * t.median;
     b->r->ms_min = 1e3 * t.least;
     b->r->ms_max = 1e3 * t.largest;
-    b->r->commands_per_step = (double)b->commands / (double)b->r->steps;
     b->r->gflop = b->gflop;
     b->r->gflops = b->gflop / t.median;
     b->r->peak_device_bytes = bf_ctx_peak(b->m->ctx);
@@ -113,12 +111,37 @@ static void make_examples(const bf_model *m, uint64_t n, float *x)
     }
 }
 
+/* As bfncl_train does: the next step is submitted before one has ended, where that keeps the device busy. */
+static bf_status run_steps(bench *b, bf_stepper *stepper, const float *x, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_config *c = &b->m->config;
+    bf_step_result result;
+    double took = INFINITY;
+    uint64_t submitted = 0;
+    b->step_started = bf_seconds();
+    while (b->done < b->steps) {
+        const uint64_t ahead = bf_ctx_ahead(b->m->ctx, took), until = BF_MIN(b->done + 1 + ahead, b->steps);
+        for (; submitted < until; submitted++) {
+            float *rows;
+            BF_TRY(bf_stepper_rows(stepper, &rows, err));
+            memcpy(rows, x, (size_t)(b->r->batch * b->m->dims) * sizeof *x);
+            BF_TRY(bf_stepper_submit(stepper, submitted, bf_learning_rate(c, submitted), err));
+        }
+        BF_TRY(bf_stepper_wait(stepper, &result, err));
+        BF_CHECK(result.finite, BF_NUMERIC, "step %llu: loss or gradient not finite", (unsigned long long)b->done);
+        took = bf_seconds() - b->step_started;
+        BF_TRY(after_step(b, err));
+    }
+out:
+    return st;
+}
+
 static bf_status bench_train(bench *b, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_stepper *stepper = NULL;
     bf_plan plan;
-    bf_step_result result;
     float *x = NULL;
     BF_TRY(open_model(b, err));
     const bf_config *c = &b->m->config;
@@ -127,15 +150,11 @@ static bf_status bench_train(bench *b, bf_err *err)
     make_examples(b->m, b->r->batch * b->m->dims, x);
     BF_TRY(bf_stepper_new(b->m, true, &stepper, &plan, err));
     b->gflop = 1e-9 * plan.flops * (double)c->train.accumulate;
+    b->r->commands_per_step = bf_stepper_commands(stepper);
     BF_TRY(bf_params_init(b->m->params, (uint64_t)c->train.seed, err));
     BF_TRY(bf_finish(b->m->ctx, err));
     b->r->compile_ms = 1e3 * bf_ctx_compile_seconds(b->m->ctx);
-    b->step_started = bf_seconds();
-    for (uint64_t i = 0; i < b->steps; i++) {
-        BF_TRY(bf_stepper_run(stepper, x, i, bf_learning_rate(c, i), &result, err));
-        BF_CHECK(result.finite, BF_NUMERIC, "step %llu: loss or gradient not finite", (unsigned long long)i);
-        BF_TRY(after_step(b, err));
-    }
+    BF_TRY(run_steps(b, stepper, x, err));
     BF_TRY(finish(b, err));
 out:
     bf_stepper_free(stepper);
@@ -166,12 +185,13 @@ static bf_status bench_sample(bench *b, bf_err *err)
     BF_TRY(bf_sampling_new(b->m, (uint32_t)wanted, false, &sampler, &batch, &plan, err));
     b->r->batch = batch;
     b->gflop = 1e-9 * plan.flops;
+    b->r->commands_per_step = bf_sampler_commands(sampler);
     BF_NEW(x, batch * b->m->dims);
     BF_TRY(bf_params_init(b->m->params, (uint64_t)c->train.seed, err));
     BF_TRY(bf_finish(b->m->ctx, err));
     b->r->compile_ms = 1e3 * bf_ctx_compile_seconds(b->m->ctx);
     const bf_sampler_run_options o = {
-        .steps = (int)b->steps, .seed = (uint64_t)c->sample.seed, .on_step = on_step, .user = b};
+        .steps = (int)b->steps, .seed = (uint64_t)c->sample.seed, .on_step = on_step, .ahead = true, .user = b};
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));
     BF_TRY(finish(b, err));

@@ -17,6 +17,8 @@ typedef struct bf_stepper bf_stepper;
  * of which a step runs train.accumulate. */
 bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *plan, bf_err *err);
 void bf_stepper_free(bf_stepper *s);
+/* Kernels, copies and fills of a step. */
+size_t bf_stepper_commands(const bf_stepper *s);
 /* What a graph that never runs while a step does may have beside it (bf_graph_options). */
 const bf_graph *bf_stepper_graph(const bf_stepper *s);
 void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user);

@@ -190,6 +190,12 @@ const bf_graph *bf_stepper_graph(const bf_stepper *s)
     return s->g;
 }
 
+size_t bf_stepper_commands(const bf_stepper *s)
+{
+    return (s->parts > 1 ? bf_cmds_count(s->clear) : 0) + (size_t)s->parts * bf_cmds_count(s->part) +
+           bf_cmds_count(s->update);
+}
+
 void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user)
 {
     bf_graph_report(s->g, line, user);

@@ -316,32 +316,6 @@ __kernel void group_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG(dscale
                  gamma, beta, scale + at_scale, has_scale, ch, s1, s2);
 }
 
-/* dgamma (+)= the sum of by_gamma over samples, dbeta likewise; either may be absent. Group: column tile. */
-__kernel void group_norm_backward_fold(ARG(dgamma), ARG(dbeta), const int has_dgamma, const int has_dbeta,
-                                       const int acc_gamma, const int acc_beta, ARG_CONST(by_gamma),
-                                       ARG_CONST(by_beta), const int batch, const int ch, const int lanes)
-{
-    PTR(dgamma);
-    PTR(dbeta);
-    PTR_CONST(by_gamma);
-    PTR_CONST(by_beta);
-    ROW_SCRATCH(scratch);
-    COL_SETUP(col, row, step, get_group_id(0), lanes);
-    for (int v = 0; v < COLV; v++) {
-        const int left = (int)max((long)ch - (long)col - v * VW, (long)0);
-        const ulong c = col + v * VW;
-        vf g = (vf)(0.0f), b = (vf)(0.0f);
-        for (int r = row; left > 0 && r < batch; r += step) {
-            g += ldv(by_gamma + (ulong)r * (ulong)ch + c, left);
-            b += ldv(by_beta + (ulong)r * (ulong)ch + c, left);
-        }
-        g = col_sum(g, lanes, scratch);
-        b = col_sum(b, lanes, scratch);
-        if (row == 0 && left > 0 && has_dgamma) stv_acc(g, dgamma + c, left, acc_gamma);
-        if (row == 0 && left > 0 && has_dbeta) stv_acc(b, dbeta + c, left, acc_beta);
-    }
-}
-
 /* From the sums of each channel to the means over its group of dh = dn la (into s1) and of dh h (into s2). */
 static inline void fold_means(const int points, const int ch, const int size, __local const float *la,
                               __local float *s1, __local float *s2)

@@ -46,7 +46,17 @@ static void check_shape(bf_ctx *ctx, const shape *t)
     test_tensor ws = op_workspace(ctx, bf_group_norm_forward_workspace(ctx, &s));
     test_tensor ws_back = op_workspace(ctx, bf_group_norm_backward_workspace(ctx, &s));
     const bf_mem sc = t->scale_shift ? scale.mem : BF_MEM_NONE, sh = t->scale_shift ? shift.mem : BF_MEM_NONE;
-    bf_group_norm_grads d = {dx.mem, dg.mem, db.mem, BF_MEM_NONE, BF_MEM_NONE, t->acc, t->acc, t->acc, true};
+    const bool apart = t->points % 2; /* the sums over the batch are ours */
+    const size_t samples = (size_t)t->batch * ch;
+    op_tensor by_gamma = op_out(ctx, samples, false, 0), by_beta = op_out(ctx, samples, false, 0);
+    bf_group_norm_grads d = {.dx = dx.mem, .acc_x = t->acc, .acc_gamma = t->acc, .acc_beta = t->acc, .acc_scale = true};
+    if (apart) {
+        d.by_gamma = by_gamma.mem;
+        d.by_beta = by_beta.mem;
+    } else {
+        d.dgamma = dg.mem;
+        d.dbeta = db.mem;
+    }
     if (t->scale_shift) {
         d.dscale = dscale.mem;
         d.dshift = dshift.mem;
@@ -55,6 +65,9 @@ static void check_shape(bf_ctx *ctx, const shape *t)
     OK(bf_group_norm_forward(c, &s, y.mem, mean.mem, rstd.mem, x.mem, gamma.mem, beta.mem, sc, sh, ws.mem, err));
     OK(bf_group_norm_backward(c, &s, &d, dy.mem, x.mem, mean.mem, rstd.mem, gamma.mem, beta.mem, sc, sh, ws_back.mem,
                               err));
+    const bf_fold_sum sums[] = {{dg.mem, by_gamma.mem, t->acc, t->batch, t->ch},
+                                {db.mem, by_beta.mem, t->acc, t->batch, t->ch}};
+    if (apart) OK(bf_fold(c, sums, 2, err));
     test_run(c);
     norm ref = {{t->batch, t->points, t->ch, t->groups, (int)pitch, (int)t->act, EPS, x.d, gamma.d, beta.d,
                  t->scale_shift ? scale.d : NULL, t->scale_shift ? shift.d : NULL},
@@ -74,7 +87,8 @@ static void check_shape(bf_ctx *ctx, const shape *t)
     free(ref.y);
     op_workspace_free(ctx, &ws);
     op_workspace_free(ctx, &ws_back);
-    op_tensor *all[] = {&x, &gamma, &beta, &scale, &shift, &y, &mean, &rstd, &dy, &dx, &dg, &db, &dscale, &dshift};
+    op_tensor *all[] = {&x,  &gamma, &beta, &scale, &shift,  &y,      &mean,     &rstd,
+                        &dy, &dx,    &dg,   &db,    &dscale, &dshift, &by_gamma, &by_beta};
     for (size_t i = 0; i < BF_COUNT(all); i++) op_free(all[i]);
 }
 

@@ -56,6 +56,60 @@ START_TEST(sum_is_deterministic)
 }
 END_TEST
 
+/* Sums of different shapes in one launch, and the first stage of a long one. */
+START_TEST(folds_match_reference)
+{
+    static const int folds[BF_FOLDS][2] = {{1, 1},   {16, 128}, {33, 65},  {2, 1000},
+                                           {63, 31}, {7, 64},   {1, 4097}, {130, 3}};
+    TEST_BOTH(ctx)
+    for (int n = 1; n <= BF_FOLDS; n += BF_FOLDS - 1) {
+        op_tensor x[BF_FOLDS], out[BF_FOLDS];
+        bf_fold_sum sums[BF_FOLDS];
+        for (int i = 0; i < n; i++) {
+            const size_t mid = (size_t)folds[i][0], cols = (size_t)folds[i][1];
+            x[i] = op_rand(ctx, mid * cols, 0.25f, 1, (uint32_t)i + 1);
+            out[i] = op_out(ctx, cols, i % 2, 3);
+            sums[i] = (bf_fold_sum){out[i].mem, x[i].mem, i % 2, folds[i][0], folds[i][1]};
+        }
+        bf_cmds *c = op_cmds(ctx);
+        OK(bf_fold(c, sums, n, err));
+        ck_assert_uint_eq(bf_cmds_count(c), 1);
+        test_run(c);
+        for (int i = 0; i < n; i++) {
+            const size_t mid = (size_t)folds[i][0], cols = (size_t)folds[i][1];
+            double *want = malloc(cols * sizeof *want);
+            ref_sum_mid(want, 1, x[i].d, 1, mid, cols);
+            op_expect(ctx, "fold", &out[i], i % 2, want, 5e-7);
+            free(want);
+            op_free(&x[i]);
+            op_free(&out[i]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(parts_add_up)
+{
+    TEST_BOTH(ctx)
+    {
+        const size_t mid = 3137, cols = 33, parts = (size_t)bf_sum_mid_parts(ctx, mid, cols);
+        ck_assert_uint_gt(parts, 1);
+        op_tensor x = op_rand(ctx, mid * cols, 0.25f, 1, 1), out = op_out(ctx, cols, false, 3);
+        op_tensor part = op_out(ctx, parts * cols, false, 4);
+        bf_cmds *c = op_cmds(ctx);
+        OK(bf_sum_mid_partial(c, part.mem, x.mem, mid, cols, err));
+        OK(bf_fold(c, &(bf_fold_sum){out.mem, part.mem, false, (int)parts, (int)cols}, 1, err));
+        test_run(c);
+        double want[33];
+        ref_sum_mid(want, 1, x.d, 1, mid, cols);
+        op_expect(ctx, "parts", &out, false, want, 5e-7);
+        op_free(&x);
+        op_free(&out);
+        op_free(&part);
+    }
+}
+END_TEST
+
 START_TEST(missing_workspace_is_refused)
 {
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
@@ -71,6 +125,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {sum_matches_reference, sum_is_deterministic, missing_workspace_is_refused};
+    const TTest *const tests[] = {sum_matches_reference, sum_is_deterministic, folds_match_reference, parts_add_up,
+                                  missing_workspace_is_refused};
     return op_main("reduce", tests, BF_COUNT(tests));
 }

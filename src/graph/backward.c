@@ -69,6 +69,7 @@ bf_tid bf_graph_grad_place(bf_graph *g, bf_tid t, bool *acc)
     if (g->status != BF_OK || !wanted(g, t)) return BF_NONE;
     /* by value: making a tensor moves the table */
     const bf_tensor x = g->tensor[t];
+    if (x.grad >= 0 && bf_graph_is_waiting(g, x.grad)) bf_graph_finish_sums(g);
     if (x.whole >= 0) {
         *acc = x.grad >= 0;
         if (!*acc) g->tensor[t].grad = part_of_grad(g, t);
@@ -166,6 +167,8 @@ bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err)
     BF_TRY(bf_graph_status(g, err));
     hold(g, loss, seed);
     BF_TRY(walk(g, err));
+    bf_graph_finish_sums(g);
+    BF_TRY(bf_graph_status(g, err));
     for (bf_tid t = 0; t < g->tensors; t++)
         if (g->tensor[t].want_grad && g->tensor[t].grad >= 0) bf_graph_keep(g, g->tensor[t].grad);
 out:

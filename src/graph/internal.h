@@ -48,6 +48,13 @@ typedef struct bf_arena {
 
 #define BF_STEP_RING 64 /* two halves: one is taken by the queue while the other is filled */
 
+/* A sum over rows, of a parameter's gradient, that waits for others to share a launch (nodes_basic.c). */
+typedef struct bf_waiting_sum {
+    bf_tid out, x;
+    bool acc;
+    uint64_t mid, cols;
+} bf_waiting_sum;
+
 struct bf_graph {
     bf_ctx *ctx;
     bf_params *params;
@@ -61,6 +68,8 @@ struct bf_graph {
     int nodes, node_capacity;
     int forward_nodes; /* those in front of the derived ones; -1 before backward */
     int dropouts;
+    bf_waiting_sum waiting[BF_FOLDS];
+    int n_waiting;
     int block, blocks, repeated; /* recompute.c: open block (0: none), how many, the last one that was repeated */
     bf_arena *arena;
     int arenas;
@@ -91,7 +100,11 @@ bf_tid bf_graph_origin(const bf_graph *g, bf_tid t);
 
 /* Appended by several gradient rules: y (+)= a; sum over the middle axis (see bf_sum_mid). */
 void bf_graph_copy_node(bf_graph *g, bf_tid y, bool acc, bf_tid a);
+/* Gradients of parameters (outer = 1) are finished later, several in one launch: at the end, or when
+ * bf_graph_finish_sums says so. */
 void bf_graph_sum_mid(bf_graph *g, bf_tid out, bool acc, bf_tid x, uint64_t outer, uint64_t mid, uint64_t inner);
+void bf_graph_finish_sums(bf_graph *g);
+bool bf_graph_is_waiting(const bf_graph *g, bf_tid t); /* a sum into t, or of it */
 void bf_graph_fill_node(bf_graph *g, bf_tid y, float value);
 
 /* dx (+)= dy act'(x) */

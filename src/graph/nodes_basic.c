@@ -72,8 +72,88 @@ static bf_status sum_mid_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, b
 static const bf_node_def sum_mid_def = {
     .name = "sum_mid", .attr_size = sizeof(mid_attr), .workspace = sum_mid_workspace, .emit = sum_mid_emit};
 
+/* ---- sums that share a launch ------------------------------------------------------------------------------------ */
+
+#define SMALL_SUM 16384 /* elements: not worth a first stage of its own, and little memory to keep until the end */
+
+typedef struct fold_attr {
+    int n;
+    uint64_t mid[BF_FOLDS], cols[BF_FOLDS];
+} fold_attr;
+
+static bf_status fold_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const fold_attr *a = n->attr;
+    bf_fold_sum sums[BF_FOLDS];
+
+    for (int i = 0; i < a->n; i++)
+        sums[i] = (bf_fold_sum){.out = bf_graph_out(g, n, i),
+                                .x = bf_graph_in(g, n, i),
+                                .acc = n->acc[i],
+                                .mid = (int)a->mid[i],
+                                .cols = (int)a->cols[i]};
+    return bf_fold(c, sums, a->n, err);
+}
+
+static const bf_node_def fold_def = {.name = "fold", .attr_size = sizeof(fold_attr), .emit = fold_emit};
+
+void bf_graph_finish_sums(bf_graph *g)
+{
+    fold_attr attr = {.n = g->n_waiting};
+    bf_tid in[BF_FOLDS], out[BF_FOLDS];
+    bool acc[BF_FOLDS];
+
+    if (attr.n == 0) return;
+    for (int i = 0; i < attr.n; i++) {
+        const bf_waiting_sum *s = &g->waiting[i];
+        in[i] = s->x;
+        out[i] = s->out;
+        acc[i] = s->acc;
+        attr.mid[i] = s->mid;
+        attr.cols[i] = s->cols;
+    }
+    g->n_waiting = 0;
+    bf_graph_node(g, &fold_def, &attr, attr.n, in, attr.n, out, acc);
+}
+
+bool bf_graph_is_waiting(const bf_graph *g, bf_tid t)
+{
+    for (int i = 0; i < g->n_waiting; i++)
+        if (g->waiting[i].out == t || bf_graph_root(g, g->waiting[i].x) == bf_graph_root(g, t)) return true;
+    return false;
+}
+
+/* in: x; out: parts */
+static bf_status partial_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const mid_attr *a = n->attr;
+
+    return bf_sum_mid_partial(c, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), a->mid, a->inner, err);
+}
+
+static const bf_node_def partial_def = {.name = "sum_parts", .attr_size = sizeof(mid_attr), .emit = partial_emit};
+
+/* True when the sum was taken over: it waits, itself or its parts. */
+static bool take_over(bf_graph *g, bf_tid out, bool acc, bf_tid x, uint64_t mid, uint64_t inner)
+{
+    const uint64_t parts = bf_sum_mid_parts(g->ctx, mid, inner);
+
+    if (bf_graph_root(g, out)->kind != BF_T_PARAM_GRAD || (parts == 1 && mid * inner > SMALL_SUM)) return false;
+    if (parts > 1) {
+        const bf_tid part = bf_graph_temp(g, 2, (uint64_t[]){parts, inner});
+        bf_graph_node(g, &partial_def, &(mid_attr){1, mid, inner}, 1, &x, 1, &part, NULL);
+        x = part;
+        mid = parts;
+    }
+    g->waiting[g->n_waiting++] = (bf_waiting_sum){out, x, acc, mid, inner};
+    if (g->n_waiting == BF_FOLDS) bf_graph_finish_sums(g);
+    return true;
+}
+
 void bf_graph_sum_mid(bf_graph *g, bf_tid out, bool acc, bf_tid x, uint64_t outer, uint64_t mid, uint64_t inner)
 {
+    if (g->status != BF_OK) return;
+    if (outer == 1 && take_over(g, out, acc, x, mid, inner)) return;
     bf_graph_node(g, &sum_mid_def, &(mid_attr){outer, mid, inner}, 1, &x, 1, &out, &acc);
 }
 

@@ -37,14 +37,14 @@ static double linear_bwd_flops(const bf_graph *g, const bf_node *n)
     return linear_flops(g, n) * ((n->out[0] >= 0) + (n->out[1] >= 0));
 }
 
-/* in: dz, x, w; out: dx, dw, db */
+/* in: dz, x, w; out: dx, dw */
 static bf_status linear_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
     const linear_attr *a = n->attr;
 
-    return bf_linear_backward(c, bf_graph_out(g, n, 0), n->acc[0], bf_graph_out(g, n, 1), n->acc[1],
-                              bf_graph_out(g, n, 2), n->acc[2], bf_graph_in(g, n, 0), bf_graph_in(g, n, 1),
-                              bf_graph_in(g, n, 2), a->rows, a->in, a->out, bf_graph_ws(g, n), err);
+    return bf_linear_backward(c, bf_graph_out(g, n, 0), n->acc[0], bf_graph_out(g, n, 1), n->acc[1], BF_MEM_NONE, false,
+                              bf_graph_in(g, n, 0), bf_graph_in(g, n, 1), bf_graph_in(g, n, 2), a->rows, a->in, a->out,
+                              bf_graph_ws(g, n), err);
 }
 
 static const bf_node_def linear_bwd_def = {.name = "linear_backward",
@@ -69,7 +69,8 @@ static bf_status linear_grad(bf_graph *g, const bf_node *n, bf_err *err)
         dz = bf_graph_temp(g, 2, (uint64_t[]){a->rows, (uint64_t)a->out});
         bf_graph_act_backward(g, a->act, dz, false, dy, n->out[1]);
     }
-    if (any) bf_graph_node(g, &linear_bwd_def, a, 3, (bf_tid[]){dz, n->in[0], n->in[1]}, 3, d, acc);
+    if (d[2] >= 0) bf_graph_sum_mid(g, d[2], acc[2], dz, 1, a->rows, (uint64_t)a->out);
+    if (d[0] >= 0 || d[1] >= 0) bf_graph_node(g, &linear_bwd_def, a, 3, (bf_tid[]){dz, n->in[0], n->in[1]}, 2, d, acc);
     bf_graph_pass_grad(g, n, 3, dy);
     return BF_OK;
 }
@@ -303,19 +304,17 @@ static uint64_t group_norm_bwd_workspace(const bf_graph *g, const bf_node *n)
     return bf_group_norm_backward_workspace(g->ctx, n->attr);
 }
 
-/* in: dy, x, mean, rstd, gamma, beta, scale_shift; out: dx, dgamma, dbeta, dscale_shift */
+/* in: dy, x, mean, rstd, gamma, beta, scale_shift; out: dx, by_gamma, by_beta, dscale_shift */
 static bf_status group_norm_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
     const bf_group_norm *s = n->attr;
     const bf_mem ss = bf_graph_in(g, n, 6), dss = bf_graph_out(g, n, 3);
     const bf_group_norm_grads d = {.dx = bf_graph_out(g, n, 0),
-                                   .dgamma = bf_graph_out(g, n, 1),
-                                   .dbeta = bf_graph_out(g, n, 2),
+                                   .by_gamma = bf_graph_out(g, n, 1),
+                                   .by_beta = bf_graph_out(g, n, 2),
                                    .dscale = dss,
                                    .dshift = shift_of(s, dss),
                                    .acc_x = n->acc[0],
-                                   .acc_gamma = n->acc[1],
-                                   .acc_beta = n->acc[2],
                                    .acc_scale = n->acc[3]};
 
     return bf_group_norm_backward(c, s, &d, bf_graph_in(g, n, 0), bf_graph_in(g, n, 1), bf_graph_in(g, n, 2),
@@ -330,13 +329,19 @@ static const bf_node_def group_norm_bwd_def = {.name = "group_norm_backward",
 
 static bf_status group_norm_grad(bf_graph *g, const bf_node *n, bf_err *err)
 {
-    bf_tid d[4];
-    bool acc[4];
+    const bf_group_norm *s = n->attr;
+    const uint64_t batch = (uint64_t)s->batch, ch = (uint64_t)s->ch;
     const bf_tid in[7] = {bf_graph_dout(g, n, 0), n->in[0], n->out[1], n->out[2], n->in[1], n->in[2], n->in[3]};
+    bf_tid d[4], out[4];
+    bool acc[4];
 
     (void)err;
-    for (int i = 0; i < 4; i++) d[i] = bf_graph_din(g, n, i, &acc[i]);
-    bf_graph_node(g, &group_norm_bwd_def, n->attr, 7, in, 4, d, acc);
+    for (int i = 0; i < 4; i++) out[i] = d[i] = bf_graph_din(g, n, i, &acc[i]);
+    const bool params = d[1] >= 0 || d[2] >= 0;
+    for (int i = 1; i < 3; i++) out[i] = params ? bf_graph_temp(g, 2, (uint64_t[]){batch, ch}) : BF_NONE;
+    bf_graph_node(g, &group_norm_bwd_def, s, 7, in, 4, out, (bool[]){acc[0], false, false, acc[3]});
+    for (int i = 1; i < 3; i++)
+        if (d[i] >= 0) bf_graph_sum_mid(g, d[i], acc[i], out[i], 1, batch, ch);
     return BF_OK;
 }
 

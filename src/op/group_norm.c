@@ -207,8 +207,8 @@ typedef struct backward_mem {
 
 static bool wants_grads(const bf_group_norm_grads *d)
 {
-    return !bf_mem_is_none(d->dgamma) || !bf_mem_is_none(d->dbeta) || !bf_mem_is_none(d->dscale) ||
-           !bf_mem_is_none(d->dshift);
+    return !bf_mem_is_none(d->by_gamma) || !bf_mem_is_none(d->dgamma) || !bf_mem_is_none(d->dbeta) ||
+           !bf_mem_is_none(d->dscale) || !bf_mem_is_none(d->dshift);
 }
 
 static bf_status backward_tiles(bf_cmds *c, const bf_group_norm *s, const plan *p, const tiling *t,
@@ -311,25 +311,14 @@ out:
     return st;
 }
 
-static bf_status backward_fold(bf_cmds *c, const bf_group_norm *s, const plan *p, const backward_mem *m, bf_err *err)
+static bf_status backward_fold(bf_cmds *c, const bf_group_norm *s, const backward_mem *m, bf_err *err)
 {
     const bf_group_norm_grads *d = m->d;
-    const bf_arg args[] = {bf_arg_mem(d->dgamma),
-                           bf_arg_mem(d->dbeta),
-                           bf_arg_i32(!bf_mem_is_none(d->dgamma)),
-                           bf_arg_i32(!bf_mem_is_none(d->dbeta)),
-                           bf_arg_i32(d->acc_gamma),
-                           bf_arg_i32(d->acc_beta),
-                           bf_arg_mem(m->by_gamma),
-                           bf_arg_mem(m->by_beta),
-                           bf_arg_i32(s->batch),
-                           bf_arg_i32(s->ch),
-                           bf_arg_i32(p->lanes)};
-    bf_call call = {.file = "group_norm.cl", .kernel = "group_norm_backward_fold", .defines = NO_ACT, .args = args};
-    call.n_args = BF_COUNT(args);
-    call.bytes = 8.0 * (double)sample_floats(s);
-    bf_call_rows(&call, bf_cmds_ctx(c), (size_t)p->tiles);
-    return bf_cmds_kernel(c, &call, err);
+    bf_fold_sum sums[2];
+    int n = 0;
+    if (!bf_mem_is_none(d->dgamma)) sums[n++] = (bf_fold_sum){d->dgamma, m->by_gamma, d->acc_gamma, s->batch, s->ch};
+    if (!bf_mem_is_none(d->dbeta)) sums[n++] = (bf_fold_sum){d->dbeta, m->by_beta, d->acc_beta, s->batch, s->ch};
+    return n > 0 ? bf_fold(c, sums, n, err) : BF_OK;
 }
 
 bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_group_norm_grads *d, bf_mem dy, bf_mem x,
@@ -341,14 +330,18 @@ bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_gr
     const plan p = make_plan(bf_cmds_ctx(c), s);
     const tiling t = make_tiling(bf_cmds_ctx(c), s, BACKWARD_ARRAYS, 1);
     const uint64_t bytes = 4 * sample_floats(s);
-    const backward_mem m = {d,     ws,   bf_mem_at(ws, bytes), bf_mem_at(ws, 2 * bytes), dy, x, mean, rstd, gamma, beta,
-                            scale, shift};
+    backward_mem m = {d,     ws,   bf_mem_at(ws, bytes), bf_mem_at(ws, 2 * bytes), dy, x, mean, rstd, gamma, beta,
+                      scale, shift};
+    if (!bf_mem_is_none(d->by_gamma)) {
+        m.by_gamma = d->by_gamma;
+        m.by_beta = d->by_beta;
+    }
     if (t.cols > 0) {
         BF_TRY(backward_tiles(c, s, &p, &t, &m, err));
     } else {
         BF_TRY(backward_chunks(c, s, &p, &m, err));
     }
-    if (!bf_mem_is_none(d->dgamma) || !bf_mem_is_none(d->dbeta)) BF_TRY(backward_fold(c, s, &p, &m, err));
+    BF_TRY(backward_fold(c, s, &m, err));
 out:
     return st;
 }

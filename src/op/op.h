@@ -67,6 +67,19 @@ uint64_t bf_sum_mid_workspace(bf_ctx *ctx, uint64_t outer, uint64_t mid, uint64_
 bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, uint64_t outer, uint64_t mid,
                      uint64_t inner, bf_mem ws, bf_err *err);
 
+/* The first of two stages of a sum with outer = 1 whose result is wanted later: part[p,i] for p < bf_sum_mid_parts()
+ * (1: there is one stage only), to be added up by bf_fold. */
+uint64_t bf_sum_mid_parts(bf_ctx *ctx, uint64_t mid, uint64_t inner);
+bf_status bf_sum_mid_partial(bf_cmds *c, bf_mem part, bf_mem x, uint64_t mid, uint64_t inner, bf_err *err);
+/* Several small sums in one launch: out[i] (+)= sum_m x[m,i]; n <= BF_FOLDS. */
+#define BF_FOLDS 8
+typedef struct bf_fold_sum {
+    bf_mem out, x;
+    bool acc;
+    int mid, cols;
+} bf_fold_sum;
+bf_status bf_fold(bf_cmds *c, const bf_fold_sum *sums, int n, bf_err *err);
+
 /* ---- linear: y[r,o] = act(sum_i x[r,i] w[o,i] + b[o]) + residual[r,o]; w [out,in] as in the files ---------------- */
 /* pre: with an activation in training, x w' + b is kept there [rows,out] for the backward pass; else none. */
 uint64_t bf_linear_workspace(bf_ctx *ctx, uint64_t rows, int in, int out); /* of any call below */
@@ -191,6 +204,7 @@ bf_status bf_group_norm_forward(bf_cmds *c, const bf_group_norm *s, bf_mem y, bf
 uint64_t bf_group_norm_backward_workspace(bf_ctx *ctx, const bf_group_norm *s);
 typedef struct bf_group_norm_grads {
     bf_mem dx, dgamma, dbeta, dscale, dshift; /* each may be none; dscale, dshift use scale_pitch too */
+    bf_mem by_gamma, by_beta; /* [B,C], both or none: dgamma and dbeta are their sums over the batch; overwritten */
     bool acc_x, acc_gamma, acc_beta, acc_scale;
 } bf_group_norm_grads;
 bf_status bf_group_norm_backward(bf_cmds *c, const bf_group_norm *s, const bf_group_norm_grads *d, bf_mem dy, bf_mem x,

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "op/columns.h"
 
 #define SMALL_MID 1024  /* so many terms are folded at once where that leaves enough groups */
@@ -66,6 +68,54 @@ bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, ui
         BF_TRY(sum_stage(c, ws, false, 1.0f, x, outer, mid, inner, chunk, err));
         BF_TRY(sum_stage(c, out, acc, scale, ws, outer, parts, inner, parts, err));
     }
+out:
+    return st;
+}
+
+uint64_t bf_sum_mid_parts(bf_ctx *ctx, uint64_t mid, uint64_t inner)
+{
+    return bf_ceil_div(mid, chunk_size(ctx, 1, mid, inner));
+}
+
+bf_status bf_sum_mid_partial(bf_cmds *c, bf_mem part, bf_mem x, uint64_t mid, uint64_t inner, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const uint64_t chunk = chunk_size(bf_cmds_ctx(c), 1, mid, inner);
+    BF_CHECK(mid > 0 && inner > 0 && chunk <= INT32_MAX, BF_USAGE, "sum_mid: %llu terms", (unsigned long long)mid);
+    BF_TRY(sum_stage(c, part, false, 1.0f, x, 1, mid, inner, chunk, err));
+out:
+    return st;
+}
+
+enum { FOLD_ARGS = 6 };
+
+bf_status bf_fold(bf_cmds *c, const bf_fold_sum *sums, int n, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_ctx *ctx = bf_cmds_ctx(c);
+    bf_arg args[BF_FOLDS * FOLD_ARGS];
+    uint64_t tiles = 1;
+    double bytes = 0;
+    BF_CHECK(n >= 1 && n <= BF_FOLDS, BF_USAGE, "fold: %d sums", n);
+    for (int i = 0; i < BF_FOLDS; i++) {
+        const bf_fold_sum s = i < n ? sums[i] : (bf_fold_sum){.mid = 1, .cols = 1};
+        const uint64_t cols = (uint64_t)s.cols;
+        BF_CHECK(s.mid >= 1 && s.cols >= 1, BF_USAGE, "fold: %d rows of %d", s.mid, s.cols);
+        const bf_arg list[FOLD_ARGS] = {bf_arg_mem(s.out),
+                                        bf_arg_mem(s.x),
+                                        bf_arg_i32(s.mid),
+                                        bf_arg_i32(s.cols),
+                                        bf_arg_i32(bf_col_lanes(ctx, cols)),
+                                        bf_arg_i32(s.acc)};
+        memcpy(args + FOLD_ARGS * i, list, sizeof list);
+        tiles = BF_MAX(tiles, bf_col_tiles(ctx, cols));
+        if (i < n) bytes += 4.0 * s.mid * s.cols;
+    }
+    bf_call call = {.file = "reduce.cl", .kernel = "fold_columns", .args = args, .n_args = BF_COUNT(args)};
+    call.bytes = bytes;
+    bf_call_rows(&call, ctx, (size_t)tiles);
+    call.items[1] = (size_t)n;
+    BF_TRY(bf_cmds_kernel(c, &call, err));
 out:
     return st;
 }

@@ -9,8 +9,14 @@ enum {
     WIDE_TILE = 64, /* TS in cl/conv.cl */
     CI_BLOCK = 32,  /* input channels of a block of the weight gradient (CPU) */
     VECTOR = 16,
-    WINOGRAD_MAX = 256, /* source channels: more do not fit the private arrays (cl/winograd.cl) */
+    /* cl/winograd.cl: pixels across a tile, points of a transformed one; source channels of one launch at most; output
+     * channels of a block of the weight gradient */
+    WINOGRAD_SIZE = 4,
+    WINOGRAD_POINTS = 36,
+    WINOGRAD_CHANNELS = 256,
+    WINOGRAD_CO_BLOCK = 64,
     ITEMS_PER_UNIT = 24,
+    WINOGRAD_ITEMS_PER_UNIT = 4,
     WEIGHT_GROUPS = 64, /* groups that share out a weight gradient, and pixels of a part at least */
     WEIGHT_GROUPS_WIDE = 512,
     WEIGHT_PIXELS = 1024
@@ -53,17 +59,17 @@ out:
     return st;
 }
 
-/* Does F(2x2, 3x3) apply, from cs channels to cr? */
-static bool winograd_fits(bf_ctx *ctx, const bf_conv *s, int cs, int cr)
-{
-    return is_cpu(ctx) && s->k == 3 && s->stride == 1 && s->h > 1 && s->w > 1 && cs % VECTOR == 0 &&
-           cs <= WINOGRAD_MAX && cr % VECTOR == 0;
-}
-
-/* Tiles of 2x2 pixels. */
+/* Tiles of Winograd. */
 static uint64_t winograd_tiles(const bf_conv *s)
 {
-    return (uint64_t)s->batch * bf_ceil_div((uint64_t)s->h, 2) * bf_ceil_div((uint64_t)s->w, 2);
+    return (uint64_t)s->batch * bf_ceil_div((uint64_t)s->h, WINOGRAD_SIZE) * bf_ceil_div((uint64_t)s->w, WINOGRAD_SIZE);
+}
+
+/* Does F(4x4, 3x3) apply and pay? Tiles that reach far beyond a small image cost more products than they save. */
+static bool winograd_fits(bf_ctx *ctx, const bf_conv *s)
+{
+    return is_cpu(ctx) && s->k == 3 && s->stride == 1 && s->ci % VECTOR == 0 && s->co % VECTOR == 0 &&
+           6 * winograd_tiles(s) <= (uint64_t)s->batch * (uint64_t)s->h * (uint64_t)s->w;
 }
 
 /* ---- forward and gradient by the input -----------------------------------------------------------------------------
@@ -82,10 +88,10 @@ static plan make_plan(bf_ctx *ctx, const bf_conv *s, bool backward)
     plan p = {.backward = backward, .rh = ho, .rw = wo, .sh = s->h, .sw = s->w, .cs = s->ci, .cr = s->co};
     if (backward) p = (plan){.backward = true, .rh = s->h, .rw = s->w, .sh = ho, .sw = wo, .cs = s->co, .cr = s->ci};
     if (!is_cpu(ctx)) return p;
-    p.winograd = winograd_fits(ctx, s, p.cs, p.cr);
+    p.winograd = winograd_fits(ctx, s);
     if (p.winograd) {
         p.pack = true;
-        p.pack_bytes = 16 * (uint64_t)p.cs * bf_round_up((uint64_t)p.cr, TILE_N) * 4;
+        p.pack_bytes = 4 * WINOGRAD_POINTS * bf_ceil_div((uint64_t)p.cr, TILE_N) * ((uint64_t)p.cs * TILE_N + VECTOR);
         p.pack_bytes = bf_round_up(p.pack_bytes, bf_ctx_align(ctx));
         return p;
     }
@@ -112,7 +118,7 @@ static bf_status transform_filter(bf_cmds *c, const bf_conv *s, const plan *p, b
                           .items = {(size_t)(p->cs / VECTOR), (size_t)bf_ceil_div((uint64_t)p->cr, TILE_N)},
                           .args = args,
                           .n_args = BF_COUNT(args),
-                          .bytes = 4.0 * (9 + 16) / 9 * (double)weights(s)};
+                          .bytes = 4.0 * (9 + WINOGRAD_POINTS) / 9 * (double)weights(s)};
     return bf_cmds_kernel(c, &call, err);
 }
 
@@ -165,20 +171,39 @@ static bf_status convolve_winograd(bf_cmds *c, const bf_conv *s, const plan *p, 
                                    bf_err *err)
 {
     bf_status st = BF_OK;
-    const uint64_t tiles = winograd_tiles(s);
-    const int block = rows_per_item(bf_cmds_ctx(c), tiles, 2.0 * 16 * p->cs * p->cr);
-    const bf_arg args[] = {bf_arg_mem(m->r),          bf_arg_mem(m->s),        bf_arg_mem(m->ws), bf_arg_mem(m->bias),
-                           bf_arg_mem(m->per_sample), bf_arg_mem(m->residual), bf_arg_mem(zero),  bf_arg_i32(s->batch),
-                           bf_arg_i32(s->h),          bf_arg_i32(s->w),        bf_arg_i32(p->cs), bf_arg_i32(p->cr),
-                           bf_arg_i32(epilogue(m)),   bf_arg_i32(block)};
-    const bf_call call = {.file = "winograd.cl",
-                          .kernel = "winograd",
-                          .items = {(size_t)bf_ceil_div(tiles, (uint64_t)block)},
-                          .args = args,
-                          .n_args = BF_COUNT(args),
-                          .flops = flops(s),
-                          .bytes = traffic(s, p)};
-    BF_TRY(bf_cmds_kernel(c, &call, err));
+    const uint64_t tiles = winograd_tiles(s), panels = bf_ceil_div((uint64_t)p->cr, TILE_N);
+    const uint64_t wanted = (uint64_t)bf_ctx_units(bf_cmds_ctx(c)) * WINOGRAD_ITEMS_PER_UNIT;
+    for (int c0 = 0; c0 < p->cs; c0 += WINOGRAD_CHANNELS) {
+        const int cn = BF_MIN(WINOGRAD_CHANNELS, p->cs - c0);
+        const int block = rows_per_item(bf_cmds_ctx(c), tiles, 2.0 * WINOGRAD_POINTS * cn * p->cr);
+        const uint64_t blocks = bf_ceil_div(tiles, (uint64_t)block);
+        const uint64_t per_item = bf_ceil_div(panels, BF_MIN(panels, bf_ceil_div(wanted, blocks)));
+        const bf_arg args[] = {bf_arg_mem(m->r),
+                               bf_arg_mem(m->s),
+                               bf_arg_mem(m->ws),
+                               bf_arg_mem(m->bias),
+                               bf_arg_mem(m->per_sample),
+                               bf_arg_mem(m->residual),
+                               bf_arg_mem(zero),
+                               bf_arg_i32(s->batch),
+                               bf_arg_i32(s->h),
+                               bf_arg_i32(s->w),
+                               bf_arg_i32(p->cs),
+                               bf_arg_i32(p->cr),
+                               bf_arg_i32(c0),
+                               bf_arg_i32(cn),
+                               bf_arg_i32(c0 == 0 ? epilogue(m) : EPI_ACC),
+                               bf_arg_i32(block),
+                               bf_arg_i32((int)per_item)};
+        const bf_call call = {.file = "winograd.cl",
+                              .kernel = "winograd",
+                              .items = {(size_t)blocks, (size_t)bf_ceil_div(panels, per_item)},
+                              .args = args,
+                              .n_args = BF_COUNT(args),
+                              .flops = flops(s) * cn / p->cs,
+                              .bytes = traffic(s, p) * cn / p->cs};
+        BF_TRY(bf_cmds_kernel(c, &call, err));
+    }
 out:
     return st;
 }
@@ -294,13 +319,13 @@ typedef struct weight_plan {
  * every bit of dw) does not depend on the number of compute units. */
 static weight_plan make_weight_plan(bf_ctx *ctx, const bf_conv *s)
 {
-    const bool cpu = is_cpu(ctx), winograd = winograd_fits(ctx, s, s->ci, s->co);
+    const bool cpu = is_cpu(ctx), winograd = winograd_fits(ctx, s);
     const uint64_t lines =
         winograd ? winograd_tiles(s) : (uint64_t)s->batch * (uint64_t)bf_conv_out(s->h, s->k, s->stride);
     const uint64_t block = cpu ? CI_BLOCK : WIDE_TILE;
     weight_plan p = {.winograd = winograd, .block = (int)block};
     p.ci_blocks = (int)bf_ceil_div((uint64_t)s->ci, block) * (cpu ? 1 : s->k * s->k);
-    p.co_blocks = (int)bf_ceil_div((uint64_t)s->co, cpu ? TILE_N : WIDE_TILE);
+    p.co_blocks = (int)bf_ceil_div((uint64_t)s->co, winograd ? WINOGRAD_CO_BLOCK : cpu ? TILE_N : WIDE_TILE);
     const uint64_t blocks = (uint64_t)p.ci_blocks * (uint64_t)p.co_blocks;
     const uint64_t pixels = (uint64_t)s->batch * (uint64_t)bf_conv_out(s->h, s->k, s->stride) *
                             (uint64_t)bf_conv_out(s->w, s->k, s->stride);

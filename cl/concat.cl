@@ -41,3 +41,21 @@ __kernel void take_columns(ARG(d), const int acc, const float scale, ARG_CONST(y
         stv_acc(scale * ldv(from + (ulong)r * (ulong)cy + c, cols - c), to + (ulong)r * (ulong)cols + c, cols - c, acc);
     }
 }
+
+/* da[r] (+)= y[r, 0..ca), db[r] (+)= y[r, ca..ca+cb), both at least a vector wide */
+__kernel void concat_backward(ARG(da), const int acc_a, ARG(db), const int acc_b, ARG_CONST(y), const ulong rows,
+                              const int ca, const int cb, const int block)
+{
+    PTR(da);
+    PTR(db);
+    PTR_CONST(y);
+    const ulong r0 = get_group_id(0) * (ulong)block;
+    const int count = (int)min((ulong)block, rows - r0);
+    const ulong cy = (ulong)ca + (ulong)cb;
+    __global float *to_a = da + r0 * (ulong)ca, *to_b = db + r0 * (ulong)cb;
+    __global const float *from = y + r0 * cy;
+    TILE_FOR(r, c, count, ca)
+    stv_acc(ldv(from + (ulong)r * cy + c, ca - c), to_a + (ulong)r * (ulong)ca + c, ca - c, acc_a);
+    TILE_FOR(r, c, count, cb)
+    stv_acc(ldv(from + (ulong)r * cy + ca + c, cb - c), to_b + (ulong)r * (ulong)cb + c, cb - c, acc_b);
+}

@@ -1,5 +1,7 @@
 #include "op/columns.h"
 
+#define VECTOR 16 /* VW of the cpu class: narrower parts are copied number by number */
+
 static bf_status concat_call(bf_cmds *c, const char *kernel, const bf_arg *args, size_t n_args, uint64_t rows, int cols,
                              uint64_t block, bf_err *err)
 {
@@ -37,6 +39,13 @@ bf_status bf_concat_backward(bf_cmds *c, bf_mem da, bool acc_a, bf_mem db, bool 
 {
     bf_status st = BF_OK;
     BF_CHECK(ca >= 1 && cb >= 1 && ca <= INT32_MAX - cb, BF_USAGE, "concat: bad widths %d and %d", ca, cb);
+    if (rows > 0 && BF_MIN(ca, cb) >= VECTOR && !bf_mem_is_none(da) && !bf_mem_is_none(db)) {
+        const uint64_t block = bf_block_rows((uint64_t)ca + (uint64_t)cb);
+        const bf_arg args[] = {bf_arg_mem(da),    bf_arg_i32(acc_a), bf_arg_mem(db),
+                               bf_arg_i32(acc_b), bf_arg_mem(dy),    bf_arg_u64(rows),
+                               bf_arg_i32(ca),    bf_arg_i32(cb),    bf_arg_i32((int)block)};
+        return concat_call(c, "concat_backward", args, BF_COUNT(args), rows, ca + cb, block, err);
+    }
     if (!bf_mem_is_none(da)) BF_TRY(bf_take_columns(c, da, acc_a, 1.0f, dy, rows, ca, 0, ca + cb, err));
     if (!bf_mem_is_none(db)) BF_TRY(bf_take_columns(c, db, acc_b, 1.0f, dy, rows, cb, ca, ca + cb, err));
 out:

@@ -35,7 +35,8 @@ static uint64_t param_chunk(uint64_t rows)
 uint64_t bf_layer_norm_backward_workspace(bf_ctx *ctx, uint64_t rows, int cols)
 {
     const uint64_t parts = bf_ceil_div(rows, param_chunk(rows)), width = (uint64_t)BF_MAX(cols, 0);
-    return 8 * parts * width + bf_sum_mid_workspace(ctx, 1, parts, width);
+    (void)ctx;
+    return 8 * parts * width;
 }
 
 static bf_status backward_params(bf_cmds *c, bf_mem dgamma, bool acc_g, bf_mem dbeta, bool acc_b, bf_mem dy, bf_mem x,
@@ -45,7 +46,7 @@ static bf_status backward_params(bf_cmds *c, bf_mem dgamma, bool acc_g, bf_mem d
     bf_ctx *ctx = bf_cmds_ctx(c);
     const uint64_t width = (uint64_t)cols, chunk = param_chunk(rows), parts = bf_ceil_div(rows, chunk);
     const uint64_t tiles = bf_col_tiles(ctx, width);
-    const bf_mem by_gamma = ws, by_beta = bf_mem_at(ws, 4 * parts * width), rest = bf_mem_at(ws, 8 * parts * width);
+    const bf_mem by_gamma = ws, by_beta = bf_mem_at(ws, 4 * parts * width);
     const bf_arg args[] = {bf_arg_mem(by_gamma),
                            bf_arg_mem(by_beta),
                            bf_arg_mem(dy),
@@ -63,8 +64,11 @@ static bf_status backward_params(bf_cmds *c, bf_mem dgamma, bool acc_g, bf_mem d
     BF_CHECK(!bf_mem_is_none(ws), BF_USAGE, "layer norm backward: a workspace is needed");
     bf_call_rows(&call, ctx, (size_t)(parts * tiles));
     BF_TRY(bf_cmds_kernel(c, &call, err));
-    if (!bf_mem_is_none(dgamma)) BF_TRY(bf_sum_mid(c, dgamma, acc_g, 1.0f, by_gamma, 1, parts, width, rest, err));
-    if (!bf_mem_is_none(dbeta)) BF_TRY(bf_sum_mid(c, dbeta, acc_b, 1.0f, by_beta, 1, parts, width, rest, err));
+    bf_fold_sum sums[2];
+    int n = 0;
+    if (!bf_mem_is_none(dgamma)) sums[n++] = (bf_fold_sum){dgamma, by_gamma, acc_g, (int)parts, cols};
+    if (!bf_mem_is_none(dbeta)) sums[n++] = (bf_fold_sum){dbeta, by_beta, acc_b, (int)parts, cols};
+    BF_TRY(bf_fold(c, sums, n, err));
 out:
     return st;
 }

@@ -115,3 +115,49 @@ __kernel void layer_norm_backward_params(ARG(by_gamma), ARG(by_beta), ARG_CONST(
         }
     }
 }
+
+#if !WIDE
+/* Both of these in one walk over `block` rows, cpu class: a row is read from memory once, and the sums of the parameter
+ * gradients stay in local memory, two arrays of `pad` = cols rounded up to whole vectors. Group: part. */
+__kernel void layer_norm_backward_rows(ARG(dx), const int acc, ARG(by_gamma), ARG(by_beta), ARG_CONST(dy), ARG_CONST(x),
+                                       ARG_CONST(mean), ARG_CONST(rstd), ARG_CONST(gamma), const int has_gamma,
+                                       const ulong rows, const int cols, const int block, const int pad,
+                                       __local float *local_mem)
+{
+    PTR(dx);
+    PTR(by_gamma);
+    PTR(by_beta);
+    PTR_CONST(dy);
+    PTR_CONST(x);
+    PTR_CONST(mean);
+    PTR_CONST(rstd);
+    PTR_CONST(gamma);
+    __local float *normed = local_mem, *plain = normed + pad;
+    const ulong r0 = get_group_id(0) * (ulong)block, to = get_group_id(0) * (ulong)cols;
+    const int count = (int)min((ulong)block, rows - r0);
+    for (int i = 0; i < 2 * pad; i += VW) stl((vf)(0.0f), local_mem + i);
+    for (int r = 0; r < count; r++) {
+        const ulong at = (r0 + (ulong)r) * (ulong)cols;
+        const float m = mean[r0 + (ulong)r], s = rstd[r0 + (ulong)r];
+        vf sum = (vf)(0.0f), sum_h = (vf)(0.0f);
+        for (int i = 0; i < cols; i += VW) {
+            vf g = ldv(dy + at + i, cols - i); /* 0 in missing lanes */
+            if (has_gamma) g *= ldv(gamma + i, cols - i);
+            sum += g;
+            sum_h += g * (ldv(x + at + i, cols - i) - m);
+        }
+        const float mean_g = vsum(sum) / (float)cols, mean_gh = vsum(sum_h) * s / (float)cols;
+        for (int i = 0; i < cols; i += VW) {
+            const vf d = ldv(dy + at + i, cols - i), h = (ldv(x + at + i, cols - i) - m) * s;
+            const vf g = has_gamma ? d * ldv(gamma + i, cols - i) : d;
+            stl(ldl(normed + i) + d * h, normed + i);
+            stl(ldl(plain + i) + d, plain + i);
+            stv_acc(s * (g - mean_g - h * mean_gh), dx + at + i, cols - i, acc);
+        }
+    }
+    for (int i = 0; i < cols; i += VW) {
+        stv(ldl(normed + i), by_gamma + to + i, cols - i);
+        stv(ldl(plain + i), by_beta + to + i, cols - i);
+    }
+}
+#endif

@@ -49,7 +49,7 @@ static void check_norm(bf_ctx *ctx, size_t rows, size_t cols, bool affine, bool 
 
 START_TEST(shapes)
 {
-    static const size_t list[][2] = {{1, 2}, {3, 31}, {65, 33}, {2, 64}, {7, 768}, {601, 17}, {2, 1031}};
+    static const size_t list[][2] = {{1, 2}, {3, 31}, {65, 33}, {2, 64}, {7, 768}, {601, 17}, {2, 1031}, {3, 2051}};
     TEST_BOTH(ctx)
     for (size_t k = 0; k < BF_COUNT(list); k++) check_norm(ctx, list[k][0], list[k][1], k % 3 != 2, k % 2, 0);
 }
@@ -82,8 +82,48 @@ START_TEST(without_statistics)
 }
 END_TEST
 
+/* dx alone and the parameters' gradients alone are those of a call for everything. */
+START_TEST(some_gradients)
+{
+    const size_t rows = 70, cols = 33, n = rows * cols;
+    TEST_BOTH(ctx)
+    {
+        op_tensor x = op_rand(ctx, n, 0, 1, 1), dy = op_rand(ctx, n, 0, 1, 2), gamma = op_rand(ctx, cols, 1, 0.5f, 3);
+        op_tensor m = op_rand(ctx, rows, 0, 0.1f, 4), s = op_rand(ctx, rows, 1.5f, 0.1f, 5);
+        op_tensor dx[2], dg[2], db[2];
+        test_tensor ws = op_workspace(ctx, bf_layer_norm_backward_workspace(ctx, rows, (int)cols));
+        bf_cmds *c = op_cmds(ctx);
+        for (int k = 0; k < 2; k++) {
+            dx[k] = op_out(ctx, n, false, 0);
+            dg[k] = op_out(ctx, cols, false, 0);
+            db[k] = op_out(ctx, cols, false, 0);
+        }
+        OK(bf_layer_norm_backward(c, dx[0].mem, false, dg[0].mem, false, db[0].mem, false, dy.mem, x.mem, m.mem, s.mem,
+                                  gamma.mem, rows, (int)cols, ws.mem, err));
+        OK(bf_layer_norm_backward(c, dx[1].mem, false, BF_MEM_NONE, false, BF_MEM_NONE, false, dy.mem, x.mem, m.mem,
+                                  s.mem, gamma.mem, rows, (int)cols, BF_MEM_NONE, err));
+        OK(bf_layer_norm_backward(c, BF_MEM_NONE, false, dg[1].mem, false, BF_MEM_NONE, false, dy.mem, x.mem, m.mem,
+                                  s.mem, gamma.mem, rows, (int)cols, ws.mem, err));
+        OK(bf_layer_norm_backward(c, BF_MEM_NONE, false, BF_MEM_NONE, false, db[1].mem, false, dy.mem, x.mem, m.mem,
+                                  s.mem, gamma.mem, rows, (int)cols, ws.mem, err));
+        test_run(c);
+        for (int k = 0; k < 2; k++) {
+            op_read(ctx, &dx[k]);
+            op_read(ctx, &dg[k]);
+            op_read(ctx, &db[k]);
+        }
+        test_close("dx", dx[1].f, dx[0].f, n, 1e-6, 1e-6);
+        test_close("dgamma", dg[1].f, dg[0].f, cols, 1e-6, 1e-6);
+        test_close("dbeta", db[1].f, db[0].f, cols, 1e-6, 1e-6);
+        op_workspace_free(ctx, &ws);
+        op_tensor *all[] = {&x, &dy, &gamma, &m, &s, &dx[0], &dx[1], &dg[0], &dg[1], &db[0], &db[1]};
+        for (size_t i = 0; i < BF_COUNT(all); i++) op_free(all[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {shapes, large_mean, without_statistics};
+    const TTest *const tests[] = {shapes, large_mean, without_statistics, some_gradients};
     return op_main("layer_norm", tests, BF_COUNT(tests));
 }

@@ -6,6 +6,7 @@
  * batch. Random numbers and times are those that the examples have in the whole batch.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,7 +199,11 @@ size_t bf_stepper_commands(const bf_stepper *s)
 
 void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user)
 {
+    char text[64];
     bf_graph_report(s->g, line, user);
+    if (!s->update) return; /* only a plan */
+    snprintf(text, sizeof text, "commands          %zu per step", bf_stepper_commands(s));
+    line(user, text);
 }
 
 static uint32_t float_word(double x)

@@ -414,7 +414,7 @@ typedef struct bfncl_bench_result {
 
 BFNCL_API void bfncl_bench_defaults(bfncl_bench_options *o);
 /* The peak alone; convolutions (forward, gradients by input and weight); attention (forward, gradient); every op that
- * moves more than it computes, at sizes beyond the caches. A result must be given to bfncl_bench_result_free, also
+ * moves more than it computes, on tensors of up to 256 MiB. A result must be given to bfncl_bench_result_free, also
  * after a failure. */
 BFNCL_API bfncl_status bfncl_bench_peak(const bfncl_bench_options *o, bfncl_bench_result *result, bfncl_error *err);
 BFNCL_API bfncl_status bfncl_bench_conv(const bfncl_bench_options *o, bfncl_bench_result *result, bfncl_error *err);

@@ -425,9 +425,11 @@ const cli_command cli_commands[] = {
      .help = "measure this device",
      .text =
          "peak: multiply-adds in registers, and copying between buffers of up to 256 MiB; the others give their share "
-         "of it. gemm: matrix products with every provider. conv: convolutions, forward and both gradients. "
+         "of it. gemm: matrix products with every provider. conv: convolutions, forward and both gradients; "
+         "their arithmetic is counted as if computed directly, so that a kernel that needs less can be above the peak. "
          "attention: forward and backward. ops: everything that moves more than it computes, on tensors of up to 256 "
-         "MiB; GB/s count each tensor that must be read or written once, whatever a kernel really moves, and GFLOP/s, "
+         "MiB (losses over all bins, which compute, on smaller ones); GB/s count each tensor that must be read or "
+         "written once, whatever a kernel really moves, and GFLOP/s, "
          "where they are given, a function such as exp as one operation. train: the steps that `bfncl train` makes "
          "(flow, loss, gradients, optimiser, averages); sample: those of `bfncl sample`, one evaluation of the "
          "network each. Both run on made-up examples and fresh weights, so no data are needed where the "

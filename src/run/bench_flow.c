@@ -212,7 +212,7 @@ static bf_status flow_row(bf_bench_table *t, const struct variant *v, const stru
 {
     char op[48], shape[48];
     flow_case c = {.ctx = t->ctx, .flow = flow_of(v), .loss = loss};
-    uint64_t n = BF_MAX(bf_bench_tensor(t, 24) / sizeof(float), (uint64_t)LEAST);
+    uint64_t n = BF_MAX(bf_bench_tensor(t, 48) / sizeof(float), (uint64_t)LEAST);
     const int outputs = bf_flow_outputs(&c.flow), state = v->kind != BF_FLOW_CATEGORICAL;
     if (loss && loss->kind != BF_LOSS_RECON) n /= v->loss_part;
     if (loss && loss->kind == BF_LOSS_N_STEP) n /= N_STEP_PART;

@@ -462,6 +462,47 @@ BFNCL_API bfncl_status bfncl_bench_train(const bfncl_bench_model_options *o, bfn
 BFNCL_API bfncl_status bfncl_bench_sample(const bfncl_bench_model_options *o, bfncl_bench_model_result *result,
                                           bfncl_error *err);
 
+/* ---- tuning ------------------------------------------------------------------------------------------------------ */
+
+typedef struct bfncl_tune_options {
+    double seconds;    /* to spend; 0: 300 */
+    const char *table; /* file; NULL: $BFNCL_TUNE, else one per device in the user's configuration folder */
+    /* device.gemm: "packed" or "clblast" tries this provider only, NULL or "auto" what the device gains from */
+    bfncl_device_options device;
+    bfncl_progress_fn progress; /* counts seconds */
+    void *user;
+} bfncl_tune_options;
+
+/* One class of matrix products: what was measured, with the best way found and with the default. */
+typedef struct bfncl_tune_row {
+    char name[24]; /* "nt-large-short": transposition, shape of C, length of the sum */
+    bfncl_gemm_shape shape;
+    char provider[8]; /* "packed", "clblast" */
+    int tile[4];      /* sizes of the packed provider; zeros: its defaults */
+    double gflops, default_gflops;
+} bfncl_tune_row;
+
+#define BFNCL_TUNE_ROWS 32
+typedef struct bfncl_tune_result {
+    bfncl_tune_row rows[BFNCL_TUNE_ROWS];
+    size_t n_rows;
+    char table[1024], device[256], driver[128];
+    char time[24], id[9];         /* of the table: when it was written (UTC), its number */
+    char clblast[1024];           /* parameters of CLBlast, "" where its own are best */
+    uint64_t tried, wrong, fails; /* ways that were tried; those with a wrong result; those the driver did not take */
+} bfncl_tune_result;
+
+BFNCL_API void bfncl_tune_defaults(bfncl_tune_options *o);
+/* Tries providers, sizes and parameters of matrix products; none is timed before its result was checked. Writes the
+ * table, which is then used by everything that opens the device with gemm "auto". When the caller stops it, what was
+ * found so far is written and the status is BFNCL_STOPPED. *result may be NULL. Parameters of CLBlast that were tried
+ * last stay in use until the process ends. */
+BFNCL_API bfncl_status bfncl_tune(const bfncl_tune_options *o, bfncl_tune_result *result, bfncl_error *err);
+/* What the table of the device says; BFNCL_ERR_FILE when there is none or it cannot be used. */
+BFNCL_API bfncl_status bfncl_tune_read(const bfncl_tune_options *o, bfncl_tune_result *result, bfncl_error *err);
+/* Removes the table of the device; result->table is its name, "" when there was none. */
+BFNCL_API bfncl_status bfncl_tune_reset(const bfncl_tune_options *o, bfncl_tune_result *result, bfncl_error *err);
+
 /* ---- small helpers for programs ---------------------------------------------------------------------------------- */
 
 /* Number of edits between two words, case ignored: for "did you mean". */

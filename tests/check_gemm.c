@@ -200,6 +200,42 @@ START_TEST(selftest_passes)
 }
 END_TEST
 
+/* Every size of pieces that tuning may choose: edges inside, at and past a piece, all transpositions. */
+START_TEST(pieces_of_any_size)
+{
+    static const bf_gemm_tile wide[] = {{32, 64, 32, 32}, {128, 64, 4, 256}, {16, 16, 16, 16}, {64, 64, 20, 16}};
+    static const bf_gemm_tile cpu[] = {{1, 1, 0, 0}, {8, 24, 0, 0}, {64, 4, 0, 0}, {256, 64, 0, 0}};
+    TEST_BOTH(ctx)
+    {
+        const bool is_cpu = bf_ctx_class(ctx) == BF_CLASS_CPU;
+        const bf_gemm_tile *tiles = is_cpu ? cpu : wide;
+        for (size_t i = 0; i < (is_cpu ? BF_COUNT(cpu) : BF_COUNT(wide)); i++) {
+            const bf_gemm_how how = {.provider = BF_GEMM_PACKED, .tile = tiles[i]};
+            if (!bf_gemm_tile_ok(ctx, &tiles[i])) continue;
+            bf_ctx_force_gemm(ctx, &how);
+            for (int t = 0; t < 4; t++) {
+                bf_gemm g = {.m = 65, .n = 33, .k = 31, .trans_a = t & 1, .trans_b = t >> 1, .alpha = 1.0f};
+                check_product(ctx, &g);
+                g = (bf_gemm){.m = 31,
+                              .n = 130,
+                              .k = 64,
+                              .trans_a = t & 1,
+                              .trans_b = t >> 1,
+                              .alpha = -0.5f,
+                              .beta = 2.0f,
+                              .bias = true,
+                              .save_pre = true};
+                check_product(ctx, &g);
+            }
+            bf_ctx_force_gemm(ctx, NULL);
+        }
+        const bf_gemm_tile bad[] = {{64, 64, 16, 48}, {24, 64, 16, 64},  {64, 64, 2, 64},
+                                    {-1, 64, 16, 64}, {64, 64, 16, 512}, {0, 0, 0, 1}};
+        for (size_t i = 0; i < BF_COUNT(bad); i++) ck_assert(!bf_gemm_tile_ok(ctx, &bad[i]));
+    }
+}
+END_TEST
+
 START_TEST(wrong_use_is_refused)
 {
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
@@ -266,6 +302,7 @@ int main(void)
     tcase_add_test(packed, packed_sizes);
     tcase_add_test(packed, packed_strides);
     tcase_add_test(packed, packed_epilogues);
+    tcase_add_test(packed, pieces_of_any_size);
     tcase_add_test(both, empty_products);
     tcase_add_test(both, selftest_passes);
     tcase_add_test(both, wrong_use_is_refused);

@@ -11,6 +11,7 @@ int cli_info(const cli_args *a);
 int cli_convert(const cli_args *a);
 int cli_verify(const cli_args *a);
 int cli_bench(const cli_args *a);
+int cli_tune(const cli_args *a);
 int cli_help(const cli_args *a);
 
 /* --device list. */

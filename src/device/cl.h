@@ -123,8 +123,10 @@ struct bf_ctx {
     bool sync;            /* wait for every command and check it */
     bf_program *programs; /* linked list, newest first */
     double compile_seconds, first_run_seconds;
-    bf_profile *profile; /* NULL unless asked for */
-    bf_buf *zeros;       /* NULL until bf_ctx_zeros */
+    bf_profile *profile;              /* NULL unless asked for */
+    bf_buf *zeros;                    /* NULL until bf_ctx_zeros */
+    struct bf_tune *tune;             /* tune.h; NULL: none */
+    const struct bf_gemm_how *forced; /* bf_ctx_force_gemm */
 };
 
 struct bf_buf {

@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "device/cl.h"
 #include "device/gemm_provider.h"
+#include "device/tune.h"
 
 #define MIN_ALIGN 256 /* bytes; enough for any vector type and for sub-buffers of the known drivers */
 #define MIN_GROUP 64
@@ -140,6 +141,7 @@ bf_status bf_ctx_open(const bf_ctx_options *options, bf_ctx **out, bf_err *err)
     snprintf(ctx->selector, sizeof ctx->selector, "%s", list->info[index].selector);
     BF_TRY(read_limits(ctx, &list->info[index], options, err));
     BF_TRY(open_device(ctx, options, err));
+    if (ctx->gemm_auto && !options->untuned) bf_ctx_load_tune(ctx);
     *out = ctx;
     ctx = NULL;
 out:
@@ -158,6 +160,7 @@ void bf_ctx_close(bf_ctx *ctx)
     if (ctx->used_clblast) bf_clblast_forget();
     if (ctx->queue != NULL) clReleaseCommandQueue(ctx->queue);
     if (ctx->context != NULL) clReleaseContext(ctx->context);
+    bf_ctx_drop_tune(ctx);
     free(ctx->kernel_dir);
     free(ctx);
 }

@@ -27,6 +27,7 @@ typedef struct bf_ctx_options {
     uint64_t memory_limit;  /* bytes; 0: what the device allows */
     bool profile;           /* time every command: bf_ctx_profile */
     bool sync;              /* wait for every command, so that a failing one is named */
+    bool untuned;           /* leave out what `bfncl tune` wrote */
     unsigned units;         /* plan for so many compute units; 0: those of the device. For tests */
 } bf_ctx_options;
 
@@ -36,11 +37,13 @@ const char *bf_cl_name(int code);
 bf_status bf_ctx_open(const bf_ctx_options *options, bf_ctx **out, bf_err *err);
 void bf_ctx_close(bf_ctx *ctx);
 
-const char *bf_ctx_name(const bf_ctx *ctx);   /* device name as the driver gives it */
-const char *bf_ctx_driver(const bf_ctx *ctx); /* version of the driver */
-const char *bf_ctx_reason(const bf_ctx *ctx); /* one line: which device and why it was taken */
-bf_class bf_ctx_class(const bf_ctx *ctx);     /* never AUTO */
-bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx);
+const char *bf_ctx_name(const bf_ctx *ctx);    /* device name as the driver gives it */
+const char *bf_ctx_driver(const bf_ctx *ctx);  /* version of the driver */
+const char *bf_ctx_reason(const bf_ctx *ctx);  /* one line: which device and why it was taken */
+bf_class bf_ctx_class(const bf_ctx *ctx);      /* never AUTO */
+bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx); /* where no table of `bfncl tune` says otherwise */
+/* "packed", "clblast" or "tuned" and the number of the table: what decides how products are done, and so their bits. */
+void bf_ctx_gemm_text(const bf_ctx *ctx, char out[32]);
 unsigned bf_ctx_units(const bf_ctx *ctx); /* compute units, at least 1: may decide who computes what, not the result */
 size_t bf_ctx_group(const bf_ctx *ctx);   /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
 size_t bf_ctx_align(const bf_ctx *ctx);   /* bytes; arena placement, at least 256 */

@@ -27,6 +27,25 @@ typedef struct bf_gemm_mem {
     bf_mem c, a, b, bias, residual, pre, workspace;
 } bf_gemm_mem;
 
+/* How large pieces of C are in the packed provider; all 0: as it does without being told. WIDE: a group of `group`
+ * items holds m x n elements and has k columns of A at a time in local memory. CPU: a work-item takes at most m strips
+ * of 12 rows by n panels of 32 columns; k and group are 0. Says who computes an element, not the order of its sum. */
+typedef struct bf_gemm_tile {
+    int m, n, k, group;
+} bf_gemm_tile;
+
+/* Can this device have such pieces? */
+bool bf_gemm_tile_ok(const bf_ctx *ctx, const bf_gemm_tile *tile);
+
+/* How a product is done. */
+typedef struct bf_gemm_how {
+    bf_gemm_choice provider; /* never AUTO */
+    bf_gemm_tile tile;       /* packed */
+} bf_gemm_how;
+
+/* From here on every product that is prepared on the context is done like this; NULL: as by itself. */
+void bf_ctx_force_gemm(bf_ctx *ctx, const bf_gemm_how *how);
+
 /* Bytes of workspace bf_cmds_gemm needs for this product on this context (packing, temporary buffer); may be 0. */
 uint64_t bf_gemm_workspace(bf_ctx *ctx, const bf_gemm *g);
 bf_status bf_cmds_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
@@ -37,7 +56,22 @@ bf_status bf_cmds_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, 
 bool bf_gemm_prepares(bf_ctx *ctx, const bf_gemm *g);
 bf_status bf_cmds_gemm_prepare(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
 
-/* Checks C t = op(A)(op(B) t) for random t on a few shapes with the context's provider. Called at start-up. */
+/* ---- products with a known result (gemm_check.c) ------------------------------------------------------------------
+ */
+
+/* Dense random operands of a product on the device, and what C t must be for a random vector t. */
+typedef struct bf_product bf_product;
+bf_status bf_product_new(bf_ctx *ctx, const bf_gemm *g, bf_product **out, bf_err *err);
+void bf_product_free(bf_product *p);
+/* Prepares the product the way the context does it now; to be called before the other two. */
+bf_status bf_product_prepare(bf_product *p, bf_err *err);
+/* Runs it and checks C t = op(A) (op(B) t); BF_DEVICE when C is wrong. */
+bf_status bf_product_check(bf_product *p, bf_err *err);
+/* Its commands, for timing. */
+bf_cmds *bf_product_cmds(const bf_product *p);
+
+/* Checks a few shapes with the context's provider, and each way in which its table (tune.h) does products. Called at
+ * start-up. What was chosen automatically and fails is replaced, with a warning. */
 bf_status bf_gemm_selftest(bf_ctx *ctx, bf_err *err);
 
 #endif

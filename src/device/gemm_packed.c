@@ -1,13 +1,15 @@
 /* The packed provider: plans blocks, packing and splits for cl/gemm.cl. */
+#include <limits.h>
 #include <stdio.h>
 
 #include "base/size.h"
+#include "device/cl.h"
 #include "device/gemm_provider.h"
 
 enum {
     TILE_M = 12, /* cl/tile.h */
     TILE_N = 32,
-    WIDE_TILE = 64, /* TS in cl/gemm.cl */
+    WIDE_TILE = 64, /* cl/gemm.cl */
     PACK_K = 32,    /* cl/gemm.cl */
     PACK_PANELS = 64,
     MAX_PANELS = 12, /* columns of a block, in panels: 12 panels times KC stay in a second-level cache */
@@ -27,20 +29,48 @@ typedef struct plan {
     bool pack_a, pack_b;
     int splits, k_split; /* the sum over k in `splits` parts of k_split */
     int block_m, block_n;
+    bf_gemm_tile tile;           /* WIDE */
     uint64_t a_floats, b_floats; /* of one packed matrix */
     uint64_t a_bytes, b_bytes, part_bytes;
 } plan;
 
+/* Work-items of a wide group that stand side by side: quads of 4 x 4 elements must go round, and the piece of one item
+ * should be square. 0 when they do not. */
+static int lanes(const bf_gemm_tile *t)
+{
+    int best = 0, least = INT_MAX;
+    for (int x = 1; x <= t->group; x *= 2) {
+        const int y = t->group / x;
+        const int uneven = BF_MAX(t->n / x, t->m / y) - BF_MIN(t->n / x, t->m / y);
+        if (t->n % (4 * x) != 0 || t->m % (4 * y) != 0 || uneven >= least) continue;
+        best = x;
+        least = uneven;
+    }
+    return best;
+}
+
+bool bf_gemm_tile_ok(const bf_ctx *ctx, const bf_gemm_tile *t)
+{
+    if (t->m == 0 && t->n == 0 && t->k == 0 && t->group == 0) return true;
+    if (bf_ctx_class(ctx) == BF_CLASS_CPU)
+        return t->m >= 1 && t->m <= 256 && t->n >= 1 && t->n <= 64 && t->k == 0 && t->group == 0;
+    if (t->m < 16 || t->m > 256 || t->n < 16 || t->n > 256 || t->k < 4 || t->k > 64 || t->k % 4 != 0) return false;
+    if (t->group < 16 || t->group > 256 || (t->group & (t->group - 1)) != 0) return false;
+    const uint64_t local = sizeof(float) * (uint64_t)t->k * (uint64_t)(t->m + t->n + 8);
+    return (size_t)t->group <= ctx->max_group && local <= ctx->local_bytes && lanes(t) > 0 &&
+           t->m * t->n / t->group <= 256;
+}
+
 /* Which tiles a work-item takes; their sums are the same whatever the number of units says here. */
-static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units)
+static void plan_blocks_cpu(plan *p, const bf_gemm *g, unsigned units, const bf_gemm_tile *most)
 {
     const uint64_t strips = bf_ceil_div((uint64_t)g->m, TILE_M), panels = bf_ceil_div((uint64_t)g->n, TILE_N);
     const uint64_t tiles = strips * panels * (uint64_t)g->batch * (uint64_t)p->splits;
     const double tile_flops = 2.0 * TILE_M * TILE_N * p->k_split;
     uint64_t per_item = BF_MAX(tiles / ((uint64_t)units * ITEMS_PER_UNIT), (uint64_t)(MIN_ITEM_FLOPS / tile_flops));
     per_item = BF_MAX(per_item, (uint64_t)1);
-    const uint64_t columns = bf_ceil_div(panels, bf_ceil_div(panels, BF_MIN(per_item, (uint64_t)MAX_PANELS)));
-    const uint64_t rows = BF_MIN(BF_MIN(BF_MAX(per_item / columns, (uint64_t)1), strips), (uint64_t)MAX_STRIPS);
+    const uint64_t columns = bf_ceil_div(panels, bf_ceil_div(panels, BF_MIN(per_item, (uint64_t)most->n)));
+    const uint64_t rows = BF_MIN(BF_MIN(BF_MAX(per_item / columns, (uint64_t)1), strips), (uint64_t)most->m);
     p->block_n = (int)columns * TILE_N;
     p->block_m = (int)bf_ceil_div(strips, bf_ceil_div(strips, rows)) * TILE_M;
 }
@@ -69,9 +99,15 @@ static void plan_splits(plan *p, const bf_gemm *g, bool cpu)
 
 static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
 {
+    static const bf_gemm_tile blocks = {.m = MAX_STRIPS, .n = MAX_PANELS};
     const bool cpu = bf_ctx_class(ctx) == BF_CLASS_CPU;
-    plan p = {.splits = 1, .k_split = BF_MAX(g->k, 1), .block_m = WIDE_TILE, .block_n = WIDE_TILE};
+    const bf_gemm_tile tile = bf_gemm_how_of(ctx, g).tile;
+    plan p = {.splits = 1, .k_split = BF_MAX(g->k, 1), .block_m = WIDE_TILE, .block_n = WIDE_TILE, .tile = tile};
     plan_splits(&p, g, cpu);
+    if (!cpu && tile.m > 0) {
+        p.block_m = tile.m;
+        p.block_n = tile.n;
+    }
     if (!cpu) return p;
     /* A transpose of A is read in place when few panels of B would profit. */
     p.pack_a = g->k > 0 && g->trans_a && g->n > PACK_A_FROM;
@@ -81,7 +117,7 @@ static plan make_plan(bf_ctx *ctx, const bf_gemm *g)
     if (p.pack_b) p.b_floats = bf_round_up((uint64_t)g->n, TILE_N) * (uint64_t)g->k;
     p.a_bytes = bf_round_up(p.a_floats * matrices(g->batch, g->stride_a) * sizeof(float), bf_ctx_align(ctx));
     p.b_bytes = bf_round_up(p.b_floats * matrices(g->batch, g->stride_b) * sizeof(float), bf_ctx_align(ctx));
-    plan_blocks_cpu(&p, g, bf_ctx_units(ctx));
+    plan_blocks_cpu(&p, g, bf_ctx_units(ctx), tile.m > 0 ? &tile : &blocks);
     return p;
 }
 
@@ -159,14 +195,17 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
     bf_ctx *ctx = bf_cmds_ctx(cmds);
     const plan p = make_plan(ctx, g);
     const bool cut = p.splits > 1;
-    const size_t group = bf_ctx_group(ctx);
+    const size_t group = p.tile.group > 0 ? (size_t)p.tile.group : bf_ctx_group(ctx);
     bf_mem none = BF_MEM_NONE, b = mem->b, a = mem->a;
     bf_mem c = cut ? bf_mem_at(mem->workspace, p.a_bytes + p.b_bytes) : mem->c;
     uint64_t strip = (uint64_t)TILE_M * (g->trans_a ? 1 : (uint64_t)g->lda), panel = TILE_N;
     uint64_t stride_a = g->stride_a, stride_b = g->stride_b;
     int lda = g->lda, ldb = g->ldb;
-    char defines[32];
+    char defines[128];
     snprintf(defines, sizeof defines, "-DACT=%d", cut ? 0 : (int)g->act);
+    if (p.tile.group > 0)
+        bf_append(defines, sizeof defines, " -DTM=%d -DTN=%d -DTK=%d -DGROUP=%d -DTX=%d", p.tile.m, p.tile.n, p.tile.k,
+                  p.tile.group, lanes(&p.tile));
     if (p.pack_a) {
         a = mem->workspace;
         BF_TRY(pack(cmds, a, p.a_floats, mem->a, g->m, g->k, lda, false, TILE_M, matrices(g->batch, stride_a), stride_a,

@@ -4,6 +4,9 @@
 
 #include "device/gemm.h"
 
+/* How the context does a product. */
+bf_gemm_how bf_gemm_how_of(const bf_ctx *ctx, const bf_gemm *g);
+
 /* Ours: cl/gemm.cl, any device. Also takes k = 0. */
 uint64_t bf_packed_workspace(bf_ctx *ctx, const bf_gemm *g);
 bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);

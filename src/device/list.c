@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/size.h"
 #include "device/cl.h"
+#include "device/tune.h"
 
 #define MAX_PLATFORMS 32
 #define MAX_DEVICES 64 /* per platform */
@@ -221,6 +223,28 @@ static void environment(properties *p)
     property(p, "environment", text(p->list, "%s", all));
 }
 
+/* Is there a table of `bfncl tune` for the device, and can it be used? */
+static void tuned(properties *p, const bfncl_device_info *info, const bf_device *d)
+{
+    const bool cpu = strcmp(info->type, "CPU") == 0 && !(d->quirks & BF_QUIRK_WIDE);
+    bf_ctx ctx = {.cls = cpu ? BF_CLASS_CPU : BF_CLASS_WIDE,
+                  .max_group = device_size(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE),
+                  .local_bytes = device_u64(d->id, CL_DEVICE_LOCAL_MEM_SIZE)};
+    char path[1024];
+    bf_tune table;
+    bf_err err;
+    snprintf(ctx.name, sizeof ctx.name, "%s", info->name);
+    snprintf(ctx.platform, sizeof ctx.platform, "%s", info->platform);
+    snprintf(ctx.driver, sizeof ctx.driver, "%s", info->driver);
+    bf_tune_path(&ctx, path);
+    if (path[0] == '\0' || access(path, F_OK) != 0)
+        property(p, "matrix products", "not tuned");
+    else if (bf_tune_load(&ctx, path, &table, &err) == BF_OK)
+        property(p, "matrix products", text(p->list, "tuned %s: %s", table.time, path));
+    else
+        property(p, "matrix products", text(p->list, "not tuned: %s", err.message));
+}
+
 /* Everything the engine depends on, for `-v` and problem reports. */
 static void describe(bfncl_device_list *list, bfncl_device_info *info, const bf_device *d, const char *quirk_text)
 {
@@ -258,6 +282,7 @@ static void describe(bfncl_device_list *list, bfncl_device_info *info, const bf_
     value[0] = '\0';
     bf_driver_files(value, sizeof value);
     property(&p, "driver files", text(list, "%s", value));
+    if (info->usable) tuned(&p, info, d);
     environment(&p);
     info->properties = p.rows;
     info->n_properties = p.n;

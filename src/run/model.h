@@ -11,7 +11,8 @@
  *   bfncl.version         of the library that wrote it
  *   bfncl.config          the whole resolved configuration, as in RUN/config.yaml
  *   bfncl.shape           "height width channels" of one example
- *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc
+ *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc,
+ *                         gemm (may be absent)
  * A learned vocabulary of a text is part of the configuration (data.vocabulary holds its characters).
  * All random numbers are functions of (seed, stream, step, element), so seed and step are the whole random state.
  */
@@ -29,6 +30,7 @@ typedef struct bf_run_state {
     double best;       /* validation loss of the best averaged weights, nats per dimension; NaN: none yet */
     uint64_t best_step;
     uint32_t data_crc; /* of the training data (bf_dataset_info) */
+    char gemm[32];     /* how matrix products were done (bf_ctx_gemm_text); "": unknown */
 } bf_run_state;
 
 typedef struct bf_model {

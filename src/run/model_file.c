@@ -41,6 +41,8 @@ static bf_status read_state(const bf_st *f, bf_run_state *s, bf_err *err)
                         .best = json_is_null(best) ? NAN : json_number_value(best),
                         .best_step = (uint64_t)json_integer_value(best_step),
                         .data_crc = (uint32_t)json_integer_value(crc)};
+    const char *gemm = json_string_value(json_object_get(j, "gemm"));
+    if (gemm != NULL) snprintf(s->gemm, sizeof s->gemm, "%s", gemm);
 out:
     json_decref(j);
     return st;
@@ -222,9 +224,9 @@ out:
 static bf_status state_text(const bf_run_state *s, char **out, bf_err *err)
 {
     bf_status st = BF_OK;
-    json_t *j = json_pack("{s:I,s:I,s:o,s:I,s:I}", "step", (json_int_t)s->step, "position", (json_int_t)s->position,
+    json_t *j = json_pack("{s:I,s:I,s:o,s:I,s:I,s:s}", "step", (json_int_t)s->step, "position", (json_int_t)s->position,
                           "best", isfinite(s->best) ? json_real(s->best) : json_null(), "best_step",
-                          (json_int_t)s->best_step, "data_crc", (json_int_t)s->data_crc);
+                          (json_int_t)s->best_step, "data_crc", (json_int_t)s->data_crc, "gemm", s->gemm);
     *out = j ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     BF_CHECK(*out, BF_RUNTIME, "out of memory while saving");

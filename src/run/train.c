@@ -182,14 +182,16 @@ out:
 
 static json_t *header(const trainer *t)
 {
-    char hash[32], when[32];
+    char hash[32], when[32], gemm[32];
     const time_t now = time(NULL);
     struct tm utc;
+    bf_ctx_gemm_text(t->m->ctx, gemm);
     snprintf(hash, sizeof hash, "%016" PRIx64, bf_config_hash(&t->config));
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:s}", "version", BFNCL_VERSION, "device", bf_ctx_name(t->m->ctx),
-                     "driver", bf_ctx_driver(t->m->ctx), "config_hash", hash, "seed", (json_int_t)t->config.train.seed,
-                     "params", (json_int_t)bf_params_numel(t->m->params), "time", when);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:s}", "version", BFNCL_VERSION, "device", bf_ctx_name(t->m->ctx),
+                     "driver", bf_ctx_driver(t->m->ctx), "gemm", gemm, "config_hash", hash, "seed",
+                     (json_int_t)t->config.train.seed, "params", (json_int_t)bf_params_numel(t->m->params), "time",
+                     when);
 }
 
 static bf_status restart_loader(trainer *t, bf_err *err)
@@ -204,7 +206,7 @@ static bf_status begin(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
     bool found = false;
-    char *text = NULL;
+    char *text = NULL, gemm[sizeof t->m->state.gemm];
     const uint32_t crc = t->m->state.data_crc;
     BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
     if (t->o->resume) BF_TRY(bf_run_folder_load(&t->folder, t->m, &found, err));
@@ -212,6 +214,13 @@ static bf_status begin(trainer *t, bf_err *err)
         bf_log(BFNCL_LOG_WARN, "%s is not the data this run was trained on so far", t->config.data.train);
     if (found && !bf_file_exists(t->folder.best)) t->m->state.best = NAN;
     if (t->o->resume && !found) bf_log(BFNCL_LOG_WARN, "%s: no valid checkpoint, starting anew", t->folder.root);
+    bf_ctx_gemm_text(t->m->ctx, gemm);
+    if (found && t->m->state.gemm[0] && strcmp(t->m->state.gemm, gemm) != 0)
+        bf_log(
+            BFNCL_LOG_WARN,
+            "matrix products are done as %s, so far as %s: the run goes on, with other last bits than without a stop",
+            gemm, t->m->state.gemm);
+    memcpy(t->m->state.gemm, gemm, sizeof gemm);
     t->m->state.data_crc = crc;
     t->first_step = t->m->state.step;
     t->saved = found;
@@ -325,6 +334,7 @@ static bf_status bad_step(trainer *t, const bf_step_result *r, bf_err *err)
     t->m->state =
         (bf_run_state){.best = t->m->state.best, .best_step = t->m->state.best_step, .data_crc = t->m->state.data_crc};
     BF_TRY(bf_run_folder_load(&t->folder, t->m, &found, err));
+    bf_ctx_gemm_text(t->m->ctx, t->m->state.gemm);
     bf_log(BFNCL_LOG_WARN, "%" PRId64 " bad steps in a row: back to step %" PRIu64 ", once", t->bad, t->m->state.step);
     bf_trainlog_add(t->log, "rollback", t->m->state.step, NULL);
     t->rolled_back = true;

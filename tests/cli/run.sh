@@ -18,8 +18,8 @@ REPO=$(cd "$here/../.." && pwd)
 SHARED=$work/shared # made once, read by several cases
 JSONCHECK=$work/jsoncheck
 export BFNCL REPO SHARED JSONCHECK OCL_ICD_VENDORS="${OCL_ICD_VENDORS:-pocl.icd}"
-export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$work/cache}" LC_ALL=C
-unset BFNCL_DEVICE NO_COLOR
+export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$work/cache}" XDG_CONFIG_HOME="$work/config" LC_ALL=C
+unset BFNCL_DEVICE BFNCL_TUNE NO_COLOR
 mkdir -p "$SHARED"
 # shellcheck disable=SC2046 # flags are meant to be split
 ${CC:-cc} -std=c11 -Wall -Wextra -Werror -o "$JSONCHECK" "$here/jsoncheck.c" $(pkg-config --cflags --libs jansson) || exit 2

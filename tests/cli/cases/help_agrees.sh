@@ -27,7 +27,7 @@ for command in $commands; do
         --*) grep -q -e "-l ${option#--}\( \|\$\)" fish || fail "fish completion lacks $option" ;;
         esac
         code=0
-        "$BFNCL" "$command" "$option" </dev/null >out 2>err || code=$?
+        BFNCL_DEVICE=none "$BFNCL" "$command" "$option" </dev/null >out 2>err || code=$?
         ! grep -q 'unknown option\|is not an option' err || fail "the parser of $command refuses $option"
     done <options
 done

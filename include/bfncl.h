@@ -68,6 +68,31 @@ BFNCL_API void bfncl_free(void *p);
 
 /* ---- shared by everything that computes -------------------------------------------------------------------------- */
 
+/* Time of all runs of one kernel (or copy, or fill). */
+typedef struct bfncl_profile_row {
+    const char *file, *kernel; /* file "": not one of ours */
+    const char *variant;       /* the definitions it was built with */
+    uint64_t runs;
+    double seconds;
+    double flop, bytes;   /* arithmetic and memory traffic of all runs, 0 when not counted */
+    double least_seconds; /* for these at the device's measured limits (roofline); 0 or NaN when not known */
+} bfncl_profile_row;
+
+/* Where the time of a run went, over its units after the first. */
+typedef struct bfncl_profile {
+    bfncl_profile_row *rows; /* most time first */
+    size_t n_rows;
+    const char *unit; /* "step", "batch" */
+    uint64_t units;
+    bool warm;                     /* the first unit is left out; false when there was no other */
+    double seconds;                /* of all units, by the clock */
+    double device_seconds;         /* of the rows; what is missing is overhead, transfers and waiting for the host */
+    uint64_t launches;             /* of the rows */
+    double peak_gflops, copy_gbps; /* measured after the run as in bfncl_bench_peak; NaN when that failed */
+} bfncl_profile;
+
+BFNCL_API void bfncl_profile_free(bfncl_profile *p); /* what it holds; *p is the caller's */
+
 /* Where to compute. Zero-filled = everything as the configuration says, else automatic. */
 typedef struct bfncl_device_options {
     const char *selector;      /* as --device; NULL: $BFNCL_DEVICE, then device.select of the config, then auto */
@@ -75,6 +100,9 @@ typedef struct bfncl_device_options {
     const char *gemm;          /* "auto", "clblast", "packed"; NULL: device.gemm of the config */
     const char *kernel_dir;    /* read .cl files from here; NULL: the ones inside the library */
     uint64_t memory_limit;     /* bytes; 0: device.memory_mib of the config */
+    bfncl_profile *profile;    /* training, scoring, sampling: receives what took how long; NULL: not measured. Commands
+                                * are timed one by one, which makes a run slower */
+    const char *trace;         /* the same: file for a trace in the JSON of chrome://tracing; NULL: none */
 } bfncl_device_options;
 
 /* State of a long operation. Numbers that do not apply are NaN. */

@@ -503,6 +503,39 @@ END_TEST
 
 /* ---- profile --------------------------------------------------------------------------------------------------- */
 
+/* Spans of the runs in order, on the host's clock, none inside another; what is too much is counted. */
+static void trace_of(bool sync, double before)
+{
+    enum { ROOM = 5, RUNS = 8 };
+    bf_ctx_options o = test_options();
+    bf_ctx *ctx = NULL;
+    o.kernel_dir = folder;
+    o.profile = true;
+    o.trace = ROOM;
+    o.sync = sync;
+    OK(bf_ctx_open(&o, &ctx, err));
+    bf_cmds *c = new_cmds(ctx);
+    test_tensor t = test_new(ctx, N, NULL);
+    const bf_trace_span *span;
+    uint64_t dropped;
+    OK(add_step(c, t.mem, N, NULL, err));
+    OK(add_step(c, t.mem, N, "-DADD=5", err));
+    for (int i = 0; i < RUNS / 2; i++) OK(bf_cmds_run(c, err));
+    OK(bf_finish(ctx, err));
+    const double after = bf_seconds();
+    ck_assert_uint_eq(bf_ctx_trace(ctx, &span, &dropped), ROOM);
+    ck_assert_uint_eq(dropped, RUNS - ROOM);
+    for (size_t i = 0; i < ROOM; i++) {
+        ck_assert_uint_eq(span[i].row, i % 2);
+        ck_assert_double_gt(span[i].end, span[i].start);
+        ck_assert_double_ge(span[i].start, i == 0 ? before : span[i - 1].end - 1e-6);
+    }
+    ck_assert_double_le(span[ROOM - 1].end, after + 1e-3);
+    bf_cmds_free(c);
+    test_free(&t);
+    bf_ctx_close(ctx);
+}
+
 static void profile_counts(bool sync)
 {
     bf_ctx *ctx = folder_ctx(true, sync);
@@ -537,6 +570,8 @@ START_TEST(profile)
     const bf_profile_row *rows;
     profile_counts(false);
     profile_counts(true);
+    trace_of(false, bf_seconds());
+    trace_of(true, bf_seconds());
     ck_assert_uint_eq(bf_ctx_profile(test_ctx(BF_CLASS_CPU), &rows), 0);
 }
 END_TEST

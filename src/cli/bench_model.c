@@ -1,6 +1,7 @@
 /* bfncl bench train, bfncl bench sample: whole steps. */
 #include "cli/bench.h"
 #include "cli/common.h"
+#include "cli/profile.h"
 #include "cli/term.h"
 
 typedef bfncl_status measure_fn(const bfncl_bench_model_options *o, bfncl_bench_model_result *r, bfncl_error *err);
@@ -55,6 +56,7 @@ static int measure(const cli_args *a, measure_fn *fn)
     bfncl_bench_model_options o;
     bfncl_bench_model_result r;
     bfncl_error err;
+    bfncl_profile profile;
     bfncl_bench_model_defaults(&o);
     o.config = a->operands[1];
     o.set = a->value[OPT_SET].list;
@@ -64,12 +66,20 @@ static int measure(const cli_args *a, measure_fn *fn)
     o.steps = a->value[OPT_STEPS].number;
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
+    cli_profile_options(a, &o.device, &profile);
     cli_signals_stop();
-    if (fn(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    const bfncl_status status = fn(&o, &r, &err);
+    int code = 0;
     cli_progress_end();
-    if (cli_given(a, OPT_JSON)) return cli_print_json(result_json(&r, o.config), 0);
-    print_result(&r);
-    return 0;
+    if (status == BFNCL_OK && cli_given(a, OPT_JSON)) {
+        json_t *j = result_json(&r, o.config);
+        cli_add_profile(j, &profile);
+        code = cli_print_json(j, 0);
+    } else if (status == BFNCL_OK) {
+        print_result(&r);
+    }
+    cli_profile_end(a, &profile);
+    return status == BFNCL_OK ? code : cli_fail(&err);
 }
 
 int cli_bench_train(const cli_args *a)

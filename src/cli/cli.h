@@ -68,6 +68,8 @@ typedef enum cli_option_id {
     OPT_GEMM,
     OPT_MEMORY,
     OPT_KERNEL_DIR,
+    OPT_PROFILE,
+    OPT_TRACE,
     OPT_JSON,
     OPT_QUIET,
     OPT_VERBOSE,

@@ -7,7 +7,7 @@
 #include "cli/term.h"
 
 #define BIT(option) (UINT64_C(1) << (option))
-#define MODEL (BIT(OPT_STEPS) | BIT(OPT_SET) | BIT(OPT_SIZE) | BIT(OPT_BATCH))
+#define MODEL (BIT(OPT_STEPS) | BIT(OPT_SET) | BIT(OPT_SIZE) | BIT(OPT_BATCH) | BIT(OPT_PROFILE) | BIT(OPT_TRACE))
 /* Options that only some of the subjects read. */
 #define SPECIAL (MODEL | BIT(OPT_SHAPE) | BIT(OPT_ONLY))
 

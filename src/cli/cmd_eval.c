@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/profile.h"
 #include "cli/term.h"
 
 /* "over_time": [{"from","to","count","nats_per_dim","bits_per_dim","stderr_bits_per_dim"}] */
@@ -59,12 +60,13 @@ static void add_baselines(json_t *j, const bfncl_eval_result *r)
     json_object_set_new(j, "marginal_model", r->marginal[0] ? json_string(r->marginal) : json_null());
 }
 
-static int print_json(const bfncl_eval_result *r, bool baselines)
+static int print_json(const bfncl_eval_result *r, bool baselines, const bfncl_profile *profile)
 {
     int code = 0;
     for (size_t i = 0; i < r->n_rows && code == 0; i++) {
         json_t *j = row_json(r, &r->rows[i]);
         if (j && baselines) add_baselines(j, r);
+        if (i + 1 == r->n_rows) cli_add_profile(j, profile);
         code = cli_print_json(j, 0);
     }
     return code;
@@ -152,6 +154,7 @@ int cli_eval(const cli_args *a)
     bfncl_eval_options o;
     bfncl_eval_result r;
     bfncl_error err;
+    bfncl_profile profile;
     int code = 0;
     bfncl_eval_defaults(&o);
     o.model = a->operands[0];
@@ -176,8 +179,12 @@ int cli_eval(const cli_args *a)
     o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
+    cli_profile_options(a, &o.device, &profile);
     cli_signals_stop();
-    if (bfncl_eval(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    if (bfncl_eval(&o, &r, &err) != BFNCL_OK) {
+        cli_profile_end(a, &profile);
+        return cli_fail(&err);
+    }
     cli_progress_end();
     const bool json = cli_given(a, OPT_JSON);
     if (o.dry_run && json)
@@ -185,9 +192,10 @@ int cli_eval(const cli_args *a)
     else if (o.dry_run)
         cli_print_plan(&r.plan, r.device, "weights", "arithmetic per batch");
     else if (json)
-        code = print_json(&r, o.baselines);
+        code = print_json(&r, o.baselines, &profile);
     else
         print_table(&r);
+    cli_profile_end(a, &profile);
     bfncl_eval_result_free(&r);
     return code;
 }

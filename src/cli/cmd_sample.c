@@ -1,6 +1,7 @@
 /* bfncl sample */
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/profile.h"
 #include "cli/term.h"
 
 int cli_sample(const cli_args *a)
@@ -8,6 +9,7 @@ int cli_sample(const cli_args *a)
     bfncl_sample_options o;
     bfncl_sample_result r;
     bfncl_error err;
+    bfncl_profile profile;
     bfncl_sample_defaults(&o);
     o.model = a->operands[0];
     o.set = a->value[OPT_SET].list;
@@ -24,9 +26,11 @@ int cli_sample(const cli_args *a)
     o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
+    cli_profile_options(a, &o.device, &profile);
     cli_signals_stop();
     if (bfncl_sample(&o, &r, &err) != BFNCL_OK) {
         bfncl_sample_result_free(&r);
+        cli_profile_end(a, &profile);
         return cli_fail(&err);
     }
     cli_progress_end();
@@ -43,14 +47,16 @@ int cli_sample(const cli_args *a)
         for (char **text = r.texts; text && *text; text++) puts(*text);
         if (o.animation) puts(o.animation);
         bfncl_sample_result_free(&r);
+        cli_profile_end(a, &profile);
         return 0;
     }
     json_t *texts = r.texts ? json_array() : NULL;
     for (char **text = r.texts; text && *text; text++) (void)json_array_append_new(texts, json_string(*text));
     bfncl_sample_result_free(&r);
-    return cli_print_json(json_pack("{s:s?, s:s?, s:I, s:I, s:o, s:s, s:o*}", "out", r.out[0] ? r.out : NULL,
-                                    "trajectory", o.animation, "samples", (json_int_t)r.samples, "steps",
-                                    (json_int_t)r.steps, "seconds", cli_json_number(r.seconds), "device", r.device,
-                                    "texts", texts),
-                          0);
+    json_t *j = json_pack("{s:s?, s:s?, s:I, s:I, s:o, s:s, s:o*}", "out", r.out[0] ? r.out : NULL, "trajectory",
+                          o.animation, "samples", (json_int_t)r.samples, "steps", (json_int_t)r.steps, "seconds",
+                          cli_json_number(r.seconds), "device", r.device, "texts", texts);
+    cli_add_profile(j, &profile);
+    cli_profile_end(a, &profile);
+    return cli_print_json(j, 0);
 }

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/help.h"
+#include "cli/profile.h"
 #include "cli/term.h"
 
 static int print_config(const cli_args *a, const char *config)
@@ -57,6 +58,7 @@ int cli_train(const cli_args *a)
     bfncl_train_options o;
     bfncl_train_result r;
     bfncl_error err;
+    bfncl_profile profile;
     bfncl_train_defaults(&o);
     o.config = a->n_operands ? a->operands[0] : NULL;
     o.set = a->value[OPT_SET].list;
@@ -66,6 +68,7 @@ int cli_train(const cli_args *a)
     o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
+    cli_profile_options(a, &o.device, &profile);
     if (cli_given(a, OPT_PRINT_CONFIG)) return print_config(a, o.config);
     if (!o.config && !(o.resume && o.out)) {
         cli_error(o.resume ? "train --resume needs CONFIG or --out DIR" : "train needs CONFIG");
@@ -73,9 +76,15 @@ int cli_train(const cli_args *a)
         return BFNCL_ERR_USAGE;
     }
     cli_signals_stop();
-    if (bfncl_train(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
-    cli_progress_end();
-    if (cli_given(a, OPT_JSON)) return cli_print_json(o.dry_run ? plan_json(&r) : result_json(&r), 0);
+    const bfncl_status status = bfncl_train(&o, &r, &err);
+    json_t *j = NULL;
+    if (status == BFNCL_OK && cli_given(a, OPT_JSON)) {
+        j = o.dry_run ? plan_json(&r) : result_json(&r);
+        cli_add_profile(j, &profile);
+    }
+    cli_profile_end(a, &profile);
+    if (status != BFNCL_OK) return cli_fail(&err);
+    if (cli_given(a, OPT_JSON)) return cli_print_json(j, 0);
     if (o.dry_run)
         cli_print_plan(&r.plan, r.device, "parameters and optimiser", "arithmetic per step");
     else

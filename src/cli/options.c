@@ -329,6 +329,28 @@ const cli_option cli_options[OPT_COUNT] = {
                         .def = "the kernels inside the library",
                         .group = GROUP_DEVICE,
                         .help = "read the kernel sources from a folder (for development)"},
+    [OPT_PROFILE] =
+        {.name = "profile",
+         .type = CLI_FLAG,
+         .commands = CLI_TRAIN |
+                     CLI_EVAL | CLI_SAMPLE | CLI_BENCH,
+         .group = GROUP_DEVICE,
+         .help = "time per kernel and its distance from what the device can do, on stderr",
+         .text = "Over the steps (eval: batches) of this run after the first, without validation and saving: time, "
+                 "share, runs, GFLOP/s and GB/s of each kernel, and what part the least time for its arithmetic and "
+                 "its memory traffic, at the device's measured limits, is of the time it took. That is above 100 % "
+                 "where data "
+                 "come from a cache, and for Winograd convolutions, whose arithmetic is counted as that of the plain "
+                 "algorithm. Every command is timed, which costs some speed. With --json a member "
+                 "\"profile\" of the result, of eval's last line. bench: train and sample only."},
+    [OPT_TRACE] = {.name = "trace",
+                   .type = CLI_PATH,
+                   .argument = "FILE.json",
+                   .commands = CLI_TRAIN | CLI_EVAL | CLI_SAMPLE | CLI_BENCH,
+                   .group = GROUP_DEVICE,
+                   .help = "when which kernel ran, for chrome://tracing or ui.perfetto.dev",
+                   .text = "Two rows: the first 50,000 commands of the device, and what the program did meanwhile "
+                           "(data, plan, steps, validation, saving). bench: train and sample only."},
     [OPT_JSON] = {.name = "json",
                   .type = CLI_FLAG,
                   .commands = CLI_COMPUTE | CLI_CONVERT | CLI_INFO | CLI_PROGRAM,

@@ -166,7 +166,7 @@ void bf_binary_keep(const bf_ctx *ctx, const char *options, const char *src, cl_
 
 /* ---- profile (profile.c) --------------------------------------------------------------------------------------- */
 
-bf_status bf_profile_new(bf_ctx *ctx, bf_err *err);
+bf_status bf_profile_new(bf_ctx *ctx, size_t trace, bf_err *err);
 void bf_profile_free(bf_ctx *ctx);
 
 /* What one run of a command does, as its call said; 0 = unknown. */
@@ -175,12 +175,13 @@ typedef struct bf_work {
 } bf_work;
 
 /* Called around every command when ctx->profile is set: `event` of the command (released here), or measured by the
- * wall clock when the device's timers are no good. `row` is the index from bf_profile_row_index. */
+ * wall clock when the device's timers are no good. `row` is the index from bf_profile_row_index, `start` when it was
+ * enqueued, `end` when it was over (bf_seconds). */
 bf_status bf_profile_row_index(bf_ctx *ctx, const char *file, const char *kernel, const char *defines, size_t *row,
                                bf_err *err);
 bool bf_profile_wall(const bf_ctx *ctx);
-bf_status bf_profile_event(bf_ctx *ctx, size_t row, cl_event event, bf_work work, bf_err *err);
-void bf_profile_add(bf_ctx *ctx, size_t row, double seconds, bf_work work);
+bf_status bf_profile_event(bf_ctx *ctx, size_t row, cl_event event, double start, bf_work work, bf_err *err);
+void bf_profile_add(bf_ctx *ctx, size_t row, double start, double end, bf_work work);
 bf_status bf_profile_collect(bf_ctx *ctx, bf_err *err); /* after a finish */
 
 #endif

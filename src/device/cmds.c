@@ -297,9 +297,9 @@ static bf_status enqueue_watched(bf_ctx *ctx, const cmd *c, bf_err *err)
     BF_TRY(enqueue(ctx, c, wall ? NULL : &event, err));
     if (wall) {
         BF_CL(bf_queue_finish(ctx), "%s on %s", cmd_name(c), ctx->name);
-        if (ctx->profile != NULL) bf_profile_add(ctx, c->profile_row, bf_seconds() - start, c->work);
+        if (ctx->profile != NULL) bf_profile_add(ctx, c->profile_row, start, bf_seconds(), c->work);
     } else {
-        BF_TRY(bf_profile_event(ctx, c->profile_row, event, c->work, err));
+        BF_TRY(bf_profile_event(ctx, c->profile_row, event, start, c->work, err));
     }
 out:
     return st;

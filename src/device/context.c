@@ -100,7 +100,7 @@ static bf_status open_device(bf_ctx *ctx, const bf_ctx_options *o, bf_err *err)
     BF_CL(code, "opening %s", ctx->name);
     ctx->queue = clCreateCommandQueue(ctx->context, ctx->device.id, queue, &code);
     BF_CL(code, "opening a queue on %s", ctx->name);
-    if (o->profile) BF_TRY(bf_profile_new(ctx, err));
+    if (o->profile) BF_TRY(bf_profile_new(ctx, o->trace, err));
     if (o->kernel_dir != NULL) {
         BF_NEW(ctx->kernel_dir, strlen(o->kernel_dir) + 1);
         strcpy(ctx->kernel_dir, o->kernel_dir);
@@ -217,7 +217,7 @@ bool bf_ctx_unified(const bf_ctx *ctx)
 
 bool bf_ctx_ahead(const bf_ctx *ctx, double seconds)
 {
-    return !ctx->is_cpu && seconds < AHEAD_SECONDS;
+    return !ctx->is_cpu && ctx->profile == NULL && seconds < AHEAD_SECONDS;
 }
 
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx)

@@ -26,6 +26,7 @@ typedef struct bf_ctx_options {
     const char *kernel_dir; /* NULL: the embedded kernels */
     uint64_t memory_limit;  /* bytes; 0: what the device allows */
     bool profile;           /* time every command: bf_ctx_profile */
+    size_t trace;           /* with profile: keep the times of so many runs, bf_ctx_trace */
     bool sync;              /* wait for every command, so that a failing one is named */
     bool untuned;           /* leave out what `bfncl tune` wrote */
     unsigned units;         /* plan for so many compute units; 0: those of the device. For tests */
@@ -66,6 +67,14 @@ typedef struct bf_profile_row {
     double flops, bytes; /* of all runs, from bf_call */
 } bf_profile_row;
 size_t bf_ctx_profile(const bf_ctx *ctx, const bf_profile_row **rows);
+
+/* One run of a command: which row of bf_ctx_profile, and when, on the clock of bf_seconds(). The first options.trace of
+ * them; *dropped (may be NULL) counts the others. */
+typedef struct bf_trace_span {
+    size_t row;
+    double start, end;
+} bf_trace_span;
+size_t bf_ctx_trace(const bf_ctx *ctx, const bf_trace_span **spans, uint64_t *dropped);
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
@@ -116,7 +125,8 @@ bf_status bf_mark_wait(bf_mark *mark, bf_err *err);
 void bf_mark_free(bf_mark *mark); /* NULL is fine */
 
 /* Where the host wants to see every piece of a work, may it enqueue the next piece before one has ended that takes so
- * many seconds? A device other than the processor then never waits for the host; who wants to stop waits for two. */
+ * many seconds? A device other than the processor then never waits for the host; who wants to stop waits for two. Not
+ * while profiling, so that a piece is measured by itself. */
 bool bf_ctx_ahead(const bf_ctx *ctx, double seconds);
 
 /* Host data for the device, `bytes` at a time, sent without waiting. Two slots in turn: the host fills one while the

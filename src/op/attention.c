@@ -41,6 +41,8 @@ static bf_status attention_call(bf_cmds *c, const bf_attention *s, const char *k
     bf_call call = {.file = "attention.cl", .kernel = kernel, .defines = defines, .args = args, .n_args = n_args};
     call.local[0] = wide ? WIDE_LANES : 1;
     call.items[0] = (size_t)s->batch * (size_t)s->heads * blocks * call.local[0];
+    /* of q, k, v, y and their gradients: those that a direction reads and writes */
+    call.bytes = (products == 2 ? 16.0 : 24.0) * s->batch * s->heads * s->head_dim * s->len;
     call.flops = 2.0 * products * s->batch * s->heads * s->head_dim * (double)s->len * s->len;
     return bf_cmds_kernel(c, &call, err);
 }

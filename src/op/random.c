@@ -11,6 +11,7 @@ static bf_status launch(bf_cmds *c, const char *kernel, const bf_arg *args, size
              "%s: %llu samples of %llu numbers, both must be below 2^32", kernel, (unsigned long long)samples,
              (unsigned long long)per_sample);
     if (samples == 0 || per_sample == 0) return BF_OK;
+    call.bytes = 4.0 * (double)samples * (double)per_sample; /* written */
     bf_call_flat(&call, bf_cmds_ctx(c), per_sample);
     call.items[1] = (size_t)samples;
     st = bf_cmds_kernel(c, &call, err);

@@ -70,6 +70,8 @@ static bf_status after_step(bench *b, bf_err *err)
     } else if (b->done > WARMUP_STEPS) {
         b->seconds[b->done - 1 - WARMUP_STEPS] = took;
     }
+    bf_profiler_span(b->m->profiler, "step", b->step_started, now);
+    BF_TRY(bf_profiler_unit(b->m->profiler, err));
     b->done++;
     BF_CHECK(bf_report_done(&b->report, b->done, b->steps), BF_STOPPED, "stopped while measuring");
     b->step_started = now;
@@ -91,6 +93,7 @@ static bf_status finish(bench *b, bf_err *err)
     b->r->gflops = b->gflop / t.median;
     b->r->peak_device_bytes = bf_ctx_peak(b->m->ctx);
     b->r->host_peak_bytes = bf_resident_peak();
+    BF_TRY(bf_profiler_end(b->m->profiler, "step", err));
     BF_TRY(bf_bench_peak_arithmetic(b->m->ctx, BF_BENCH_SECONDS, &peak, err));
     b->r->fraction_of_peak = b->r->gflops / peak.gflops;
 out:
@@ -154,6 +157,7 @@ static bf_status bench_train(bench *b, bf_err *err)
     BF_TRY(bf_params_init(b->m->params, (uint64_t)c->train.seed, err));
     BF_TRY(bf_finish(b->m->ctx, err));
     b->r->compile_ms = 1e3 * bf_ctx_compile_seconds(b->m->ctx);
+    BF_TRY(bf_profiler_resume(b->m->profiler, err));
     BF_TRY(run_steps(b, stepper, x, err));
     BF_TRY(finish(b, err));
 out:
@@ -192,6 +196,7 @@ static bf_status bench_sample(bench *b, bf_err *err)
     b->r->compile_ms = 1e3 * bf_ctx_compile_seconds(b->m->ctx);
     const bf_sampler_run_options o = {
         .steps = (int)b->steps, .seed = (uint64_t)c->sample.seed, .on_step = on_step, .ahead = true, .user = b};
+    BF_TRY(bf_profiler_resume(b->m->profiler, err));
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));
     BF_TRY(finish(b, err));

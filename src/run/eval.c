@@ -243,23 +243,37 @@ out:
     return st;
 }
 
+/* The time that this takes counts for no batch. */
+static bf_status scorer_new(evaluation *e, const bf_flow_loss_spec *spec, bf_scorer **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const double start = bf_seconds();
+    BF_TRY(bf_profiler_pause(e->m->profiler, err));
+    BF_TRY(bf_scorer_fit(e->m, spec, &e->batch, false, out, NULL, err));
+    bf_profiler_span(e->m->profiler, "plan, build kernels", start, bf_seconds());
+    BF_TRY(bf_profiler_resume(e->m->profiler, err));
+out:
+    return st;
+}
+
 static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_scorer *s = NULL;
     const bf_flow_loss_spec recon = {.kind = BF_LOSS_RECON};
     e->passes = (e->n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
-    BF_TRY(bf_scorer_fit(e->m, &recon, &e->batch, false, &s, NULL, err));
+    BF_TRY(scorer_new(e, &recon, &s, err));
     BF_TRY(score(e, s, e->recon, NULL, 0, err));
     for (size_t k = 0; k < e->n; k++) {
         const bf_flow_loss_spec spec = spec_of(e, e->steps[k]);
         bf_scorer_free(s);
         s = NULL;
-        BF_TRY(bf_scorer_fit(e->m, &spec, &e->batch, false, &s, NULL, err));
+        BF_TRY(scorer_new(e, &spec, &s, err));
         BF_TRY(score_loss(e, s, k, r, err));
     }
     if (e->per_example) BF_TRY(write_per_example(e, err));
     if (e->o->baselines) BF_TRY(baselines(e, s, r, err));
+    BF_TRY(bf_profiler_end(e->m->profiler, "batch", err));
 out:
     bf_scorer_free(s);
     return st;

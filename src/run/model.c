@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/resident.h"
 #include "base/size.h"
 
@@ -25,7 +26,10 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_
     m->flow = bf_setup_flow(c);
     BF_TRY(bf_flow_check(&m->flow, err));
     BF_TRY(bf_setup_net(c, &m->flow, shape, &m->net, err));
+    const double start = bf_seconds();
     BF_TRY(bf_setup_ctx(c, d, &m->ctx, err));
+    BF_TRY(bf_profiler_new(m->ctx, d, &m->profiler, err));
+    bf_profiler_span(m->profiler, "open the device", start, bf_seconds());
     BF_TRY(bf_params_new(m->ctx, &m->params, err));
     *out = m;
     m = NULL;
@@ -38,6 +42,7 @@ void bf_model_free(bf_model *m)
 {
     if (!m) return;
     bf_params_free(m->params);
+    bf_profiler_free(m->profiler);
     bf_ctx_close(m->ctx);
     free(m);
 }

@@ -23,6 +23,7 @@
 #include "io/safetensors.h"
 #include "net/net.h"
 #include "run/config.h"
+#include "run/profile.h"
 
 typedef struct bf_run_state {
     uint64_t step;     /* optimiser steps done */
@@ -40,7 +41,8 @@ typedef struct bf_model {
     bf_flow flow;
     bf_net_config net;
     bf_ctx *ctx;
-    bf_params *params; /* registered by the first graph that is built */
+    bf_profiler *profiler; /* NULL unless asked for */
+    bf_params *params;     /* registered by the first graph that is built */
     bf_run_state state;
 } bf_model;
 

@@ -50,6 +50,7 @@ static bf_status on_step(void *user, bf_sampler *sampler, int i, double t, bf_er
     bf_status st = BF_OK;
     batch_state *b = user;
     if (b->first && b->s->on_step) BF_TRY(b->s->on_step(b->s->user, sampler, i, t, err));
+    BF_TRY(bf_profiler_unit(b->s->m->profiler, err));
     b->done++;
     BF_CHECK(!b->s->report || bf_report_done(b->s->report, b->done, b->total), BF_STOPPED, "sampling was stopped");
 out:
@@ -348,7 +349,9 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
         BF_TRY(check_paths(s, r->out, err));
         (void)bf_report_done(&s->report, 0, 0);
     }
+    const double building = bf_seconds();
     BF_TRY(bf_sampling_new(s->m, s->batch, s->o->dry_run, &s->sampler, &s->batch, &plan, err));
+    bf_profiler_span(s->m->profiler, "plan, build kernels", building, bf_seconds());
     r->plan = bf_model_plan(s->m, &plan, s->batch);
     r->steps = (uint64_t)s->steps;
     if (s->o->dry_run) goto out;
@@ -369,9 +372,12 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
         run.user = &s->animation;
     }
     bf_report_phase(&s->report, "sampling", 0);
+    BF_TRY(bf_profiler_resume(s->m->profiler, err));
     const double start = bf_seconds();
     BF_TRY(bf_sampling_run(&run, s->x, err));
     r->seconds = bf_seconds() - start;
+    bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
+    BF_TRY(bf_profiler_end(s->m->profiler, "step", err));
     if (s->animation.gif) {
         bf_gif *gif = s->animation.gif;
         s->animation.gif = NULL;

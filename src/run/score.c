@@ -190,9 +190,10 @@ static bf_status collect(bf_scorer *s, float *nats, bf_err *err)
 {
     const uint64_t dims = s->m->dims;
     flight *f = &s->flight[s->waited++ % 2];
-    const bf_status st = bf_mark_wait(f->end, err);
+    bf_status st = bf_mark_wait(f->end, err);
     bf_mark_free(f->end);
     f->end = NULL;
+    if (st == BF_OK) st = bf_profiler_unit(s->m->profiler, err);
     if (st != BF_OK) return st;
     for (uint32_t i = 0; i < f->rows; i++) {
         double sum = 0;

@@ -165,6 +165,8 @@ bf_status bf_setup_ctx(const bf_config *c, const bfncl_device_options *d, bf_ctx
     o.selector = bfncl_device_choice(d ? d->selector : NULL, c->device.select, &from);
     o.selector_from = d && d->selector_from && d->selector ? d->selector_from : from;
     o.kernel_dir = d ? d->kernel_dir : NULL;
+    o.profile = d && (d->profile || d->trace);
+    o.trace = d && d->trace ? BF_TRACE_RUNS : 0;
     o.memory_limit = d && d->memory_limit ? d->memory_limit : (uint64_t)c->device.memory_mib << 20;
     BF_TRY(gemm_choice(c, d ? d->gemm : NULL, &o.gemm, err));
     BF_TRY(bf_ctx_open(&o, &ctx, err));

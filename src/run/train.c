@@ -93,7 +93,9 @@ static bf_status open_data(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_dataset_options o = bf_setup_data(&t->config);
+    const double start = bf_seconds();
     BF_TRY(bf_dataset_open(t->config.data.train, &o, &t->ds, err));
+    const double opened = bf_seconds();
     const bf_dataset_info info = bf_dataset_get_info(t->ds);
     if (t->config.data.transform == BF_TRANSFORM_TEXT)
         snprintf(t->config.data.vocabulary, sizeof t->config.data.vocabulary, "%s", bf_dataset_vocabulary(t->ds));
@@ -101,6 +103,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     t->examples = BF_MIN((uint64_t)t->config.eval.examples, info.validation);
     const uint32_t shape[3] = {info.height, info.width, info.channels};
     BF_TRY(bf_model_new(&t->config, shape, &t->o->device, &t->m, err));
+    bf_profiler_span(t->m->profiler, "open the data", start, opened);
     t->m->state.data_crc = info.crc;
 out:
     return st;
@@ -250,7 +253,11 @@ static bf_status save(trainer *t, bool final, bf_err *err)
 {
     bf_err failure = {0};
     if (t->saved) return BF_OK;
-    const bf_status st = bf_run_folder_save(&t->folder, t->m, &failure);
+    bf_status st = bf_profiler_pause(t->m->profiler, err);
+    if (st != BF_OK) return st;
+    const double start = bf_seconds();
+    st = bf_run_folder_save(&t->folder, t->m, &failure);
+    bf_profiler_span(t->m->profiler, "save", start, bf_seconds());
     t->saved = st == BF_OK;
     bf_trainlog_add(t->log, "save", t->m->state.step, json_pack("{s:b}", "ok", t->saved));
     if (st != BF_OK && final) {
@@ -279,12 +286,15 @@ static bf_status validate(trainer *t, bf_err *err)
     double nats, se;
     if (!t->scorer) return BF_OK;
     const char *phase = t->report.phase;
+    BF_TRY(bf_profiler_pause(t->m->profiler, err));
+    const double start = bf_seconds();
     bf_report_phase(&t->report, "validating", 0);
     memset(t->sums, 0, (size_t)t->examples * sizeof *t->sums);
     const bf_score_key key = {
         .seed = (uint64_t)t->config.eval.seed, .total = (uint32_t)t->examples, .low_discrepancy = true};
     st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, &key, t->sums, on_validation, t, err);
     bf_report_phase(&t->report, phase, s->step);
+    bf_profiler_span(t->m->profiler, "validate", start, bf_seconds());
     if (st == BF_STOPPED) t->stopping = true;
     if (st == BF_STOPPED) return BF_OK;
     if (st == BF_NUMERIC) { /* no reason to end the run: the watch over the training loss decides */
@@ -433,6 +443,8 @@ static bf_status collect(trainer *t, bf_err *err)
     t->under_way--;
     const double now = bf_seconds();
     t->ms_last = 1e3 * (now - t->before);
+    bf_profiler_span(t->m->profiler, "step", t->before, now);
+    BF_TRY(bf_profiler_unit(t->m->profiler, err));
     t->before = now;
     if (s->step == t->first_step) bf_report_phase(&t->report, "training", s->step + 1);
     s->step++;
@@ -448,6 +460,7 @@ out:
 static bf_status one_step(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
+    BF_TRY(bf_profiler_resume(t->m->profiler, err));
     if (t->under_way == 0) {
         t->before = bf_seconds();
         BF_TRY(submit(t, err));
@@ -501,12 +514,16 @@ static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
     BF_TRY(open_data(t, err));
     bf_report_phase(&t->report, "compiling kernels", 0);
     if (!t->o->dry_run) (void)bf_report_done(&t->report, 0, 0);
+    const double building = bf_seconds();
     BF_TRY(build(t, r, err));
+    const double built = bf_seconds();
+    bf_profiler_span(t->m->profiler, "plan, build kernels", building, built);
     bf_stepper_report(t->stepper, log_line, t);
     if (t->o->dry_run) goto out;
     BF_NEW(t->sums, t->examples + 1);
     BF_TRY(begin(t, err));
     const double start = bf_seconds();
+    bf_profiler_span(t->m->profiler, "set the weights", built, start);
     st = loop(t, err);
     r->seconds = bf_seconds() - start;
     r->steps = t->m->state.step;
@@ -515,6 +532,8 @@ static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
     r->best = t->m->state.best / BF_LN2;
     r->best_step = t->m->state.best_step;
     r->ms_per_step = median_ms(t);
+    const bf_status profiled = bf_profiler_end(t->m->profiler, "step", st == BF_OK ? err : &ignored);
+    if (st == BF_OK) st = profiled;
     if (bf_trainlog_chart(t->folder.log, t->folder.chart, &ignored) != BF_OK)
         bf_log(BFNCL_LOG_WARN, "%s", ignored.message);
 out:

@@ -586,7 +586,7 @@ END_TEST
 static bf_tid two_blocks(const fixture *f)
 {
     bf_graph *g = f->g;
-    const bf_tid x = input(f, "x", 2, 6, 6, 8), gamma = param(f, "gamma", BF_LAYOUT_PLAIN, 8, 0, 0, 0);
+    const bf_tid x = input(f, "x", 18, 6, 6, 8), gamma = param(f, "gamma", BF_LAYOUT_PLAIN, 8, 0, 0, 0);
     const bf_tid beta = param(f, "beta", BF_LAYOUT_PLAIN, 8, 0, 0, 0), w = param(f, "w", BF_LAYOUT_PLAIN, 8, 8, 0, 0);
 
     bf_graph_want_grad(g, x);
@@ -595,26 +595,27 @@ static bf_tid two_blocks(const fixture *f)
     bf_tid h = bf_graph_group_norm(g, first, gamma, beta, 2, 1e-5f, BF_ACT_SILU, BF_NONE);
     h = bf_graph_conv(g, h, param(f, "k", BF_LAYOUT_CONV, 8, 8, 3, 3), beta, 1, BF_NONE, first);
     h = bf_graph_act(g, bf_graph_dropout(g, h, 0.3f, BF_NONE), BF_ACT_GELU);
-    bf_tid rows = bf_graph_reshape(g, h, 2, (uint64_t[]){72, 8});
+    bf_tid rows = bf_graph_reshape(g, h, 2, (uint64_t[]){648, 8});
     bf_tid block = bf_graph_linear(g, bf_graph_softmax(g, rows), w, BF_NONE, BF_ACT_NONE, rows);
     bf_graph_block(g);
-    h = bf_graph_concat(g, bf_graph_reshape(g, block, 4, (uint64_t[]){2, 6, 6, 8}), first);
+    h = bf_graph_concat(g, bf_graph_reshape(g, block, 4, (uint64_t[]){18, 6, 6, 8}), first);
     h = bf_graph_linear(g, h, param(f, "qkv", BF_LAYOUT_PLAIN, 24, 16, 0, 0), BF_NONE, BF_ACT_GELU, BF_NONE);
     h = bf_graph_layer_norm(g, bf_graph_attention(g, h, 2, BF_QKV_THIRDS, false), gamma, beta, 1e-5f);
-    h = bf_graph_dropout(g, bf_graph_add(g, bf_graph_reshape(g, h, 2, (uint64_t[]){72, 8}), block), 0.2f, BF_NONE);
+    h = bf_graph_dropout(g, bf_graph_add(g, bf_graph_reshape(g, h, 2, (uint64_t[]){648, 8}), block), 0.2f, BF_NONE);
     bf_graph_block_end(g);
     h = bf_graph_linear(g, bf_graph_affine(g, h, 0.5f, 1.0f), w, BF_NONE, BF_ACT_GELU, block);
     return dot_with_random(f, h);
 }
 
 /* All gradients of two_blocks, that of x behind those of the parameters. */
-static float *gradients_of_blocks(bf_ctx *ctx, bool recompute, bf_plan *plan, size_t *n)
+static float *gradients_of_blocks(bf_ctx *ctx, bool recompute, bool half, bf_plan *plan, size_t *n)
 {
     fixture f = fixture_new(ctx, true);
     float *grad = calloc(8192, sizeof *grad);
 
     ck_assert_ptr_nonnull(grad);
     f.g->options.recompute = recompute;
+    f.g->options.half_storage = half;
     OK(bf_graph_backward(f.g, two_blocks(&f), BF_NONE, err));
     ready(&f);
     *plan = f.g->plan;
@@ -627,7 +628,7 @@ static float *gradients_of_blocks(bf_ctx *ctx, bool recompute, bf_plan *plan, si
         *n += bf_param_numel(bf_params_spec(f.params, i));
     }
     get(&f, bf_graph_grad_of(f.g, bf_graph_find(f.g, "x")), grad + *n);
-    *n += 2 * 6 * 6 * 8;
+    *n += 18 * 6 * 6 * 8;
     ck_assert_uint_le(*n, 8192);
     fixture_free(&f);
     return grad;
@@ -639,7 +640,8 @@ START_TEST(recomputed_blocks)
     {
         bf_plan kept, again;
         size_t n, m;
-        float *a = gradients_of_blocks(ctx, false, &kept, &n), *b = gradients_of_blocks(ctx, true, &again, &m);
+        float *a = gradients_of_blocks(ctx, false, false, &kept, &n),
+              *b = gradients_of_blocks(ctx, true, false, &again, &m);
 
         ck_assert_uint_eq(n, m);
         ck_assert_mem_eq(a, b, n * sizeof *a);
@@ -647,6 +649,32 @@ START_TEST(recomputed_blocks)
         ck_assert_uint_gt(again.nodes, kept.nodes + 8);
         ck_assert_uint_gt(again.dead, 0); /* what only later blocks read is not repeated */
         ck_assert_uint_lt(again.activation_bytes, kept.activation_bytes);
+        free(a);
+        free(b);
+    }
+}
+END_TEST
+
+/* Activations that wait as halves: gradients a little off, whether blocks are recomputed from them or not. */
+START_TEST(halves_between_the_passes)
+{
+    TEST_BOTH(ctx)
+    for (int recompute = 0; recompute < 2; recompute++) {
+        bf_plan whole, half;
+        size_t n, m;
+        float *a = gradients_of_blocks(ctx, recompute, false, &whole, &n);
+        float *b = gradients_of_blocks(ctx, recompute, true, &half, &m);
+        double square = 0, off = 0;
+
+        ck_assert_uint_eq(n, m);
+        for (size_t i = 0; i < n; i++) {
+            square += (double)a[i] * (double)a[i];
+            off += pow((double)a[i] - (double)b[i], 2);
+        }
+        ck_assert_double_lt(sqrt(off), 2e-3 * sqrt(square));
+        ck_assert_double_gt(off, 0);
+        ck_assert_uint_gt(half.nodes, whole.nodes + 4);
+        if (!recompute) ck_assert_uint_lt(half.activation_bytes, whole.activation_bytes);
         free(a);
         free(b);
     }
@@ -858,6 +886,7 @@ int main(void)
     tcase_add_test(tc, unused_layer_with_shared_input_has_gradient_zero);
     tcase_add_test(tc, gradients_of_layers);
     tcase_add_test(tc, recomputed_blocks);
+    tcase_add_test(tc, halves_between_the_passes);
     tcase_add_test(tc, graphs_beside_each_other);
     tcase_add_test(tc, gradient_from_a_seed);
     tcase_add_test(tc, the_first_error_sticks);

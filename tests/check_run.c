@@ -287,6 +287,45 @@ START_TEST(recomputing_gives_the_same_bits)
 }
 END_TEST
 
+/* Activations as halves: gradients off by their rounding, also where blocks are recomputed from them. A run resumes
+ * with the same bits. */
+START_TEST(activations_stored_as_halves)
+{
+    static const char *const kinds[][8] = {
+        {"net.dropout=0.5", "net.attention=[1]", "net.scale_shift=true", "net.width=16", "train.accumulate=2"},
+        {"net.kind=transformer", "net.mult=[1,2,2]", "net.width=16", "net.groups=8", "flow.kind=categorical",
+         "data.bins=4"},
+        {"net.kind=transformer", "net.mult=[1,2,2]", "net.width=16", "net.groups=8", "flow.kind=categorical",
+         "data.bins=4", "train.recompute=true"},
+        {"net.kind=vdm-unet", "net.mult=[1,2,2]", "net.dropout=0.5", "net.width=16", "train.recompute=true"}};
+    for (size_t k = 0; k < BF_COUNT(kinds); k++) {
+        step_numbers whole = two_steps(kinds[k], "train.storage", "float", false);
+        step_numbers half = two_steps(kinds[k], "train.storage", "half", false);
+        double square = 0;
+        ck_assert_uint_eq(half.n, whole.n);
+        ck_assert(half.r.finite);
+        for (size_t i = 0; i < half.n; i++) square += pow((double)half.grad[i] - (double)whole.grad[i], 2);
+        ck_assert_double_le(sqrt(square), 3e-3 * whole.r.grad_norm);
+        ck_assert_double_gt(sqrt(square), 0);
+        ck_assert_double_eq_tol(half.r.loss, whole.r.loss, 1e-3 * whole.r.loss);
+        if (k < 2) ck_assert_uint_lt(half.plan.activation_bytes, whole.plan.activation_bytes);
+        free(whole.grad);
+        free(half.grad);
+    }
+
+    setting s = toy();
+    char out[128], halves[128];
+    snprintf(out, sizeof out, "%s", test_path("half"));
+    snprintf(halves, sizeof halves, "%s", test_path("half_halves"));
+    add(&s, "net.width", "16");
+    add(&s, "train.storage", "half");
+    OK(run(&s, (run_options){.out = out}, NULL, err));
+    OK(run(&s, (run_options){.out = halves, .steps = "5"}, NULL, err));
+    OK(run(&s, (run_options){.out = halves, .resume = true}, NULL, err));
+    same_tensors(in(halves, "last.safetensors"), in(out, "last.safetensors"));
+}
+END_TEST
+
 /* The dry run knows both peaks and names the way out when only one of them fits. A run that is stopped, resumed with
  * the other setting and ended has the bits of one that was not. */
 START_TEST(a_run_that_recomputes)
@@ -685,6 +724,7 @@ int main(void)
     tcase_add_test(t, a_run_in_parts);
     tcase_add_test(t, recomputing_gives_the_same_bits);
     tcase_add_test(t, a_run_that_recomputes);
+    tcase_add_test(t, activations_stored_as_halves);
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);

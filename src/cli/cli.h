@@ -37,6 +37,7 @@ typedef enum cli_option_id {
     OPT_OUT,
     OPT_RESUME,
     OPT_RECOMPUTE,
+    OPT_STORAGE,
     OPT_STEPS,
     OPT_SEED,
     OPT_SET,

@@ -39,6 +39,19 @@ const cli_option cli_options[OPT_COUNT] = {
                            "Of each block of the network only the result is kept for the gradients; what is inside is "
                            "computed a second time, dropout included, with the same bits. A step takes up to a third "
                            "longer. The dry run prints the peak with and without."},
+    [OPT_STORAGE] = {.name = "storage",
+                     .type = CLI_CHOICE,
+                     .argument = "TYPE",
+                     .choices = "float|half",
+                     .commands = CLI_TRAIN,
+                     .key = "train.storage",
+                     .def = "float",
+                     .group = GROUP_RUN,
+                     .help = "how activations are kept for the gradients: float or half",
+                     .text =
+                         "half: what the gradients need of the forward pass is kept in 16 bits. Arithmetic, weights, "
+                         "gradients and optimiser state stay 32-bit floats, so no loss scaling is needed; the loss "
+                         "has the same bits, gradients carry a rounding of about 1e-3."},
     [OPT_STEPS] = {.name = "steps",
                    .type = CLI_INTEGER,
                    .argument = "N",

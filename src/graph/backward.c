@@ -168,6 +168,7 @@ bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err)
     hold(g, loss, seed);
     BF_TRY(walk(g, err));
     bf_graph_finish_sums(g);
+    if (g->options.half_storage) bf_graph_store_halves(g, seed);
     BF_TRY(bf_graph_status(g, err));
     for (bf_tid t = 0; t < g->tensors; t++)
         if (g->tensor[t].want_grad && g->tensor[t].grad >= 0) bf_graph_keep(g, g->tensor[t].grad);

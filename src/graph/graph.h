@@ -24,6 +24,7 @@ typedef struct bf_graph_options {
     bool add_gradients;   /* a run adds the gradients of parameters to what BF_SET_GRAD holds; else it replaces them */
     bool fixed_weights;   /* parameters change only before the commands of bf_graph_emit_prepare */
     bool recompute;       /* compute the insides of blocks a second time for backward instead of keeping them */
+    bool half_storage;    /* what backward reads of the forward pass waits for it as halves (half.c) */
     /* A planned graph that never runs at the same time and lives at least as long, or NULL: the memory of its
      * activations serves this graph too where it is large enough. */
     const bf_graph *beside;

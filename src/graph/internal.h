@@ -26,6 +26,7 @@ typedef struct bf_tensor {
     uint64_t shift; /* of a view: bytes behind the root's beginning */
     bf_tid whole;   /* the tensor that this view is a part of and that has the gradient; BF_NONE */
     bool keep, want_grad;
+    bool exact;  /* never stored as halves: statistics that other numbers are compared with */
     float *data; /* CONST: owned */
     /* backward */
     bool needs_grad;
@@ -109,6 +110,10 @@ void bf_graph_fill_node(bf_graph *g, bf_tid y, float value);
 
 /* dx (+)= dy act'(x) */
 void bf_graph_act_backward(bf_graph *g, bf_act act, bf_tid dx, bool acc, bf_tid dy, bf_tid x);
+
+/* half.c: rewrites the list, once the gradient nodes are there. `seed` is the gradient that backward started from. */
+void bf_graph_store_halves(bf_graph *g, bf_tid seed);
+void bf_graph_exact(bf_graph *g, bf_tid t);
 
 /* A dimension or product as the int that ops take; sticks an error when it does not fit. */
 int bf_graph_int(bf_graph *g, uint64_t n, const char *what);

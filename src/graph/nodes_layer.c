@@ -389,6 +389,8 @@ bf_tid bf_graph_group_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, int
                              .scale_pitch = scale_shift >= 0 ? 2 * (int)ch : 0};
     const uint64_t stat[2] = {batch, (uint64_t)groups};
     bf_tid out[3] = {bf_graph_temp(g, t.ndim, t.dims), bf_graph_temp(g, 2, stat), bf_graph_temp(g, 2, stat)};
+    bf_graph_exact(g, out[1]);
+    bf_graph_exact(g, out[2]);
     bf_graph_node(g, &group_norm_def, &s, 4, (bf_tid[]){x, gamma, beta, scale_shift}, 3, out, NULL);
     return out[0];
 }
@@ -460,6 +462,8 @@ bf_tid bf_graph_layer_norm(bf_graph *g, bf_tid x, bf_tid gamma, bf_tid beta, flo
         return bf_graph_fail(g, BF_USAGE, "layer norm: gamma and beta do not fit rows of %llu",
                              (unsigned long long)cols);
     bf_tid out[3] = {bf_graph_temp(g, t.ndim, t.dims), bf_graph_temp(g, 1, &a.rows), bf_graph_temp(g, 1, &a.rows)};
+    bf_graph_exact(g, out[1]);
+    bf_graph_exact(g, out[2]);
     bf_graph_node(g, &layer_norm_def, &a, 3, (bf_tid[]){x, gamma, beta}, 3, out, NULL);
     return out[0];
 }

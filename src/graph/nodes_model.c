@@ -136,6 +136,7 @@ bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layo
                             .causal = causal};
     bf_tid out[2] = {bf_graph_temp(g, 3, (uint64_t[]){batch, len, wide / 3}),
                      bf_graph_temp(g, 3, (uint64_t[]){batch, (uint64_t)heads, len})};
+    bf_graph_exact(g, out[1]);
     bf_graph_node(g, &attention_def, &s, 1, &qkv, 2, out, NULL);
     return out[0];
 }

@@ -42,6 +42,7 @@ static bf_tid new_twin(bf_graph *g, bf_tid t)
     const bf_tid twin =
         old.root == t ? bf_graph_temp(g, old.ndim, old.dims) : bf_graph_view(g, root, old.ndim, old.dims);
     if (twin < 0) return BF_NONE;
+    g->tensor[twin].shift = old.shift;
     g->tensor[twin].origin = t;
     g->tensor[t].twin = twin;
     return twin;

@@ -62,6 +62,11 @@ bf_status bf_axpby(bf_cmds *c, bf_mem y, float alpha, bf_mem a, float beta, bf_m
 bf_status bf_add_mid_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem t, uint64_t outer, uint64_t mid, uint64_t inner,
                              bf_err *err);
 
+/* ---- half: storage in 16 bits. h has n halves, two in the place of a float: (n + 1) / 2 floats ------------------- */
+/* pack: to the nearest half, ties to even; what is beyond +-65504 becomes that. unpack: exactly. */
+bf_status bf_half_pack(bf_cmds *c, bf_mem h, bf_mem x, uint64_t n, bf_err *err);
+bf_status bf_half_unpack(bf_cmds *c, bf_mem x, bf_mem h, uint64_t n, bf_err *err);
+
 /* ---- reduce: out[o,i] (+)= scale * sum_m x[o,m,i]. Deterministic, two stages. ------------------------------------ */
 uint64_t bf_sum_mid_workspace(bf_ctx *ctx, uint64_t outer, uint64_t mid, uint64_t inner);
 bf_status bf_sum_mid(bf_cmds *c, bf_mem out, bool acc, float scale, bf_mem x, uint64_t outer, uint64_t mid,

@@ -28,6 +28,7 @@ typedef struct bf_int_list {
 enum bf_config_flow { BF_CONFIG_CONTINUOUS, BF_CONFIG_DISCRETISED, BF_CONFIG_CATEGORICAL };
 enum bf_config_output { BF_CONFIG_OUT_AUTO, BF_CONFIG_OUT_DELTA, BF_CONFIG_OUT_NORMAL, BF_CONFIG_OUT_MIXTURE };
 enum bf_config_schedule { BF_SCHEDULE_CONSTANT, BF_SCHEDULE_COSINE };
+enum bf_config_storage { BF_STORAGE_FLOAT, BF_STORAGE_HALF };
 enum bf_config_loss { BF_CONFIG_LOSS_CONTINUOUS, BF_CONFIG_LOSS_NSTEP };
 
 /* Integers are int64_t, numbers double, choices int (position in the list of choices), switches bool. */
@@ -58,7 +59,7 @@ typedef struct bf_config {
         int64_t steps, schedule_steps, batch, accumulate, seed, warmup, loss_steps;
         int64_t eval_every, save_every, log_every, bad_steps;
         double lr, lr_final, beta1, beta2, eps, weight_decay, clip, ema;
-        int schedule, loss, receiver, times;
+        int schedule, loss, receiver, times, storage;
         bool recompute;
     } train;
     struct {

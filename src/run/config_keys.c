@@ -89,6 +89,8 @@ const bf_key bf_config_keys[] = {
         "parts of a batch that go through memory one after the other, their gradients added up; divides train.batch"),
     BOOL("train.recompute", train.recompute, "false",
          "compute activations a second time instead of keeping them: less memory, more time, the same numbers"),
+    WORD("train.storage", train.storage, "float|half", "float",
+         "how activations wait for their gradients; half: 16 bits each, gradients about 1e-3 less exact"),
     INT("train.seed", train.seed, 0, 9007199254740991.0, "1", "seed of everything random"),
     NUM("train.lr", train.lr, 0, 10, "1e-3", "largest learning rate"),
     NUM("train.lr_final", train.lr_final, 0, 10, "0", "learning rate at the end of the cosine schedule"),

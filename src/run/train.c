@@ -131,18 +131,19 @@ out:
     return st;
 }
 
-/* The peak with `recompute` in place of the configured setting; BF_OK when that fits. */
-static bf_status other_peak(trainer *t, bool recompute, uint64_t *bytes)
+/* The peak with other settings of memory than the configured ones; BF_OK when that fits. */
+static bf_status other_peak(trainer *t, bool recompute, int storage, uint64_t *bytes)
 {
     bf_err ignored = {0};
     bf_plan plan = {0};
     bf_stepper *stepper = NULL;
     bf_scorer *none = NULL;
-    bool *setting = &t->m->config.train.recompute;
-    const bool configured = *setting;
-    *setting = recompute;
+    bf_config *c = &t->m->config;
+    const bf_config configured = *c;
+    c->train.recompute = recompute;
+    c->train.storage = storage;
     const bf_status st = prepare(t, false, &stepper, &none, &plan, &ignored);
-    *setting = configured;
+    *c = configured;
     bf_stepper_free(stepper);
     *bytes = plan.peak_bytes;
     return st;
@@ -152,8 +153,13 @@ static bf_status other_peak(trainer *t, bool recompute, uint64_t *bytes)
 static void hint_memory(trainer *t, bf_err *err)
 {
     uint64_t bytes;
-    if (!t->m->config.train.recompute && other_peak(t, true, &bytes) == BF_OK)
+    const bf_config *c = &t->m->config;
+    const bool half = c->train.storage == BF_STORAGE_HALF;
+    if (!c->train.recompute && other_peak(t, true, c->train.storage, &bytes) == BF_OK)
         bf_hint(err, "--recompute (train.recompute) makes it %.1f MiB in all, which fits", (double)bytes / 1048576);
+    else if (!half && other_peak(t, true, BF_STORAGE_HALF, &bytes) == BF_OK)
+        bf_hint(err, "--recompute with --storage half (train.storage) makes it %.1f MiB in all, which fits",
+                (double)bytes / 1048576);
     else
         bf_hint(err, "raise train.accumulate, or lower train.batch, eval.batch or net.width");
 }
@@ -178,7 +184,7 @@ static bf_status build(trainer *t, bfncl_train_result *r, bf_err *err)
     if (allocate) goto out;
     uint64_t *both[2] = {&r->plan.peak_keep_bytes, &r->plan.peak_recompute_bytes};
     *both[recompute] = r->plan.peak_bytes;
-    (void)other_peak(t, !recompute, both[!recompute]);
+    (void)other_peak(t, !recompute, c->train.storage, both[!recompute]);
 out:
     return st;
 }

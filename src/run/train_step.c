@@ -66,7 +66,8 @@ static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err
     const bf_graph_options o = {.training = true,
                                 .weights = BF_SET_VALUE,
                                 .add_gradients = s->parts > 1,
-                                .recompute = s->m->config.train.recompute};
+                                .recompute = s->m->config.train.recompute,
+                                .half_storage = s->m->config.train.storage == BF_STORAGE_HALF};
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
     s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->rows, true);
     bf_graph_keep(s->g, s->nodes.losses.sample);

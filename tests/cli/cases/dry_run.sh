@@ -17,6 +17,11 @@ json peak_keep_bytes="$kept"
 less=$(sed -n 's/.*"peak_bytes" *: *\([0-9]*\).*/\1/p' out)
 json peak_recompute_bytes="$less"
 [ "$less" -lt "$kept" ] || fail "recomputing takes $less bytes, keeping $kept"
+bfncl train "$tiny" --dry-run --out run --json --storage half --set net.width=32
+half=$(sed -n 's/.*"peak_bytes" *: *\([0-9]*\).*/\1/p' out)
+bfncl train "$tiny" --dry-run --out run --json --set net.width=32
+[ "$half" -lt "$(sed -n 's/.*"peak_bytes" *: *\([0-9]*\).*/\1/p' out)" ] || fail "activations as halves take $half bytes"
+refused 2 train "$tiny" --dry-run --out run --storage double
 bfncl train "$tiny" --print-config --recompute
 out_has 'recompute: true'
 refused 2 train "$tiny" --dry-run --out run --set train.accumulate=3

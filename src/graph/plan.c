@@ -58,14 +58,32 @@ static void find_dead(bf_graph *g)
 
 /* ---- live ranges ------------------------------------------------------------------------------------------------- */
 
-/* What prepared weights may take, as a part of the memory that is left. */
+/* What prepared weights may take: a part of the memory that is left, and no more than is cheap to have. Large networks
+ * spend their time elsewhere. */
 #define PREPARED_PART 4
+#define PREPARED_LIMIT (128u << 20)
+
+static bool prepares(const bf_graph *g, const bf_node *n)
+{
+    return n->def->prepares && n->def->workspace && n->def->prepares(g, n);
+}
+
+/* All nodes that can prepare their weights, or none. */
+static void choose_prepared(bf_graph *g)
+{
+    const uint64_t budget = bf_ctx_budget(g->ctx), used = bf_ctx_used(g->ctx);
+    const uint64_t limit = budget > used ? BF_MIN((budget - used) / PREPARED_PART, (uint64_t)PREPARED_LIMIT) : 0;
+    uint64_t bytes = 0;
+
+    if (!g->options.fixed_weights) return;
+    for (int k = 0; k < g->nodes; k++)
+        if (g->live[k] && prepares(g, &g->node[k])) bytes += g->node[k].def->workspace(g, &g->node[k]);
+    for (int k = 0; k < g->nodes && bytes <= limit; k++) g->node[k].prepared = g->live[k] && prepares(g, &g->node[k]);
+}
 
 static void add_workspaces(bf_graph *g)
 {
-    const uint64_t budget = bf_ctx_budget(g->ctx), used = bf_ctx_used(g->ctx);
-    uint64_t left = g->options.fixed_weights && budget > used ? (budget - used) / PREPARED_PART : 0;
-
+    choose_prepared(g);
     for (int k = 0; k < g->nodes; k++) {
         bf_node *n = &g->node[k];
         if (!g->live[k] || !n->def->workspace) continue;
@@ -73,11 +91,8 @@ static void add_workspaces(bf_graph *g)
         if (words == 0) continue;
         n->workspace = bf_graph_temp(g, 1, &words);
         if (n->workspace < 0) return;
-        bf_tensor *t = &g->tensor[n->workspace];
-        t->kind = BF_T_WORKSPACE;
-        if (t->bytes > left || !n->def->prepares || !n->def->prepares(g, n)) continue;
-        n->prepared = t->keep = true;
-        left -= t->bytes;
+        g->tensor[n->workspace].kind = BF_T_WORKSPACE;
+        g->tensor[n->workspace].keep = n->prepared;
     }
 }
 

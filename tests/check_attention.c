@@ -61,9 +61,22 @@ START_TEST(causal)
 }
 END_TEST
 
+/* More than one block, and range of blocks, of both sides; channels that fill no vector. */
+START_TEST(long_sequences)
+{
+    static const bf_attention list[] = {{1, 131, 1, 37, BF_QKV_THIRDS, false},
+                                        {1, 131, 2, 16, BF_QKV_PER_HEAD, true},
+                                        {20, 67, 1, 16, BF_QKV_THIRDS, true},
+                                        {4, 67, 5, 16, BF_QKV_PER_HEAD, false}};
+    if (test_quick()) return;
+    TEST_BOTH(ctx)
+    for (size_t k = 0; k < BF_COUNT(list); k++) check_attention(ctx, &list[k], k % 2, 1);
+}
+END_TEST
+
 START_TEST(widest_head)
 {
-    static const bf_attention s = {1, 17, 1, 128, BF_QKV_THIRDS, false};
+    static const bf_attention s = {1, 67, 1, 128, BF_QKV_THIRDS, false};
     if (test_quick()) return;
     TEST_BOTH(ctx)
     check_attention(ctx, &s, true, 1);
@@ -93,6 +106,40 @@ START_TEST(large_scores)
 }
 END_TEST
 
+/* A value that is not a number spoils what depends on it and nothing else: query 2 of 33. */
+START_TEST(not_a_number)
+{
+    static const bf_attention s = {1, 33, 1, 16, BF_QKV_THIRDS, false};
+    TEST_BOTH(ctx)
+    {
+        float qkv[3 * 33 * 16], dy[33 * 16];
+        test_fill(qkv, BF_COUNT(qkv), 1);
+        test_fill(dy, BF_COUNT(dy), 2);
+        qkv[2 * 3 * 16 + 5] = NAN;
+        test_tensor x = test_new(ctx, BF_COUNT(qkv), qkv), g = test_new(ctx, BF_COUNT(dy), dy);
+        test_tensor y = test_new(ctx, BF_COUNT(dy), NULL), d = test_new(ctx, BF_COUNT(qkv), NULL);
+        test_tensor lse = test_new(ctx, 33, NULL), ws = op_workspace(ctx, bf_attention_backward_workspace(ctx, &s));
+        bf_cmds *c = op_cmds(ctx);
+        OK(bf_attention_forward(c, &s, y.mem, lse.mem, x.mem, BF_MEM_NONE, err));
+        OK(bf_attention_backward(c, &s, d.mem, false, g.mem, y.mem, lse.mem, x.mem, ws.mem, err));
+        test_run(c);
+        test_get(ctx, &y, dy);
+        for (size_t i = 0; i < BF_COUNT(dy); i++)
+            ck_assert_msg(!isnan(dy[i]) == (i / 16 != 2), "channel %zu of token %zu: %g", i % 16, i / 16,
+                          (double)dy[i]);
+        test_get(ctx, &d, qkv);
+        for (size_t i = 0; i < BF_COUNT(qkv); i++) {
+            const bool query = i % 48 < 16;
+            ck_assert_msg(!isnan(qkv[i]) == (query && i / 48 != 2), "gradient %zu of token %zu: %g", i % 48, i / 48,
+                          (double)qkv[i]);
+        }
+        test_tensor *all[] = {&x, &g, &y, &d, &lse};
+        for (size_t i = 0; i < BF_COUNT(all); i++) test_free(all[i]);
+        op_workspace_free(ctx, &ws);
+    }
+}
+END_TEST
+
 START_TEST(wide_heads_are_refused)
 {
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
@@ -108,6 +155,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {full, causal, widest_head, large_scores, wide_heads_are_refused};
+    const TTest *const tests[] = {full,         causal,       long_sequences,        widest_head,
+                                  large_scores, not_a_number, wide_heads_are_refused};
     return op_main("attention", tests, BF_COUNT(tests));
 }

@@ -27,6 +27,7 @@ static const char probe[] = "#include \"common.h\"\n"
                             "static inline vf sine(vu k) { vf s, c; turn_lanes(k, &s, &c); return s; }\n"
                             "static inline vf cosine(vu k) { vf s, c; turn_lanes(k, &s, &c); return c; }\n"
                             "WALK(walk_exp, vexp(x))\n"
+                            "WALK(walk_exp2, vexp2(x))\n"
                             "WALK(walk_log, vlog(x))\n"
                             "WALK(walk_sine, sine(bits))\n"
                             "WALK(walk_cosine, cosine(bits))\n";
@@ -145,6 +146,8 @@ START_TEST(exponential)
         bf_ctx *own = open_probe(bf_ctx_class(ctx));
         check_range(own, "walk_exp", exp, 1e-10f, 88.3f, step);
         check_range(own, "walk_exp", exp, -1e-10f, -86.9f, step);
+        check_range(own, "walk_exp2", exp2, 1e-10f, 127.0f, step);
+        check_range(own, "walk_exp2", exp2, -1e-10f, -126.0f, step);
         close_probe(own);
     }
 }
@@ -162,14 +165,20 @@ START_TEST(exponential_at_the_ends)
         for (size_t k = 0; k < BF_COUNT(low); k++) {
             walk(own, "walk_exp", &t, to_bits(low[k]), 0, 16, y);
             ck_assert_msg(y[0] >= 0 && y[0] < 1e-38f, "exp(%g) = %g", (double)low[k], (double)y[0]);
+            walk(own, "walk_exp2", &t, to_bits(1.5f * low[k]), 0, 16, y);
+            ck_assert_msg(y[0] >= 0 && y[0] < 1e-38f, "exp2(%g) = %g", (double)(1.5f * low[k]), (double)y[0]);
             walk(own, "walk_exp", &t, to_bits(high[k]), 0, 16, y);
             ck_assert_msg(isinf(y[0]) && y[0] > 0, "exp(%g) = %g", (double)high[k], (double)y[0]);
         }
         walk(own, "walk_exp", &t, to_bits(NAN), 0, 16, y);
         ck_assert_msg(isnan(y[0]), "exp hides NaN");
+        walk(own, "walk_exp2", &t, to_bits(NAN), 0, 16, y);
+        ck_assert_msg(isnan(y[0]), "exp2 hides NaN");
         walk(own, "walk_log", &t, to_bits(NAN), 0, 16, y);
         ck_assert_msg(isnan(y[0]), "log hides NaN");
         walk(own, "walk_exp", &t, 0, 0, 16, y);
+        ck_assert_float_eq(y[0], 1.0f);
+        walk(own, "walk_exp2", &t, 0, 0, 16, y);
         ck_assert_float_eq(y[0], 1.0f);
         walk(own, "walk_log", &t, to_bits(1.0f), 0, 16, y);
         ck_assert_float_eq(y[0], 0.0f);

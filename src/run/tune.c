@@ -57,7 +57,7 @@ static bool go_on(tuner *t, double share)
     return !t->stopped && left(t, share) > 0;
 }
 
-/* GFLOP/s of a class done in one way; 0 when it is not taken or wrong. */
+/* GFLOP/s of a class done in one way, of the fastest run; 0 when it is not taken or wrong. */
 static double measure(tuner *t, int class, const bf_gemm_how *how)
 {
     const bf_gemm g = bf_tune_class_product(class);
@@ -71,7 +71,7 @@ static double measure(tuner *t, int class, const bf_gemm_how *how)
     if (st == BF_OK) st = bf_product_check(t->product[class], &err);
     if (st == BF_OK) st = bf_bench_time(t->ctx, bf_product_cmds(t->product[class]), ROW_SECONDS, &times, &err);
     bf_ctx_force_gemm(t->ctx, NULL);
-    if (st == BF_OK) return 2e-9 * g.m * g.n * (double)g.k * g.batch / times.median;
+    if (st == BF_OK) return 2e-9 * g.m * g.n * (double)g.k * g.batch / times.least;
     if (st == BF_DEVICE)
         t->r->wrong++;
     else
@@ -80,18 +80,17 @@ static double measure(tuner *t, int class, const bf_gemm_how *how)
     return 0;
 }
 
-/* Keeps a way of a class that looks faster than the present one if it is so again when both are measured in turn: a
+/* Keeps a way of a class if it is faster than the present one ever was, when both are measured in turn once more: a
  * machine drifts. */
 static void keep_if_faster(tuner *t, int class, const bf_gemm_how *how, double gflops)
 {
     bf_tune_row *row = &t->tune.rows[class];
     if (gflops <= GAIN * row->gflops) return;
-    const double before = measure(t, class, &row->how), after = measure(t, class, how);
-    const bool first = row->how.provider == bf_ctx_gemm(t->ctx) && row->how.tile.m == 0;
-    if (before > 0) row->gflops = before;
-    if (before > 0 && first) row->default_gflops = before;
-    if (after <= GAIN * before) return;
-    row->gflops = after;
+    row->gflops = BF_MAX(row->gflops, measure(t, class, &row->how));
+    gflops = measure(t, class, how);
+    if (row->how.provider == bf_ctx_gemm(t->ctx) && row->how.tile.m == 0) row->default_gflops = row->gflops;
+    if (gflops <= GAIN * row->gflops) return;
+    row->gflops = gflops;
     row->how = *how;
 }
 
@@ -152,24 +151,32 @@ static void search_clblast(tuner *t, bf_clblast_kernel kernel, int class, double
     }
 }
 
-/* Both kernels; then, with what was found, every class anew. */
+/* Both kernels; then, with what was found, every class anew: a stop in between leaves CLBlast's own parameters. */
 static void tune_clblast(tuner *t)
 {
     const bf_gemm_how how = {.provider = BF_GEMM_CLBLAST};
     const bf_gemm large = {.m = 2048, .n = 768, .k = 768, .batch = 1},
                   small = {.m = 384, .n = 384, .k = 384, .batch = 1};
+    const bf_tune before = t->tune;
     search_clblast(t, BF_CLBLAST_XGEMM, bf_tune_class(&large), 0.7);
     search_clblast(t, BF_CLBLAST_DIRECT, bf_tune_class(&small), 0.9);
-    if (!t->tune.clblast.set) return;
-    for (int i = 0; i < BF_TUNE_CLASSES; i++) {
+    for (int i = 0; i < BF_TUNE_CLASSES && t->tune.clblast.set; i++) {
         bf_tune_row *row = &t->tune.rows[i];
         if (row->gflops <= 0) continue;
+        if (!go_on(t, INFINITY)) {
+            t->tune = before;
+            return;
+        }
         const double gflops = measure(t, i, &how);
         if (row->how.provider == BF_GEMM_CLBLAST)
             row->gflops = gflops; /* 0: only its old parameters were right; the row goes */
         else
             keep_if_faster(t, i, &how, gflops);
     }
+    bool used = false;
+    for (int i = 0; i < BF_TUNE_CLASSES; i++)
+        used = used || (t->tune.rows[i].gflops > 0 && t->tune.rows[i].how.provider == BF_GEMM_CLBLAST);
+    if (!used) t->tune.clblast = before.clblast;
 }
 
 static void search(tuner *t)

@@ -415,14 +415,16 @@ __kernel void group_norm_forward_tile(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x)
     }
     load_affine(gamma + c0, beta + c0, scale + at_scale, shift + at_scale, has_scale, cols, la, lb);
 
-    for (int c = 0; c < cols; c += VW) {
-        const int left = cols - c;
-        const vf m = ldl(lm + c), s = ldl(lr + c), a = ldl(la + c), off = ldl(lb + c);
-        for (int r = 0; r < points; r++) {
-            const ulong at = slab + (ulong)r * (ulong)ch + c;
-            stv(act_fwd(ACT, (ldv(x + at, left) - m) * s * a + off), y + at, left);
-        }
-    }
+    for (int c = 0; c < cols; c += COLV * VW)
+        for (int r = 0; r < points; r++)
+#pragma unroll
+            for (int v = 0; v < COLV; v++) {
+                const int k = c + v * VW, left = cols - k;
+                const ulong at = slab + (ulong)r * (ulong)ch + k;
+                if (left <= 0) break;
+                stv(act_fwd(ACT, (ldv(x + at, left) - ldl(lm + k)) * ldl(lr + k) * ldl(la + k) + ldl(lb + k)), y + at,
+                    left);
+            }
 }
 
 #define RUN 64 /* rows summed at a time, so that rounding errors stay small */
@@ -432,26 +434,33 @@ static inline void tile_sums(__global const float *dy, __global const float *x, 
                              const int cols, __local const float *lm, __local const float *lr, __local const float *la,
                              __local const float *lb, __local float *s1, __local float *s2, __local float *kept)
 {
-    for (int c = 0; c < cols; c += VW) {
-        const int left = cols - c;
-        const vf m = ldl(lm + c), s = ldl(lr + c), a = ldl(la + c), off = ldl(lb + c);
-        __local float *keep = kept + (size_t)c * (size_t)points;
-        vf plain = (vf)(0.0f), normed = (vf)(0.0f);
+    for (int c = 0; c < cols; c += COLV * VW) {
+        vf plain[COLV], normed[COLV];
+        for (int v = 0; v < COLV; v++) plain[v] = normed[v] = (vf)(0.0f);
         for (int r0 = 0; r0 < points; r0 += RUN) {
-            vf p = (vf)(0.0f), q = (vf)(0.0f);
-            for (int r = r0; r < min(r0 + RUN, points); r++) {
-                const ulong at = (ulong)r * (ulong)ch + c;
-                const vf h = (ldv(x + at, left) - m) * s;
-                const vf dn = ldv(dy + at, left) * act_bwd(ACT, h * a + off);
-                stl(dn, keep + r * VW);
-                p += dn;
-                q += dn * h;
+            vf p[COLV], q[COLV];
+            for (int v = 0; v < COLV; v++) p[v] = q[v] = (vf)(0.0f);
+            for (int r = r0; r < min(r0 + RUN, points); r++)
+#pragma unroll
+                for (int v = 0; v < COLV; v++) {
+                    const int k = c + v * VW, left = cols - k;
+                    const ulong at = (ulong)r * (ulong)ch + k;
+                    if (left <= 0) break;
+                    const vf h = (ldv(x + at, left) - ldl(lm + k)) * ldl(lr + k);
+                    const vf dn = ldv(dy + at, left) * act_bwd(ACT, h * ldl(la + k) + ldl(lb + k));
+                    stl(dn, kept + (size_t)k * (size_t)points + r * VW);
+                    p[v] += dn;
+                    q[v] += dn * h;
+                }
+            for (int v = 0; v < COLV; v++) {
+                plain[v] += p[v];
+                normed[v] += q[v];
             }
-            plain += p;
-            normed += q;
         }
-        stl(plain, s1 + c);
-        stl(normed, s2 + c);
+        for (int v = 0; v < COLV && c + v * VW < cols; v++) {
+            stl(plain[v], s1 + c + v * VW);
+            stl(normed[v], s2 + c + v * VW);
+        }
     }
 }
 
@@ -490,15 +499,16 @@ __kernel void group_norm_backward_tile(ARG(dx), const int has_dx, const int acc,
     }
     if (!has_dx) return;
     fold_means(points, cols, size, la, s1, s2);
-    for (int c = 0; c < cols; c += VW) {
-        const int left = cols - c;
-        const vf m = ldl(lm + c), s = ldl(lr + c), a = ldl(la + c), m1 = ldl(s1 + c), m2 = ldl(s2 + c);
-        __local const float *keep = kept + (size_t)c * (size_t)points;
-        for (int r = 0; r < points; r++) {
-            const ulong at = slab + (ulong)r * (ulong)ch + c;
-            const vf h = (ldv(x + at, left) - m) * s;
-            stv_acc(s * (ldl(keep + r * VW) * a - m1 - h * m2), dx + at, left, acc);
-        }
-    }
+    for (int c = 0; c < cols; c += COLV * VW)
+        for (int r = 0; r < points; r++)
+#pragma unroll
+            for (int v = 0; v < COLV; v++) {
+                const int k = c + v * VW, left = cols - k;
+                const ulong at = slab + (ulong)r * (ulong)ch + k;
+                if (left <= 0) break;
+                const vf dn = ldl(kept + (size_t)k * (size_t)points + r * VW), s = ldl(lr + k);
+                const vf h = (ldv(x + at, left) - ldl(lm + k)) * s;
+                stv_acc(s * (dn * ldl(la + k) - ldl(s1 + k) - h * ldl(s2 + k)), dx + at, left, acc);
+            }
 }
 #endif

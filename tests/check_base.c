@@ -128,6 +128,25 @@ START_TEST(errors_keep_their_parts)
 }
 END_TEST
 
+/* Many numbers at once are those that are made one by one, to the bit. */
+START_TEST(numbers_at_once)
+{
+    static const uint64_t sizes[] = {0, 1, 2, 3, 4, 5, 63, 64, 65, 997};
+    float u[1000], z[1000];
+    for (size_t k = 0; k < BF_COUNT(sizes); k++) {
+        const uint64_t n = sizes[k];
+        u[n] = z[n] = -7.0f;
+        bf_philox_uniforms(UINT64_C(5) << 33, 2, 9, 3, u, n);
+        bf_philox_normals(UINT64_C(5) << 33, 2, 9, 3, z, n);
+        for (uint64_t i = 0; i < n; i++) {
+            ck_assert_float_eq(u[i], bf_philox_uniform(UINT64_C(5) << 33, (uint32_t)i, 2, 9, 3));
+            ck_assert_float_eq(z[i], bf_philox_normal(UINT64_C(5) << 33, (uint32_t)i, 2, 9, 3));
+        }
+        ck_assert(u[n] == -7.0f && z[n] == -7.0f);
+    }
+}
+END_TEST
+
 START_TEST(permutations)
 {
     enum { N = 1000 };
@@ -330,6 +349,7 @@ int main(void)
     tcase_add_test(numbers, checked_sizes);
     tcase_add_test(numbers, clock_runs);
     tcase_add_test(numbers, errors_keep_their_parts);
+    tcase_add_test(numbers, numbers_at_once);
     tcase_add_test(numbers, permutations);
     tcase_add_test(files, read_errors);
     tcase_add_test(files, write_replaces);

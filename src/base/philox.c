@@ -21,18 +21,51 @@ uint32_t bf_philox_word(uint64_t seed, uint32_t element, uint32_t sample, uint32
     return words[element % 4];
 }
 
+static float uniform(uint32_t word)
+{
+    return (float)(word >> 8) * unit;
+}
+
+/* Radius and angle of a pair of normal numbers. */
+static void box_muller(const uint32_t word[2], float *r, float *a)
+{
+    *r = sqrtf(-2.0f * logf((float)((word[0] >> 8) + 1) * unit));
+    *a = two_pi * uniform(word[1]);
+}
+
 float bf_philox_uniform(uint64_t seed, uint32_t element, uint32_t sample, uint32_t step, uint32_t stream)
 {
-    return (float)(bf_philox_word(seed, element, sample, step, stream) >> 8) * unit;
+    return uniform(bf_philox_word(seed, element, sample, step, stream));
 }
 
 float bf_philox_normal(uint64_t seed, uint32_t element, uint32_t sample, uint32_t step, uint32_t stream)
 {
-    uint32_t words[4], pair = element % 4 / 2 * 2;
+    uint32_t words[4];
+    float r, a;
     bf_philox(seed, element / 4, sample, step, stream, words);
-    float r = sqrtf(-2.0f * logf((float)((words[pair] >> 8) + 1) * unit));
-    float a = two_pi * ((float)(words[pair + 1] >> 8) * unit);
+    box_muller(words + element % 4 / 2 * 2, &r, &a);
     return element % 2 == 0 ? r * cosf(a) : r * sinf(a);
+}
+
+void bf_philox_uniforms(uint64_t seed, uint32_t sample, uint32_t step, uint32_t stream, float *out, uint64_t n)
+{
+    uint32_t words[4];
+    for (uint64_t i = 0; i < n; i++) {
+        if (i % 4 == 0) bf_philox(seed, (uint32_t)(i / 4), sample, step, stream, words);
+        out[i] = uniform(words[i % 4]);
+    }
+}
+
+void bf_philox_normals(uint64_t seed, uint32_t sample, uint32_t step, uint32_t stream, float *out, uint64_t n)
+{
+    uint32_t words[4];
+    float r, a;
+    for (uint64_t i = 0; i < n; i += 2) {
+        if (i % 4 == 0) bf_philox(seed, (uint32_t)(i / 4), sample, step, stream, words);
+        box_muller(words + i % 4, &r, &a);
+        out[i] = r * cosf(a);
+        if (i + 1 < n) out[i + 1] = r * sinf(a);
+    }
 }
 
 /* Uniform in 0..bound-1 without bias (multiply and reject, Lemire 2019); `sample` counts the rejected draws. */

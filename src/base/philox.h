@@ -38,6 +38,10 @@ uint32_t bf_philox_word(uint64_t seed, uint32_t element, uint32_t sample, uint32
 float bf_philox_uniform(uint64_t seed, uint32_t element, uint32_t sample, uint32_t step, uint32_t stream);
 float bf_philox_normal(uint64_t seed, uint32_t element, uint32_t sample, uint32_t step, uint32_t stream);
 
+/* Elements 0 .. n-1 at once, n <= 2^32: the same numbers, without making each block four times. */
+void bf_philox_uniforms(uint64_t seed, uint32_t sample, uint32_t step, uint32_t stream, float *out, uint64_t n);
+void bf_philox_normals(uint64_t seed, uint32_t sample, uint32_t step, uint32_t stream, float *out, uint64_t n);
+
 /* perm[i] = i-th element of a pseudo-random order of 0..n-1, a function of (seed, stream, step) alone. */
 void bf_philox_permutation(uint64_t seed, uint32_t step, uint32_t stream, uint32_t n, uint32_t *perm);
 

@@ -97,7 +97,7 @@ static inline bf_mem bf_mem_at(bf_mem m, uint64_t bytes)
 }
 
 /* `what` appears in messages ("activations", "weights"). Fails with a sentence when the budget or the largest
- * allocation of the device does not allow it; memory is really there on success. bytes > 0. */
+ * allocation of the device does not allow it; memory is really there on success, and 0 (whole words). bytes > 0. */
 bf_status bf_buf_new(bf_ctx *ctx, uint64_t bytes, const char *what, bf_buf **out, bf_err *err);
 void bf_buf_free(bf_buf *buf);
 uint64_t bf_buf_size(const bf_buf *buf);

@@ -41,11 +41,13 @@ cl_int bf_queue_finish(bf_ctx *ctx)
 static bf_status touch(bf_buf *buf, const char *what, bf_err *err)
 {
     bf_status st = BF_OK;
-    const cl_uint zero = 0;
-    const size_t whole = (size_t)(buf->size / 4 * 4);
-    if (whole == 0) return BF_OK;
-    BF_CL(clEnqueueFillBuffer(buf->ctx->queue, buf->mem, &zero, sizeof zero, 0, whole, 0, NULL, NULL),
-          "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
+    const cl_uint zeros[16] = {0}; /* 64 bytes at a time are three times as fast as 4 (POCL 3.1) */
+    const size_t most = (size_t)(buf->size / sizeof zeros * sizeof zeros), rest = (size_t)(buf->size - most) / 4 * 4;
+    cl_int code = CL_SUCCESS;
+    if (most > 0) code = clEnqueueFillBuffer(buf->ctx->queue, buf->mem, zeros, sizeof zeros, 0, most, 0, NULL, NULL);
+    if (code == CL_SUCCESS && rest > 0)
+        code = clEnqueueFillBuffer(buf->ctx->queue, buf->mem, zeros, sizeof zeros[0], most, rest, 0, NULL, NULL);
+    BF_CL(code, "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
     BF_CL(bf_queue_finish(buf->ctx), "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
 out:
     return st;

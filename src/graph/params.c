@@ -243,22 +243,6 @@ uint64_t bf_params_bytes(const bf_params *p, unsigned sets)
 static const char *const SET_NAMES[BF_SET_COUNT] = {"weights", "gradients", "first moments", "second moments",
                                                     "averaged weights"};
 
-static bf_status zero_arenas(bf_params *p, bf_err *err)
-{
-    bf_status st = BF_OK;
-    bf_cmds *c = NULL;
-
-    BF_TRY(bf_cmds_new(p->ctx, &c, err));
-    for (int i = 0; i < p->arenas; i++)
-        for (int s = 0; s < BF_SET_COUNT; s++)
-            if (p->arena[i].buf[s]) BF_TRY(bf_cmds_fill(c, (bf_mem){p->arena[i].buf[s], 0}, 0, p->arena[i].bytes, err));
-    BF_TRY(bf_cmds_run(c, err));
-    BF_TRY(bf_finish(p->ctx, err));
-out:
-    bf_cmds_free(c);
-    return st;
-}
-
 static bf_status make_ranges(bf_params *p, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -293,7 +277,6 @@ bf_status bf_params_alloc(bf_params *p, unsigned sets, bf_err *err)
             if (!(sets & (1u << s)) || (p->arena[i].group == GROUP_BUFFER && s != BF_SET_VALUE)) continue;
             BF_TRY(bf_buf_new(p->ctx, p->arena[i].bytes, SET_NAMES[s], &p->arena[i].buf[s], err));
         }
-    BF_TRY(zero_arenas(p, err));
     BF_TRY(make_ranges(p, err));
     p->allocated = true;
     for (int i = 0; i < p->count; i++)
@@ -407,17 +390,21 @@ out:
 static void fill_init(const param *q, uint64_t seed, uint32_t index, float *x)
 {
     const bf_param_spec *s = &q->spec;
+    const uint64_t n = q->numel;
 
-    for (uint64_t e = 0; e < q->numel; e++) {
-        uint32_t element = (uint32_t)e;
-        switch (s->init) {
-        case BF_INIT_ZERO: x[e] = 0.0f; break;
-        case BF_INIT_ONE: x[e] = 1.0f; break;
-        case BF_INIT_UNIFORM:
-            x[e] = s->init_scale * (2.0f * bf_philox_uniform(seed, element, 0, index, BF_STREAM_INIT) - 1.0f);
-            break;
-        case BF_INIT_NORMAL: x[e] = s->init_scale * bf_philox_normal(seed, element, 0, index, BF_STREAM_INIT); break;
-        }
+    switch (s->init) {
+    case BF_INIT_ZERO: memset(x, 0, (size_t)n * sizeof *x); break;
+    case BF_INIT_ONE:
+        for (uint64_t e = 0; e < n; e++) x[e] = 1.0f;
+        break;
+    case BF_INIT_UNIFORM:
+        bf_philox_uniforms(seed, 0, index, BF_STREAM_INIT, x, n);
+        for (uint64_t e = 0; e < n; e++) x[e] = s->init_scale * (2.0f * x[e] - 1.0f);
+        break;
+    case BF_INIT_NORMAL:
+        bf_philox_normals(seed, 0, index, BF_STREAM_INIT, x, n);
+        for (uint64_t e = 0; e < n; e++) x[e] *= s->init_scale;
+        break;
     }
 }
 

@@ -75,8 +75,9 @@ const cli_option cli_options[OPT_COUNT] = {
                   .def = "from the configuration",
                   .group = GROUP_RUN,
                   .help = "seed of everything random",
-                  .text = "The same seed on the same device with the same driver gives the same bytes. Sample k of a "
-                          "seed is the same whatever the number of samples and the batch size are."},
+                  .text = "The same seed on the same device with the same driver and the same table of bfncl tune, if "
+                          "any, gives the same bytes. Sample k of a seed is the same whatever the number of samples "
+                          "and the batch size are."},
     [OPT_SET] = {.name = "set",
                  .type = CLI_TEXT,
                  .repeats = true,

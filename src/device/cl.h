@@ -58,7 +58,8 @@ enum {
     BF_QUIRK_LAST = 1u << 4,         /* correct but slow: automatic choice takes it last among its type */
     BF_QUIRK_IS_CPU = 1u << 5,       /* runs on the processor, whatever type it reports */
     BF_QUIRK_WIDE = 1u << 6,         /* shaped by work-groups, although it is a CPU */
-    BF_QUIRK_FINISH = 1u << 7        /* clFinish waits only for what was enqueued since the last clFlush */
+    BF_QUIRK_FINISH = 1u << 7,       /* clFinish waits only for what was enqueued since the last clFlush */
+    BF_QUIRK_SLOW_BINARY = 1u << 8   /* handing out a program's binary takes seconds */
 };
 
 /* Is `part` in `text`, letters of any case? */
@@ -119,6 +120,7 @@ struct bf_ctx {
     size_t group, align, max_group;
     uint64_t local_bytes, max_alloc, global_bytes, budget, memory_limit;
     uint64_t used, peak;
+    double opened; /* bf_seconds */
     char *kernel_dir;
     bool sync;            /* wait for every command and check it */
     bf_program *programs; /* linked list, newest first */
@@ -151,7 +153,7 @@ bf_status bf_cmds_host(bf_cmds *cmds, const char *name, bf_host_fn fn, void *dat
 
 /* The built program of (file, defines), from the context's cache or built now. Owned by the context. */
 bf_status bf_program_get(bf_ctx *ctx, const char *file, const char *defines, cl_program *out, bf_err *err);
-void bf_programs_free(bf_ctx *ctx);
+void bf_programs_free(bf_ctx *ctx); /* before it, some time may go into keeping them for the next run */
 
 /* A kernel file of this context with all #include "x.h" expanded and #line marks; *out is freed by the caller. */
 bf_status bf_kernel_source(const bf_ctx *ctx, const char *file, char **out, bf_err *err);

@@ -106,6 +106,7 @@ static bf_status open_device(bf_ctx *ctx, const bf_ctx_options *o, bf_err *err)
         strcpy(ctx->kernel_dir, o->kernel_dir);
     }
     ctx->sync = o->sync;
+    ctx->opened = bf_seconds();
 out:
     return st;
 }

@@ -12,10 +12,14 @@
 #define MAX_INCLUDES 32       /* distinct files in one program */
 #define MAX_SOURCE (4u << 20) /* bytes of one kernel file read from disk */
 #define LOG_LINES 12          /* of a build log shown in the message */
+#define KEEP_SHARE 0.05       /* of the time that a context was open */
+#define KEEP_SECONDS 10.0     /* at most */
+#define KEEP_ONE 2.0          /* about what one program takes */
 
 struct bf_program {
     struct bf_program *next;
     char *key; /* file + '\n' + options */
+    char *src; /* when it is still to be kept for the next run */
     cl_program program;
 };
 
@@ -229,16 +233,21 @@ out:
     return st;
 }
 
-static bf_status build(bf_ctx *ctx, const char *file, const char *options, cl_program *out, bf_err *err)
+static bf_status build(bf_ctx *ctx, const char *file, const char *options, bf_program *p, bf_err *err)
 {
     bf_status st = BF_OK;
     char *src = NULL;
     const double start = bf_seconds();
     BF_TRY(bf_kernel_source(ctx, file, &src, err));
-    *out = bf_binary_load(ctx, options, src);
-    if (*out == NULL) {
-        BF_TRY(build_source(ctx, file, options, src, out, err));
-        bf_binary_keep(ctx, options, src, *out);
+    p->program = bf_binary_load(ctx, options, src);
+    if (p->program == NULL) {
+        BF_TRY(build_source(ctx, file, options, src, &p->program, err));
+        if (ctx->device.quirks & BF_QUIRK_SLOW_BINARY) {
+            p->src = src;
+            src = NULL;
+        } else {
+            bf_binary_keep(ctx, options, src, p->program);
+        }
     }
     ctx->compile_seconds += bf_seconds() - start;
 out:
@@ -265,7 +274,7 @@ bf_status bf_program_get(bf_ctx *ctx, const char *file, const char *defines, cl_
         }
     }
     BF_NEW(p, 1);
-    BF_TRY(build(ctx, file, options, &p->program, err));
+    BF_TRY(build(ctx, file, options, p, err));
     *out = p->program;
     p->key = key;
     p->next = ctx->programs;
@@ -278,13 +287,32 @@ out:
     return st;
 }
 
+static const char *options_of(const bf_program *p)
+{
+    return strchr(p->key, '\n') + 1;
+}
+
+/* Where that is slow, programs are kept when the context closes, as many as fit into a small part of the time that it
+ * was open: short runs do not pay for it, and after some longer ones all are there. */
+static void keep_some(const bf_ctx *ctx)
+{
+    const double now = bf_seconds(), until = now + BF_MIN(KEEP_SHARE * (now - ctx->opened), KEEP_SECONDS);
+    for (const bf_program *p = ctx->programs; p != NULL; p = p->next) {
+        if (p->src == NULL) continue;
+        if (bf_seconds() + KEEP_ONE > until) return;
+        bf_binary_keep(ctx, options_of(p), p->src, p->program);
+    }
+}
+
 void bf_programs_free(bf_ctx *ctx)
 {
+    keep_some(ctx);
     while (ctx->programs != NULL) {
         bf_program *p = ctx->programs;
         ctx->programs = p->next;
         clReleaseProgram(p->program);
         free(p->key);
+        free(p->src);
         free(p);
     }
 }

@@ -506,7 +506,7 @@ static void shared_layers(bf_ctx *ctx, bool again)
 
     bf_graph_want_grad(f.g, x);
     for (int i = 0; i < 4; i++) {
-        char w[8], b[8];
+        char w[16], b[16];
         snprintf(w, sizeof w, "w%d", i == 3 && again ? 0 : i);
         snprintf(b, sizeof b, "b%d", i == 3 && again ? 0 : i);
         const bf_tid wt = param(&f, w, BF_LAYOUT_PLAIN, 16, 8, 0, 0);

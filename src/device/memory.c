@@ -129,28 +129,27 @@ bf_status bf_write_async(bf_ctx *ctx, bf_mem dst, const void *src, size_t bytes,
     return write_memory(ctx, dst, src, bytes, CL_FALSE, err);
 }
 
-bf_status bf_read(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err)
+static bf_status read_memory(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, cl_bool block, bf_err *err)
 {
     bf_status st = BF_OK;
     if (bytes == 0) return BF_OK;
     BF_TRY(bf_range_check(ctx, src, bytes, "reading from the device", err));
-    BF_CL(clEnqueueReadBuffer(ctx->queue, src.buf->mem, CL_TRUE, (size_t)src.off, bytes, dst, 0, NULL, NULL),
+    BF_CL(clEnqueueReadBuffer(ctx->queue, src.buf->mem, block, (size_t)src.off, bytes, dst, 0, NULL, NULL),
           "reading %zu bytes from %s", bytes, ctx->name);
     /* The queue is in order: everything before a blocking read has ended. */
-    if (ctx->profile != NULL) BF_TRY(bf_profile_collect(ctx, err));
+    if (block && ctx->profile != NULL) BF_TRY(bf_profile_collect(ctx, err));
 out:
     return st;
 }
 
+bf_status bf_read(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err)
+{
+    return read_memory(ctx, dst, src, bytes, CL_TRUE, err);
+}
+
 bf_status bf_read_async(bf_ctx *ctx, void *dst, bf_mem src, size_t bytes, bf_err *err)
 {
-    bf_status st = BF_OK;
-    if (bytes == 0) return BF_OK;
-    BF_TRY(bf_range_check(ctx, src, bytes, "reading from the device", err));
-    BF_CL(clEnqueueReadBuffer(ctx->queue, src.buf->mem, CL_FALSE, (size_t)src.off, bytes, dst, 0, NULL, NULL),
-          "reading %zu bytes from %s", bytes, ctx->name);
-out:
-    return st;
+    return read_memory(ctx, dst, src, bytes, CL_FALSE, err);
 }
 
 struct bf_mark {

@@ -4,8 +4,8 @@
  *
  *   ACT   activation of the epilogue, a number of enum bf_act
  *
- * gemm          the product. CPU: one work-item per block of C; op(A) in strips of 12 rows, op(B) in panels of 32
- *               columns, packed by gemm_pack or read where they lie. WIDE: TM x TN tiles in local memory. With
+ * gemm          the product. CPU: one work-item per block of C; op(A) in strips of TILE_M rows, op(B) in panels of
+ *               TILE_N columns, packed by gemm_pack or read where they lie. WIDE: TM x TN tiles in local memory. With
  *               splits > 1 the sum over k is cut and part s of matrix i goes to c + (i splits + s) stride_c, to be
  *               folded by gemm_epilogue.
  * gemm_pack     op(A)' or op(B) -> panels [n/width][k][width], the last one filled up with zeros (CPU only)
@@ -25,47 +25,70 @@
 
 #if !WIDE
 
-/* Longest run of k between two visits of C: a strip of A and a panel of B stay in the first-level cache. */
+/* Longest run of k between two visits of C: a strip of A stays in the first-level cache, a panel of B in the second. */
 #define KC 384
 
-DEFINE_TILE(tile_12_2, 12, 2)
-DEFINE_TILE(tile_8_2, 8, 2)
-DEFINE_TILE(tile_4_2, 4, 2)
-DEFINE_TILE(tile_1_2, 1, 2)
-DEFINE_TILE(tile_12_1, 12, 1)
-DEFINE_TILE(tile_8_1, 8, 1)
-DEFINE_TILE(tile_4_1, 4, 1)
-DEFINE_TILE(tile_1_1, 1, 1)
+/* name(..., w): sums of ROWS rows and w vectors, 4, 2 or 1. */
+#if TILE_V == 4
+#define DEFINE_ROWS(name, ROWS)                                                                                        \
+    DEFINE_TILE(name##_4, ROWS, 4)                                                                                     \
+    DEFINE_TILE(name##_2, ROWS, 2)                                                                                     \
+    DEFINE_TILE(name##_1, ROWS, 1)                                                                                     \
+    inline void name(float *t, __global const float *a, const int rs, const int ks, __global const float *b,           \
+                     const int bs, const int kn, const int w)                                                          \
+    {                                                                                                                  \
+        if (w == 4)                                                                                                    \
+            name##_4(t, a, rs, ks, b, bs, kn);                                                                         \
+        else if (w == 2)                                                                                               \
+            name##_2(t, a, rs, ks, b, bs, kn);                                                                         \
+        else                                                                                                           \
+            name##_1(t, a, rs, ks, b, bs, kn);                                                                         \
+    }
+#else
+#define DEFINE_ROWS(name, ROWS)                                                                                        \
+    DEFINE_TILE(name##_2, ROWS, 2)                                                                                     \
+    DEFINE_TILE(name##_1, ROWS, 1)                                                                                     \
+    inline void name(float *t, __global const float *a, const int rs, const int ks, __global const float *b,           \
+                     const int bs, const int kn, const int w)                                                          \
+    {                                                                                                                  \
+        if (w == 2)                                                                                                    \
+            name##_2(t, a, rs, ks, b, bs, kn);                                                                         \
+        else                                                                                                           \
+            name##_1(t, a, rs, ks, b, bs, kn);                                                                         \
+    }
+#endif
+
+DEFINE_ROWS(sum_all, TILE_M)
+DEFINE_ROWS(sum_third, TILE_M / 3)
+DEFINE_ROWS(sum_one, 1)
 
 /* Sums of rows <= TILE_M rows and cols <= TILE_N columns into t. */
 inline void sum_tile(float *t, __global const float *a, const int rs, const int ks, __global const float *b,
                      const int bs, const int kn, const int rows, const int cols)
 {
     for (int r = 0; r < rows;) {
-        const int left = rows - r, n = left >= TILE_M ? TILE_M : left >= 8 ? 8 : left >= 4 ? 4 : 1;
-        float *to = t + r * TILE_N;
+        const int n = rows - r >= TILE_M ? TILE_M : rows - r >= TILE_M / 3 ? TILE_M / 3 : 1;
         __global const float *p = a + (long)r * rs;
-        if (cols > VW) {
+        for (int c = 0; c < cols;) {
+            const int left = cols - c, w = left > 48 ? 4 : left > 16 ? 2 : 1;
+            float *to = t + r * TILE_N + c;
             if (n == TILE_M)
-                tile_12_2(to, p, rs, ks, b, bs, kn);
-            else if (n == 8)
-                tile_8_2(to, p, rs, ks, b, bs, kn);
-            else if (n == 4)
-                tile_4_2(to, p, rs, ks, b, bs, kn);
+                sum_all(to, p, rs, ks, b + c, bs, kn, w);
+            else if (n == TILE_M / 3)
+                sum_third(to, p, rs, ks, b + c, bs, kn, w);
             else
-                tile_1_2(to, p, rs, ks, b, bs, kn);
-        } else {
-            if (n == TILE_M)
-                tile_12_1(to, p, rs, ks, b, bs, kn);
-            else if (n == 8)
-                tile_8_1(to, p, rs, ks, b, bs, kn);
-            else if (n == 4)
-                tile_4_1(to, p, rs, ks, b, bs, kn);
-            else
-                tile_1_1(to, p, rs, ks, b, bs, kn);
+                sum_one(to, p, rs, ks, b + c, bs, kn, w);
+            c += 16 * w;
         }
         r += n;
     }
+}
+
+/* Asks for the lines of a tile of C before its sums are formed: they are written in one go. */
+inline void fetch_tile(__global const float *c, const int ldc, const int rows)
+{
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < TILE_N; v += VW) PREFETCH_L2(c + (long)r * ldc + v);
 }
 
 /* One tile of sums into C: the first run of k scales or drops what is there, the last one ends with the epilogue. */
@@ -77,14 +100,12 @@ inline void store_tile(const float *t, __global float *c, __global const float *
     const int extras = epi | ACT;
     if (cols == TILE_N && (!last || extras == 0)) {
         for (int r = 0; r < rows; r++) {
-            float16 x = alpha * ldp16(t + r * TILE_N), y = alpha * ldp16(t + r * TILE_N + 16);
             __global float *p = c + (long)r * ldc;
-            if (keep != 0.0f) {
-                x += keep * ld16(p);
-                y += keep * ld16(p + 16);
+            for (int v = 0; v < TILE_N; v += 16) {
+                float16 x = alpha * ldp16(t + r * TILE_N + v);
+                if (keep != 0.0f) x += keep * ld16(p + v);
+                st16(x, p + v);
             }
-            st16(x, p);
-            st16(y, p + 16);
         }
         return;
     }
@@ -194,8 +215,8 @@ inline void store_quad(const float4 sum, __global float *c, __global const float
 
 /*
  * Group (i, j, z): block of block_m rows and block_n columns number (i, j) of part z % splits of matrix z / splits.
- * CPU: rows 12 q .. of op(A) start at a + q strip, element (r, k) of them is r lda + k away, or with trans_a k lda + r;
- * columns 32 q .. of op(B) start at b + q panel, rows ldb apart. WIDE: both matrices as in struct bf_gemm.
+ * CPU: rows TILE_M q .. of op(A) start at a + q strip, element (r, k) of them is r lda + k away, or with trans_a k lda + r;
+ * columns TILE_N q .. of op(B) start at b + q panel, rows ldb apart. WIDE: both matrices as in struct bf_gemm.
  */
 __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONST(residual), ARG(pre), const int m,
                    const int n, const int k, const int lda, const int ldb, const int ldc, const int trans_a,
@@ -225,14 +246,15 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
     const int run = (k_end - k_begin + runs - 1) / runs;
     for (int k0 = k_begin, first = 1; first || k0 < k_end; k0 += run, first = 0) {
         const int kn = max(0, min(run, k_end - k0)), last = k0 + run >= k_end;
-        for (int i = m0; i < m1; i += TILE_M) {
-            const int rows = min(TILE_M, m1 - i);
-            __global const float *p = az + (ulong)(i / TILE_M) * strip + (long)k0 * ks;
-            for (int j = n0; j < n1; j += TILE_N) {
-                const int cols = min(TILE_N, n1 - j);
-                __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
-                sum_tile(t, p, rs, ks, q, ldb, kn, rows, cols);
+        for (int j = n0; j < n1; j += TILE_N) {
+            const int cols = min(TILE_N, n1 - j);
+            __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
+            for (int i = m0; i < m1; i += TILE_M) {
+                const int rows = min(TILE_M, m1 - i);
+                __global const float *p = az + (ulong)(i / TILE_M) * strip + (long)k0 * ks;
                 const ulong at = to + (ulong)i * ldc + j;
+                fetch_tile(c + at, ldc, rows);
+                sum_tile(t, p, rs, ks, q, ldb, kn, rows, cols);
                 store_tile(t, c + at, bias_z + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
                            last);
             }
@@ -310,11 +332,9 @@ inline void pack_transposed(__global float *out, __global const float *in, const
 inline void pack_row(__global float *to, __global const float *from, const int width, const int cols, const long sj)
 {
     if (cols == TILE_N && sj == 1) {
-        st16(ld16(from), to);
-        st16(ld16(from + 16), to + 16);
+        for (int v = 0; v < TILE_N; v += 16) st16(ld16(from + v), to + v);
     } else if (cols == TILE_M && width == TILE_M && sj == 1) {
-        vstore8(vload8(0, from), 0, to);
-        vstore4(vload4(2, from), 2, to);
+        for (int v = 0; v < TILE_M; v += 2) vstore2(vload2(0, from + v), 0, to + v);
     } else {
         for (int j = 0; j < width; j++) to[j] = j < cols ? from[j * sj] : 0.0f;
     }
@@ -339,8 +359,7 @@ __kernel void gemm_pack(ARG(out), ARG_CONST(in), const int n, const int k, const
             for (int i = k0; i < k2; i += 16) {
                 __global float *q = to + (long)j * k + (long)i * TILE_N;
                 if (n - j >= TILE_N) {
-                    pack_transposed(q, from + j * sj + i, ld);
-                    pack_transposed(q + 16, from + (j + 16) * sj + i, ld);
+                    for (int v = 0; v < TILE_N; v += 16) pack_transposed(q + v, from + (j + v) * sj + i, ld);
                 } else {
                     for (int c = 0; c < 16; c++) pack_row(q + c * TILE_N, from + j * sj + i + c, TILE_N, n - j, sj);
                 }

@@ -80,9 +80,10 @@ static void check_product(bf_ctx *ctx, const bf_gemm *g)
 /* Sizes around every edge of the tiles (12, 32, 64), one, primes, and a sum long enough to be cut. */
 static void check_sizes(bf_ctx *ctx)
 {
-    static const int sizes[][3] = {{1, 1, 1},    {1, 33, 7},    {31, 1, 65},  {12, 32, 16},   {13, 31, 17},
-                                   {24, 64, 33}, {63, 65, 64},  {65, 63, 2},  {37, 48, 400},  {8, 16, 31},
-                                   {4, 17, 5},   {48, 128, 64}, {97, 101, 3}, {200, 96, 130}, {5, 33, 1500}};
+    static const int sizes[][3] = {{1, 1, 1},       {1, 33, 7},    {31, 1, 65},  {12, 32, 16},   {13, 31, 17},
+                                   {24, 64, 33},    {63, 65, 64},  {65, 63, 2},  {37, 48, 400},  {8, 16, 31},
+                                   {4, 17, 5},      {48, 128, 64}, {97, 101, 3}, {200, 96, 130}, {5, 33, 1500},
+                                   {200, 1168, 20}, {67, 129, 40}, {13, 800, 31}};
     for (size_t i = 0; i < BF_COUNT(sizes); i++) {
         for (int half = 0; half < 2; half++) {
             const int t = half ? 3 - (int)(i % 4) : (int)(i % 4); /* two of the four transposes each */

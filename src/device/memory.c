@@ -37,7 +37,8 @@ cl_int bf_queue_finish(bf_ctx *ctx)
     return clFinish(ctx->queue);
 }
 
-/* Drivers hand out memory at first use and may end the process when it is not there: use it now, once. */
+/* Drivers hand out memory at first use and may end the process when it is not there: use it now, once. A processor does
+ * so beside what the host does next, such as building programs; check_room has seen that the memory is there. */
 static bf_status touch(bf_buf *buf, const char *what, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -48,7 +49,8 @@ static bf_status touch(bf_buf *buf, const char *what, bf_err *err)
     if (code == CL_SUCCESS && rest > 0)
         code = clEnqueueFillBuffer(buf->ctx->queue, buf->mem, zeros, sizeof zeros[0], most, rest, 0, NULL, NULL);
     BF_CL(code, "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
-    BF_CL(bf_queue_finish(buf->ctx), "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
+    code = buf->ctx->is_cpu ? clFlush(buf->ctx->queue) : bf_queue_finish(buf->ctx);
+    BF_CL(code, "%s: filling %.1f MiB on %s", what, buf->size / MIB, buf->ctx->name);
 out:
     return st;
 }

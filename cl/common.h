@@ -72,6 +72,15 @@ static inline __attribute__((always_inline)) void stp16(const float16 v, float *
 {
     *(float16_anywhere *)p = v;
 }
+/* Asks for a cache line that is needed soon (L2: later, in the second-level cache). prefetch() does nothing in some
+ * drivers, and the builtin exists only where kernels become machine code of the processor without a detour. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p))
+#define PREFETCH_L2(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
+#else
+#define PREFETCH(p)
+#define PREFETCH_L2(p)
+#endif
 /* A private array of n floats (a multiple of 16) that begins at a multiple of 64 bytes. */
 #define LINES(name, n)                                                                                                 \
     float16 name##_lines[(n) / 16];                                                                                    \

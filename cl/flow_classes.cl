@@ -4,6 +4,7 @@
  * read whole vectors.
  */
 #include "flow.h"
+#include "rows.h"
 
 #define CLASS_MAX_T (1.0f - 1e-6f)
 #define CLASS_MIN_SQRT_BETA 1e-10f
@@ -14,39 +15,120 @@ static inline lf class_of(const lf x, const int classes, const int discretize)
     return discretize ? bin_index(x, (float)classes) : x;
 }
 
-/* Probabilities from the network's numbers: p_k = exp(logit - max) / sum; K = 2: one logit, its sigmoid is class one. */
-typedef struct soft {
-    lf max, sum;
-} soft;
-
-static inline lf class_logit(__global const float *net, const int classes, const int left, const int k)
+/* e_x: 1 for the variable's class, 0 for the others. */
+static inline lf class_hit(const lf label, const int k)
 {
-    if (classes == 2) return k == 0 ? (lf)(0.0f) : ldg(net, 1, left);
-    return ldg(net + k, classes, left);
+    return select((lf)(0.0f), (lf)(1.0f), label == (float)k);
 }
 
-static inline soft class_soft(__global const float *net, const int classes, const int left)
+/* Logit k of columns_of(net, classes, ..); K = 2 has one in memory, class zero's is 0. */
+static inline lf class_logit(columns *net, const int k)
+{
+#if WIDE
+    if (net->cols == 2) return k == 0 ? 0.0f : net->rows[0];
+#else
+    if (net->cols == 2 && net->n == 0) {
+        stp16((lf)(0.0f), net->held);
+        stp16(ldn(net->rows, net->left), net->held + LANES);
+        net->n = 2;
+    }
+#endif
+    return column(net, k);
+}
+
+/* Probabilities from the network's numbers: p_k = e_k scale, e_k = exp(logit - max), scale = 1 / sum. */
+typedef struct soft {
+    columns net; /* its window holds logits at first, after class_sum() e_k */
+    lf max, sum, scale;
+} soft;
+
+static inline soft class_max(const columns net)
 {
     soft s;
+    s.net = net;
     s.max = (lf)(-FLT_MAX);
-    s.sum = (lf)(0.0f);
-    for (int k = 0; k < classes; k++) s.max = fmax(s.max, class_logit(net, classes, left, k));
-    for (int k = 0; k < classes; k++) s.sum += vexp(class_logit(net, classes, left, k) - s.max);
+    for (int k = 0; k < net.cols; k++) s.max = fmax(s.max, class_logit(&s.net, k));
     return s;
 }
 
-static inline lf class_prob(const soft *s, __global const float *net, const int classes, const int left, const int k)
+static inline void class_sum(soft *s)
 {
-    return vexp(class_logit(net, classes, left, k) - s->max) / s->sum;
+    s->sum = (lf)(0.0f);
+    for (int k = 0; k < s->net.cols; k++) {
+        const lf e = vexp(class_logit(&s->net, k) - s->max);
+        hold_column(e, &s->net, k);
+        s->sum += e;
+    }
+    s->scale = 1.0f / s->sum;
+}
+
+static inline soft class_soft(const columns net)
+{
+    soft s = class_max(net);
+    class_sum(&s);
+    return s;
+}
+
+static inline lf class_exp(soft *s, const int k)
+{
+#if WIDE
+    return vexp(class_logit(&s->net, k) - s->max);
+#else
+    columns *c = &s->net;
+    if (window_moves(c, k))
+        for (int i = 0; i < c->n; i++) stp16(vexp(ldp16(c->held + i * LANES) - s->max), c->held + i * LANES);
+    return column(c, k);
+#endif
+}
+
+static inline lf class_prob(soft *s, const int k)
+{
+    return class_exp(s, k) * s->scale;
+}
+
+static inline void class_put_probs(const columns net, new_columns p)
+{
+    soft s = class_soft(net);
+    for (int k = 0; k < net.cols; k++) put_column(class_prob(&s, k), &p, k);
 }
 
 /* Gradient by logit k; K = 2 keeps that of the one logit. */
-static inline void class_store_grad(const lf g, __global float *grad, const int classes, const int left, const int k)
+static inline void class_put_grad(const lf g, new_columns *grad, const int k)
 {
-    if (classes != 2) {
-        stg(g, grad + k, classes, left);
+    if (grad->cols != 2) {
+        put_column(g, grad, k);
     } else if (k == 1) {
-        stg(g, grad, 1, left);
+        stn(g, grad->rows, grad->left);
+    }
+}
+
+/* accuracy (K e_x - 1) + sd noise of the variables of one group. */
+static inline void class_message(__global float *y, __global const float *x, __global const float *noise, const int dims,
+                                 const int classes, const int discretize, const float accuracy, const float sd)
+{
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const float hit = accuracy * (float)(classes - 1);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        const ulong at = (row + (ulong)d) * (ulong)classes;
+        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
+#if WIDE
+        for (int k = 0; k < classes; k++)
+            y[at + k] = (label == (float)k ? hit : -accuracy) + sd * noise[at + k];
+#else
+        /* as one row: whatever is not the variable's class, then what is */
+        const int rows = min(left, LANES), count = rows * classes;
+        LINES(labels, LANES);
+        stp16(label, labels);
+        for (int i = 0; i < count; i += VW) stv(-accuracy + sd * ldv(noise + at + i, count - i), y + at + i, count - i);
+        for (int r = 0; r < rows; r++) {
+            const int k = (int)labels[r];
+            if (k >= 0 && k < classes && labels[r] == (float)k)
+                y[at + r * classes + k] = hit + sd * noise[at + r * classes + k];
+        }
+#endif
     }
 }
 
@@ -58,21 +140,9 @@ __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t),
     PTR_CONST(x);
     PTR_CONST(noise);
     PTR_CONST(t);
-    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const float root = max_sqrt_beta * fmin(t[get_group_id(1)], CLASS_MAX_T);
     const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root;
-    const float sd = sqrt((float)classes * beta);
-    const int end = LANE_END(dims);
-    LANE_FOR(d, end)
-    {
-        const int left = end - d;
-        const ulong at = (row + (ulong)d) * (ulong)classes;
-        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
-        for (int k = 0; k < classes; k++) {
-            const lf mean = select((lf)(-beta), (lf)(beta * (float)(classes - 1)), label == (float)k);
-            stg(mean + sd * ldg(noise + at + k, classes, left), z + at + k, classes, left);
-        }
-    }
+    class_message(z, x, noise, dims, classes, discretize, beta, sqrt((float)classes * beta));
 }
 
 /* What the network receives: theta, or for K = 2 the number 2 theta_0 - 1 = tanh((z_0 - z_1) / 2). */
@@ -80,19 +150,21 @@ __kernel void class_input(ARG(y), ARG_CONST(z), const int dims, const int classe
 {
     PTR(y);
     PTR_CONST(z);
+    HELD(held_z);
+    HELD(held_y);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)classes;
+        columns from = columns_of(z + at, classes, left, held_z);
         if (classes == 2) {
-            stn(tanh(0.5f * (ldg(z + at, 2, left) - ldg(z + at + 1, 2, left))), y + row + d, left);
-            continue;
+            const lf first = column(&from, 0), second = column(&from, 1);
+            stn(vtanh(0.5f * (first - second)), y + row + d, left);
+        } else {
+            class_put_probs(from, new_columns_of(y + at, classes, left, held_y));
         }
-        const soft s = class_soft(z + at, classes, left);
-        for (int k = 0; k < classes; k++)
-            stg(class_prob(&s, z + at, classes, left, k), y + at + k, classes, left);
     }
 }
 
@@ -101,16 +173,16 @@ __kernel void class_probs(ARG(p), ARG_CONST(net), const int dims, const int clas
 {
     PTR(p);
     PTR_CONST(net);
+    HELD(held_net);
+    HELD(held_p);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
         const int left = end - d;
-        __global const float *lane = net + (row + (ulong)d) * (ulong)width;
-        __global float *at = p + (row + (ulong)d) * (ulong)classes;
-        const soft s = class_soft(lane, classes, left);
-        for (int k = 0; k < classes; k++) stg(class_prob(&s, lane, classes, left, k), at + k, classes, left);
+        class_put_probs(columns_of(net + (row + (ulong)d) * (ulong)width, classes, left, held_net),
+                        new_columns_of(p + (row + (ulong)d) * (ulong)classes, classes, left, held_p));
     }
 }
 
@@ -122,27 +194,31 @@ __kernel void class_value(ARG(y), ARG_CONST(net), ARG_CONST(noise), const int di
     PTR(y);
     PTR_CONST(net);
     PTR_CONST(noise);
+    HELD(held);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
         const int left = end - d;
-        __global const float *lane = net + (row + (ulong)d) * (ulong)width;
-        const soft s = class_soft(lane, classes, left);
-        const lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f);
-        lf index = (lf)(0.0f), sum = (lf)(0.0f), top = class_logit(lane, classes, left, 0);
-        for (int k = 0; k < classes; k++) {
-            const lf logit = class_logit(lane, classes, left, k);
-            const lf p = class_prob(&s, lane, classes, left, k);
-            if (what == 0) {
-                index += p * (float)k;
-            } else if (k > 0) {
-                const li take = what == 1 ? u >= sum : classes == 2 ? logit >= top : logit > top;
-                index = select(index, (lf)((float)k), take);
+        columns logits = columns_of(net + (row + (ulong)d) * (ulong)width, classes, left, held);
+        lf index = (lf)(0.0f);
+        if (what == 2) {
+            lf top = class_logit(&logits, 0);
+            for (int k = 1; k < classes; k++) {
+                const lf logit = class_logit(&logits, k);
+                index = select(index, (lf)((float)k), classes == 2 ? logit >= top : logit > top);
+                top = fmax(top, logit);
             }
-            top = fmax(top, logit);
-            sum += p;
+        } else {
+            soft s = class_soft(logits);
+            const lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f);
+            lf sum = (lf)(0.0f);
+            for (int k = 0; k < classes; k++) {
+                const lf p = class_prob(&s, k);
+                index = what == 0 ? index + p * (float)k : k == 0 ? index : select(index, (lf)((float)k), u >= sum);
+                sum += p;
+            }
         }
         stn(centres ? bin_centre(index, (float)classes) : index, y + row + d, left);
     }
@@ -156,19 +232,7 @@ __kernel void class_send(ARG(y), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(step)
     PTR_CONST(x);
     PTR_CONST(noise);
     PTR_CONST(step);
-    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
-    const float alpha = step[STEP_SENDER_MEAN], sd = step[STEP_SENDER_SD];
-    const int end = LANE_END(dims);
-    LANE_FOR(d, end)
-    {
-        const int left = end - d;
-        const ulong at = (row + (ulong)d) * (ulong)classes;
-        const lf label = class_of(ldn(x + row + d, left), classes, discretize);
-        for (int k = 0; k < classes; k++) {
-            const lf mean = select((lf)(-alpha), (lf)(alpha * (float)(classes - 1)), label == (float)k);
-            stg(mean + sd * ldg(noise + at + k, classes, left), y + at + k, classes, left);
-        }
-    }
+    class_message(y, x, noise, dims, classes, discretize, step[STEP_SENDER_MEAN], step[STEP_SENDER_SD]);
 }
 
 /* z += y, all K x variables per sample: theta' = theta exp(y) / sum. */
@@ -195,6 +259,8 @@ __kernel void class_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG
     PTR_CONST(x);
     PTR_CONST(net);
     PTR_CONST(t);
+    HELD(held_net);
+    HELD(held_grad);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
     const float weight = factor * t[get_group_id(1)];
@@ -204,19 +270,18 @@ __kernel void class_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
         const lf label = class_of(ldn(x + row + d, left), classes, discretize);
-        const soft s = class_soft(net + at, classes, left);
+        soft s = class_soft(columns_of(net + at, classes, left, held_net));
+        new_columns to = new_columns_of(grad + at, classes, left, held_grad);
         lf sum = (lf)(0.0f), inner = (lf)(0.0f);
         for (int k = 0; k < classes; k++) {
-            const lf p = class_prob(&s, net + at, classes, left, k);
-            const lf miss = p - select((lf)(0.0f), (lf)(1.0f), label == (float)k);
+            const lf p = class_prob(&s, k), miss = p - class_hit(label, k);
             sum += miss * miss;
             inner += miss * p;
         }
         stn(weight * sum, loss + row + d, left);
         for (int k = 0; has_grad && k < classes; k++) {
-            const lf p = class_prob(&s, net + at, classes, left, k);
-            const lf miss = p - select((lf)(0.0f), (lf)(1.0f), label == (float)k);
-            class_store_grad(2.0f * scale * weight * p * (miss - inner), grad + at, classes, left, k);
+            const lf p = class_prob(&s, k), miss = p - class_hit(label, k);
+            class_put_grad(2.0f * scale * weight * p * (miss - inner), &to, k);
         }
     }
 }
@@ -229,6 +294,8 @@ __kernel void class_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), co
     PTR(grad);
     PTR_CONST(x);
     PTR_CONST(net);
+    HELD(held_net);
+    HELD(held_grad);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
     const int end = LANE_END(dims);
@@ -237,87 +304,130 @@ __kernel void class_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), co
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
         const lf label = class_of(ldn(x + row + d, left), classes, discretize);
-        const soft s = class_soft(net + at, classes, left);
+        soft s = class_max(columns_of(net + at, classes, left, held_net));
+        new_columns to = new_columns_of(grad + at, classes, left, held_grad);
         lf own = (lf)(0.0f), rest = (lf)(0.0f);
-        for (int k = 0; k < classes; k++) {
-            const lf logit = class_logit(net + at, classes, left, k);
-            own = select(own, logit, label == (float)k);
-            rest += select(vexp(logit - s.max), (lf)(0.0f), label == (float)k);
-        }
+        for (int k = 0; k < classes; k++) own = select(own, class_logit(&s.net, k), label == (float)k);
+        class_sum(&s);
+        for (int k = 0; k < classes; k++) rest += select(class_exp(&s, k), (lf)(0.0f), label == (float)k);
         /* ln(1 + rest / own): keeps its digits where p is nearly 1 */
         const lf top = s.max - own;
-        stn(select(top + vlog(s.sum), log1p(rest), top == 0.0f), loss + row + d, left);
-        for (int k = 0; has_grad && k < classes; k++) {
-            const lf p = class_prob(&s, net + at, classes, left, k);
-            const lf hit = select((lf)(0.0f), (lf)(1.0f), label == (float)k);
-            class_store_grad(scale * (p - hit), grad + at, classes, left, k);
-        }
+        stn(select(top + vlog(s.sum), vlog1p(rest), top == 0.0f), loss + row + d, left);
+        for (int k = 0; has_grad && k < classes; k++)
+            class_put_grad(scale * (class_prob(&s, k) - class_hit(label, k)), &to, k);
     }
 }
 
-/* One draw of the n-step loss. The receiver's weights are w = exp(lnw) / total. */
+/* The receiver of the n-step loss and one draw. Its weights are w = plane / total, or exp(plane) / total (joint). */
 typedef struct receiver {
-    __global float *lnw, *by_w; /* planes: ln of the clamped probabilities; sums of dL/dw over the draws */
-    __global const float *noise;
+    __global float *weight, *by_w; /* planes; by_w: sums of w dL/dw over the draws */
+    columns noise;
     int plane, classes, left;
     float alpha, sd;
-    lf label, total, ln_total;
+    lf label, total, by_total, ln_total;
     lf most;      /* index of the largest weight */
     lf most_rest; /* 1 - that weight, summed from the others: no digits lost */
 } receiver;
 
-static inline lf sent(const receiver *r, __global const float *noise, const int k)
+static inline __global float *plane_at(const receiver *r, __global float *planes, const int k)
+{
+    return planes + (size_t)k * (size_t)r->plane;
+}
+
+static inline lf sent(receiver *r, const int k)
 {
     const lf mean = select((lf)(-r->alpha), (lf)(r->alpha * (float)(r->classes - 1)), r->label == (float)k);
-    return mean + r->sd * ldg(noise + k, r->classes, r->left);
+    return mean + r->sd * column(&r->noise, k);
 }
 
 static inline void add_plane(const receiver *r, const int k, const lf g, const int first)
 {
-    __global float *at = r->by_w + (size_t)k * (size_t)r->plane;
+    __global float *at = plane_at(r, r->by_w, k);
     stn(first ? g : ldn(at, r->left) + g, at, r->left);
 }
 
 /* Joint mixture: y_x - ln sum_k w_k exp(y_k). The planes collect -r_k (responsibilities) = w_k dL/dw_k. */
-static inline lf draw_joint(const receiver *r, __global const float *noise, const int first, const int has_grad)
+static inline lf draw_joint(receiver *r, const int first, const int has_grad)
 {
     lf top = (lf)(-FLT_MAX), sum = (lf)(0.0f), own = (lf)(0.0f);
     for (int k = 0; k < r->classes; k++) {
-        const lf y = sent(r, noise, k);
+        const lf y = sent(r, k);
         own = select(own, y, r->label == (float)k);
-        top = fmax(top, y + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left));
+        top = fmax(top, y + ldn(plane_at(r, r->weight, k), r->left));
     }
-    for (int k = 0; k < r->classes; k++)
-        sum += vexp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
-    for (int k = 0; has_grad && k < r->classes; k++) {
-        const lf e = vexp(sent(r, noise, k) + ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left) - top);
-        add_plane(r, k, -e / sum, first);
-    }
+    for (int k = 0; k < r->classes; k++) sum += vexp(sent(r, k) + ldn(plane_at(r, r->weight, k), r->left) - top);
+    const lf share = -1.0f / sum;
+    for (int k = 0; has_grad && k < r->classes; k++)
+        add_plane(r, k, vexp(sent(r, k) + ldn(plane_at(r, r->weight, k), r->left) - top) * share, first);
     return (own - top) - vlog(sum) + r->ln_total;
 }
 
 /* Released form: per coordinate j a mixture of two normals, ratio exp(d) with d = y_j - alpha (K - 2) / 2:
  *   -ln(w_x + (1 - w_x) exp(-d)) for the true class, -ln(1 - w_j + w_j exp(d)) for the others. */
-static inline lf draw_official(const receiver *r, __global const float *noise, const int first, const int has_grad)
+static inline lf draw_official(receiver *r, const int first, const int has_grad)
 {
     lf loss = (lf)(0.0f);
     for (int k = 0; k < r->classes; k++) {
         const li own = r->label == (float)k;
-        const lf y = sent(r, noise, k) - 0.5f * r->alpha * (float)(r->classes - 2);
+        const lf y = sent(r, k) - 0.5f * r->alpha * (float)(r->classes - 2);
         const lf d = select(y, -y, own);
-        const lf w = vexp(ldn(r->lnw + (size_t)k * (size_t)r->plane, r->left)) / r->total;
+        const lf w = ldn(plane_at(r, r->weight, k), r->left) * r->by_total;
         const lf rest = select(1.0f - w, r->most_rest, r->most == (float)k);
         const lf stay = select(rest, w, own), swap = select(w, rest, own);
-        const lf top = fmax(d, (lf)(0.0f));
-        const lf e_stay = vexp(-top), e_swap = vexp(d - top);
+        /* exp(0) and exp(d), divided by the larger one */
+        const lf less = vexp(-fabs(d));
+        const li up = d > 0.0f;
+        const lf e_stay = select((lf)(1.0f), less, up), e_swap = select(less, (lf)(1.0f), up);
         const lf sum = stay * e_stay + swap * e_swap;
-        loss -= top + vlog(sum);
+        loss -= fmax(d, (lf)(0.0f)) + vlog(sum);
         if (has_grad) {
             const lf g = (e_stay - e_swap) / sum;
             add_plane(r, k, w * select(g, -g, own), first);
         }
     }
     return loss;
+}
+
+/* Fills the planes of the weights, and what belongs to them. */
+static inline void receiver_weights(receiver *r, soft *s, const int joint)
+{
+    lf top = (lf)(0.0f);
+    for (int k = 0; joint && k < r->classes; k++)
+        stn(class_logit(&s->net, k) - s->max, plane_at(r, r->weight, k), r->left);
+    class_sum(s);
+    r->total = joint ? s->sum : (lf)(0.0f);
+    r->most = (lf)(0.0f);
+    r->most_rest = (lf)(0.0f);
+    for (int k = 0; !joint && k < r->classes; k++) {
+        const lf w = clamp(class_prob(s, k), (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
+        const li more = w > top;
+        r->most_rest += select(w, top, more);
+        r->most = select(r->most, (lf)((float)k), more);
+        top = fmax(top, w);
+        r->total += w;
+        stn(w, plane_at(r, r->weight, k), r->left);
+    }
+    r->by_total = 1.0f / r->total;
+    r->most_rest *= r->by_total;
+    r->ln_total = vlog(r->total);
+}
+
+/* The planes hold S = sum over draws of w dL/dw: through the normalisation, the clamp, the softmax. */
+static inline void receiver_grad(const receiver *r, soft *s, new_columns *to, const int joint, const float scale)
+{
+    lf mean = (lf)(0.0f), inner = (lf)(0.0f);
+    for (int k = 0; k < r->classes; k++) mean += ldn(plane_at(r, r->by_w, k), r->left);
+    for (int k = 0; k < r->classes; k++) {
+        __global float *plane = plane_at(r, r->by_w, k);
+        const lf p = class_prob(s, k);
+        const lf w = joint ? p : ldn(plane_at(r, r->weight, k), r->left) * r->by_total;
+        const lf by_ln = ldn(plane, r->left) - mean * w;
+        const lf open = joint ? by_ln : select((lf)(0.0f), by_ln, (p > FLOW_EPS) & (p < 1.0f - FLOW_EPS));
+        inner += open;
+        stn(open, plane, r->left);
+    }
+    for (int k = 0; k < r->classes; k++)
+        class_put_grad((ldn(plane_at(r, r->by_w, k), r->left) - class_prob(s, k) * inner) * scale, to, k);
 }
 
 /* n-step loss: y = alpha (K e_x - 1) + sqrt(K alpha) noise, loss = n mean over draws of the divergence per draw;
@@ -336,11 +446,12 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
     PTR_CONST(t);
     PTR_CONST(noise);
     PTR(ws);
+    HELD(held_net);
+    HELD(held_noise);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
     const float n = (float)n_steps, unit = max_sqrt_beta / n;
     const float step = t[get_group_id(1)] * n + 1.0f;
-    const float ln_lo = log(FLOW_EPS), ln_hi = log(1.0f - FLOW_EPS);
     const int end = LANE_END(dims);
     receiver r;
     r.plane = dims;
@@ -351,52 +462,22 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
     {
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
-        const soft s = class_soft(net + at, classes, left);
         __global const float *first = noise + get_group_id(1) * sample_pitch + (ulong)d * (ulong)classes;
-        lf sum = (lf)(0.0f), top = (lf)(0.0f), inner = (lf)(0.0f);
+        soft s = class_max(columns_of(net + at, classes, left, held_net));
+        lf sum = (lf)(0.0f);
         r.left = left;
-        r.lnw = ws + row * (ulong)classes + d;
-        r.by_w = r.lnw + (ulong)get_num_groups(1) * (ulong)dims * (ulong)classes;
+        r.weight = ws + row * (ulong)classes + d;
+        r.by_w = r.weight + (ulong)get_num_groups(1) * (ulong)dims * (ulong)classes;
         r.label = class_of(ldn(x + row + d, left), classes, discretize);
-        r.total = (lf)(0.0f);
-        r.most = (lf)(0.0f);
-        r.most_rest = (lf)(0.0f);
-        const lf ln_sum = vlog(s.sum);
-        for (int k = 0; k < classes; k++) {
-            const lf ln_p = class_logit(net + at, classes, left, k) - s.max - ln_sum;
-            const lf p = vexp(ln_p);
-            const lf c = joint ? p : clamp(p, (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
-            const li more = c > top;
-            r.most_rest += select(c, top, more);
-            r.most = select(r.most, (lf)((float)k), more);
-            top = fmax(top, c);
-            r.total += c;
-            stn(joint ? ln_p : vlog(c), r.lnw + (size_t)k * (size_t)dims, left);
-        }
-        if (joint) r.total = (lf)(1.0f);
-        r.most_rest /= r.total;
-        r.ln_total = vlog(r.total);
+        receiver_weights(&r, &s, joint);
         for (int i = 0; i < draws; i++) {
-            __global const float *draw = first + (ulong)i * draw_pitch;
-            sum += joint ? draw_joint(&r, draw, i == 0, has_grad) : draw_official(&r, draw, i == 0, has_grad);
+            r.noise = columns_of(first + (ulong)i * draw_pitch, classes, left, held_noise);
+            sum += joint ? draw_joint(&r, i == 0, has_grad) : draw_official(&r, i == 0, has_grad);
         }
         stn(n * sum / (float)draws, loss + row + d, left);
-        if (!has_grad) continue;
-        /* planes hold S = sum over draws of w dL/dw; through the normalisation, the clamp, the softmax */
-        lf mean = (lf)(0.0f);
-        for (int k = 0; k < classes; k++) mean += ldn(r.by_w + (size_t)k * (size_t)dims, left);
-        for (int k = 0; k < classes; k++) {
-            __global float *plane = r.by_w + (size_t)k * (size_t)dims;
-            const lf ln_c = ldn(r.lnw + (size_t)k * (size_t)dims, left);
-            const lf by_ln = ldn(plane, left) - mean * vexp(ln_c) / r.total;
-            const lf open = joint ? by_ln : select((lf)(0.0f), by_ln, (ln_c > ln_lo) & (ln_c < ln_hi));
-            inner += open;
-            stn(open, plane, left);
-        }
-        for (int k = 0; k < classes; k++) {
-            const lf p = class_prob(&s, net + at, classes, left, k);
-            const lf g = ldn(r.by_w + (size_t)k * (size_t)dims, left) - p * inner;
-            class_store_grad(g * (scale * n / (float)draws), grad + at, classes, left, k);
+        if (has_grad) {
+            new_columns to = new_columns_of(grad + at, classes, left, held_noise);
+            receiver_grad(&r, &s, &to, joint, scale * n / (float)draws);
         }
     }
 }

@@ -14,22 +14,13 @@
 #define TILE_M (24 / TILE_V)
 #define TILE_N (16 * TILE_V)
 
-#if !WIDE
+#include "transpose.h"
 
-#define INLINE static inline __attribute__((always_inline))
+#if !WIDE
 
 /* a * b + c may become one fused operation; mad() is slower than two operations on some compilers. */
 #pragma OPENCL FP_CONTRACT ON
 
-/* Asks for a cache line that is needed soon (L2: later, in the second-level cache). prefetch() does nothing in some
- * drivers, and the builtin exists only where kernels become machine code of the processor without a detour. */
-#if defined(__x86_64__) || defined(__aarch64__)
-#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p))
-#define PREFETCH_L2(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
-#else
-#define PREFETCH(p)
-#define PREFETCH_L2(p)
-#endif
 #define AHEAD (64 / TILE_V) /* steps of k: longer than a third-level cache takes */
 
 /* Hides from the optimiser how a pointer came about: else it walks from row to row of A by a chain of additions, each of
@@ -72,31 +63,6 @@
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                               \
             _Pragma("unroll") for (int v = 0; v < NV; v++) stp16(acc[r][v], t + r * TILE_N + 16 * v);                  \
     }
-
-/* One step of the perfect shuffle: four of them transpose 16 x 16. */
-#define MIX_LO(x, y)                                                                                                   \
-    (float16)(x.s0, y.s0, x.s1, y.s1, x.s2, y.s2, x.s3, y.s3, x.s4, y.s4, x.s5, y.s5, x.s6, y.s6, x.s7, y.s7)
-#define MIX_HI(x, y)                                                                                                   \
-    (float16)(x.s8, y.s8, x.s9, y.s9, x.sa, y.sa, x.sb, y.sb, x.sc, y.sc, x.sd, y.sd, x.se, y.se, x.sf, y.sf)
-
-/* Exchanges the rows and columns of 16 x 16. */
-INLINE void transpose_16(float16 *x)
-{
-    float16 y[16];
-#pragma unroll
-    for (int step = 0; step < 2; step++) {
-#pragma unroll
-        for (int r = 0; r < 8; r++) {
-            y[2 * r] = MIX_LO(x[r], x[r + 8]);
-            y[2 * r + 1] = MIX_HI(x[r], x[r + 8]);
-        }
-#pragma unroll
-        for (int r = 0; r < 8; r++) {
-            x[2 * r] = MIX_LO(y[r], y[r + 8]);
-            x[2 * r + 1] = MIX_HI(y[r], y[r + 8]);
-        }
-    }
-}
 
 #endif
 #endif

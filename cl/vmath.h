@@ -1,11 +1,13 @@
 /*
  * Elementary functions of whole vectors, part of common.h. On the cpu class they are polynomials of our own: a driver's exp
  * of a float16 may cost twice as much, its log three times, its sin and cos twelve (POCL 3.1). GPUs have hardware behind
- * theirs. Errors, over the whole domain (tests/check_vmath.c): vexp 1.1 ulp, vexp2 1.0 ulp, vlog 1.1 ulp.
+ * theirs. Errors, over the whole domain (tests/check_vmath.c): vexp 1.1 ulp, vexp2 1.0 ulp, vlog 1.1 ulp, vlog1p and vtanh 2 ulp.
  *
  *   vexp(x)  0 below -87, infinity from 2.4e38 on, NaN of NaN; vexp1 is the same for one float
  *   vexp2(x) 0 below -126; of x up to 127, NaN of NaN; cheaper than vexp
  *   vlog(x)  -infinity of 0, NaN of negative numbers, NaN and infinity; numbers below 2^-126 count as about 2^-127
+ *   vlog1p(x)  of x from 0 on
+ *   vtanh(x)  NaN of NaN
  */
 #ifndef BF_VMATH_H
 #define BF_VMATH_H
@@ -15,6 +17,8 @@
 #define vexp1 exp
 #define vexp2 exp2
 #define vlog log
+#define vlog1p log1p
+#define vtanh tanh
 #else
 
 /* x = n ln 2 + r with n rounded by the addition of 1.5 2^23, which also leaves n in the lowest bits of t; e^r is a polynomial
@@ -70,6 +74,25 @@ static inline float16 vlog(const float16 x)
     p = fma(f2, (float16)(-0.5f), p) + f;
     p = fma(e, (float16)(0.693359375f), p) + (x - x); /* the difference: NaN or 0 */
     return x <= 0.0f ? (x < 0.0f ? (float16)(NAN) : (float16)(-INFINITY)) : p;
+}
+
+/* ln(1 + x), and what the rounding of 1 + x took away. */
+static inline float16 vlog1p(const float16 x)
+{
+    const float16 u = 1.0f + x;
+    return vlog(u) + (x - (u - 1.0f)) / u;
+}
+
+/* A polynomial where the exponential form, 1 - 2 / (exp(2 |x|) + 1), would lose digits. */
+static inline float16 vtanh(const float16 x)
+{
+    const float16 a = fabs(x), z = x * x, far = 1.0f - 2.0f / (vexp(2.0f * a) + 1.0f);
+    float16 p = (float16)(-5.70498872745e-3f);
+    p = fma(p, z, (float16)(2.06390887954e-2f));
+    p = fma(p, z, (float16)(-5.37397155531e-2f));
+    p = fma(p, z, (float16)(1.33314422036e-1f));
+    p = fma(p, z, (float16)(-3.33332819422e-1f));
+    return a < 0.625f ? fma(p, z * x, x) : copysign(far, x);
 }
 #endif
 

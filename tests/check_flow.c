@@ -236,7 +236,7 @@ END_TEST
 START_TEST(categorical_losses)
 {
     bf_flow f = bf_flow_defaults(BF_FLOW_CATEGORICAL);
-    static const int classes[] = {2, 3, 27, 257};
+    static const int classes[] = {2, 3, 15, 16, 27, 80, 257};
     TEST_BOTH(ctx)
     {
         for (size_t i = 0; i < BF_COUNT(classes); i++) {
@@ -323,6 +323,57 @@ START_TEST(bin_probabilities)
             free(p);
             free(mean);
             free(mode);
+        }
+    }
+}
+END_TEST
+
+/* K on both sides of whatever a kernel holds at a time; variables: a whole vector of them and some. */
+START_TEST(class_probabilities)
+{
+    enum { DIMS = 19, N = 5 * DIMS, MOST = 257 };
+    static const int classes[] = {2, 3, 15, 16, 17, 27, 64, 79, 80, 81, 145, MOST};
+    bf_flow f = bf_flow_defaults(BF_FLOW_CATEGORICAL);
+    TEST_BOTH(ctx)
+    {
+        for (size_t which = 0; which < BF_COUNT(classes); which++) {
+            f.classes = classes[which];
+            batch b = batch_new(&f, BF_LOSS_RECON, DIMS);
+            const size_t nk = (size_t)f.classes;
+            device_batch d = upload(ctx, &b, N * nk, N * nk);
+            float *p = floats(N * nk), *input = floats(N * nk), mean[N], mode[N];
+            double want[MOST], net[MOST];
+            bf_cmds *c;
+            OK(bf_cmds_new(ctx, &c, err));
+            OK(bf_flow_op_params(c, &f, d.shape, d.y.mem, d.mu.mem, d.net.mem, d.t.mem, true, err));
+            if (nk > 2) OK(bf_flow_op_input(c, &f, d.shape, d.noise.mem, d.net.mem, err));
+            OK(bf_flow_op_value(c, &f, d.shape, BF_VALUE_MEAN, d.x.mem, d.mu.mem, d.net.mem, d.t.mem, BF_MEM_NONE,
+                                err));
+            OK(bf_flow_op_value(c, &f, d.shape, BF_VALUE_MODE, d.mu.mem, d.mu.mem, d.net.mem, d.t.mem, BF_MEM_NONE,
+                                err));
+            test_run(c);
+            test_get(ctx, &d.y, p);
+            test_get(ctx, &d.noise, input);
+            test_get(ctx, &d.x, mean);
+            test_get(ctx, &d.mu, mode);
+            for (size_t i = 0; i < N; i++) {
+                double expected = 0;
+                size_t best = 0;
+                for (int k = 0; k < b.width; k++) net[k] = b.net[i * (size_t)b.width + (size_t)k];
+                ref_probs(f.classes, net, want);
+                for (size_t k = 0; k < nk; k++) {
+                    ck_assert_double_eq_tol(p[i * nk + k], want[k], 1e-7 + 1e-6 * want[k]);
+                    if (nk > 2) ck_assert_double_eq_tol(input[i * nk + k], want[k], 1e-7 + 1e-6 * want[k]);
+                    if (want[k] > want[best]) best = k;
+                    expected += (double)k * want[k];
+                }
+                ck_assert_double_eq_tol(mean[i], expected, 2e-6 * (1.0 + expected));
+                ck_assert_float_eq(mode[i], (float)best);
+            }
+            device_free(&d);
+            batch_free(&b);
+            free(p);
+            free(input);
         }
     }
 }
@@ -712,6 +763,7 @@ int main(void)
                                   discretised_losses,
                                   categorical_losses,
                                   bin_probabilities,
+                                  class_probabilities,
                                   densities,
                                   bins_of_values,
                                   draws_have_the_right_frequencies,

@@ -29,6 +29,8 @@ static const char probe[] = "#include \"common.h\"\n"
                             "WALK(walk_exp, vexp(x))\n"
                             "WALK(walk_exp2, vexp2(x))\n"
                             "WALK(walk_log, vlog(x))\n"
+                            "WALK(walk_log1p, vlog1p(x))\n"
+                            "WALK(walk_tanh, vtanh(x))\n"
                             "WALK(walk_sine, sine(bits))\n"
                             "WALK(walk_cosine, cosine(bits))\n";
 
@@ -110,11 +112,12 @@ static double ulps(float got, double want)
     return fabs((double)got - want) / ldexp(1.0, e - 24);
 }
 
-/* Largest error over [from, to] (both of one sign), every step-th float; a driver's own functions may be wrong by 4 ulp
- * (OpenCL 1.2, 7.4, allows 3 for exp and log). */
-static void check_range(bf_ctx *ctx, const char *kernel, double (*f)(double), float from, float to, uint32_t step)
+/* Largest error over [from, to] (both of one sign), every step-th float: `own` ulp of ours; a driver's functions may be
+ * wrong by 5 (OpenCL 1.2, 7.4, allows 3 for exp and log, 5 for tanh). */
+static void check_ulps(bf_ctx *ctx, const char *kernel, double (*f)(double), float from, float to, uint32_t step,
+                       double own)
 {
-    const double limit = bf_ctx_class(ctx) == BF_CLASS_CPU ? 1.2 : 4.0;
+    const double limit = bf_ctx_class(ctx) == BF_CLASS_CPU ? own : 5.0;
     const uint32_t low = to_bits(fabsf(from) < fabsf(to) ? from : to), high = to_bits(low == to_bits(to) ? from : to);
     const uint64_t total = ((uint64_t)high - low) / step + 1;
     test_tensor t = test_new(ctx, COUNT, NULL);
@@ -136,6 +139,11 @@ static void check_range(bf_ctx *ctx, const char *kernel, double (*f)(double), fl
     ck_assert_msg(worst > 0, "%s: nothing was compared", kernel);
     free(y);
     test_free(&t);
+}
+
+static void check_range(bf_ctx *ctx, const char *kernel, double (*f)(double), float from, float to, uint32_t step)
+{
+    check_ulps(ctx, kernel, f, from, to, step, 1.2);
 }
 
 START_TEST(exponential)
@@ -182,6 +190,8 @@ START_TEST(exponential_at_the_ends)
         ck_assert_float_eq(y[0], 1.0f);
         walk(own, "walk_log", &t, to_bits(1.0f), 0, 16, y);
         ck_assert_float_eq(y[0], 0.0f);
+        walk(own, "walk_log1p", &t, 0, 0, 16, y);
+        ck_assert_float_eq(y[0], 0.0f);
         test_free(&t);
         close_probe(own);
     }
@@ -196,6 +206,37 @@ START_TEST(logarithm)
         bf_ctx *own = open_probe(bf_ctx_class(ctx));
         check_range(own, "walk_log", log, 1.2e-38f, 3.4e38f, step);
         check_range(own, "walk_log", log, 0.5f, 2.0f, test_quick() ? 100003 : 31); /* where it crosses 0 */
+        close_probe(own);
+    }
+}
+END_TEST
+
+START_TEST(logarithm_from_one)
+{
+    const uint32_t step = test_quick() ? 1000003 : 1999;
+    TEST_BOTH(ctx)
+    {
+        bf_ctx *own = open_probe(bf_ctx_class(ctx));
+        check_ulps(own, "walk_log1p", log1p, 1.2e-38f, 3.4e38f, step, 2.0);
+        check_ulps(own, "walk_log1p", log1p, 1e-4f, 2.0f, test_quick() ? 100003 : 307, 2.0);
+        close_probe(own);
+    }
+}
+END_TEST
+
+START_TEST(hyperbolic_tangent)
+{
+    const uint32_t step = test_quick() ? 1000003 : 997;
+    TEST_BOTH(ctx)
+    {
+        bf_ctx *own = open_probe(bf_ctx_class(ctx));
+        test_tensor t = test_new(own, 16, NULL);
+        float y[16];
+        check_ulps(own, "walk_tanh", tanh, 1.2e-38f, INFINITY, step, 2.0);
+        check_ulps(own, "walk_tanh", tanh, -0.1f, -2.0f, test_quick() ? 100003 : 307, 2.0);
+        walk(own, "walk_tanh", &t, to_bits(NAN), 0, 16, y);
+        ck_assert_msg(isnan(y[0]), "tanh hides NaN");
+        test_free(&t);
         close_probe(own);
     }
 }
@@ -231,6 +272,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {exponential, exponential_at_the_ends, logarithm, turns};
+    const TTest *const tests[] = {exponential,        exponential_at_the_ends, logarithm,
+                                  logarithm_from_one, hyperbolic_tangent,      turns};
     return op_main("vmath", tests, BF_COUNT(tests));
 }

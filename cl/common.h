@@ -51,40 +51,43 @@ typedef float vf;
 typedef float16 vf;
 #endif
 
+#define INLINE static inline __attribute__((always_inline))
+
 #if !WIDE
 /* 16 floats at the address of any: in global memory (ld16, st16) and in private memory (ldp16, stp16). vload16 and vstore16
  * mean the same, but a driver may build them from pieces that its compiler does not always join again (POCL 3.1: kernels up
  * to twice as slow). Functions, not macros: clang uses 512-bit registers only where such a vector is passed or returned. */
 typedef float16 __attribute__((aligned(4))) float16_anywhere;
-static inline __attribute__((always_inline)) float16 ld16(__global const float *p)
+INLINE float16 ld16(__global const float *p)
 {
     return *(__global const float16_anywhere *)p;
 }
-static inline __attribute__((always_inline)) void st16(const float16 v, __global float *p)
+INLINE void st16(const float16 v, __global float *p)
 {
     *(__global float16_anywhere *)p = v;
 }
-static inline __attribute__((always_inline)) float16 ldp16(const float *p)
+INLINE float16 ldp16(const float *p)
 {
     return *(const float16_anywhere *)p;
 }
-static inline __attribute__((always_inline)) void stp16(const float16 v, float *p)
+INLINE void stp16(const float16 v, float *p)
 {
     *(float16_anywhere *)p = v;
 }
+/* A private array of n floats (a multiple of 16) that begins at a multiple of 64 bytes. */
+#define LINES(name, n)                                                                                                 \
+    float16 name##_lines[(n) / 16];                                                                                    \
+    float *const name = (float *)name##_lines
+#endif
+
 /* Asks for a cache line that is needed soon (L2: later, in the second-level cache). prefetch() does nothing in some
  * drivers, and the builtin exists only where kernels become machine code of the processor without a detour. */
-#if defined(__x86_64__) || defined(__aarch64__)
+#if !WIDE && (defined(__x86_64__) || defined(__aarch64__))
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p))
 #define PREFETCH_L2(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
 #else
 #define PREFETCH(p)
 #define PREFETCH_L2(p)
-#endif
-/* A private array of n floats (a multiple of 16) that begins at a multiple of 64 bytes. */
-#define LINES(name, n)                                                                                                 \
-    float16 name##_lines[(n) / 16];                                                                                    \
-    float *const name = (float *)name##_lines
 #endif
 
 #define ROW_FOR(i, m) for (int i = (int)get_local_id(0) * VW; i < (m); i += WG * VW)

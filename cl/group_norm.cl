@@ -27,11 +27,12 @@ static inline void merge_stats(vf *mean, vf *dist, const int seen, const vf more
 
 #define STAT_ROWS 8
 
-/* Mean and dist of COLV column vectors over the rows row, row + step, ... below count, counted from the first row of all
- * (`base`), so that a large common mean costs no digits. Eight rows at a time in registers, by their own mean: nothing
- * cancels. Returns the number of rows. */
-static inline int column_stats(__global const float *p, const int ch, const int left, const int row, const int count,
-                               const int step, vf *base, vf *mean, vf *dist)
+/* Elements that COLV vectors hold. Functions that take the number of columns that are `left` are called in two ways: with
+ * this constant where so many are, so that the compiler makes loops without tests, and with what is left. */
+#define WHOLE (COLV * VW)
+
+INLINE int column_stats_of(const int left, __global const float *p, const int ch, const int row, const int count,
+                           const int step, __global const float *later, vf *base, vf *mean, vf *dist)
 {
     int seen = 0, r = row;
     for (int v = 0; v < COLV; v++) {
@@ -45,7 +46,9 @@ static inline int column_stats(__global const float *p, const int ch, const int 
                 vf x[STAT_ROWS], sum = (vf)(0.0f), around = (vf)(0.0f);
 #pragma unroll
                 for (int k = 0; k < STAT_ROWS; k++) {
-                    x[k] = ldv(p + (ulong)(r + k * step) * (ulong)ch + v * VW, left - v * VW) - base[v];
+                    const ulong at = (ulong)(r + k * step) * (ulong)ch + v * VW;
+                    x[k] = ldv(p + at, left - v * VW) - base[v];
+                    PREFETCH_L2(later + at);
                     sum += x[k];
                 }
                 sum *= 1.0f / STAT_ROWS;
@@ -59,6 +62,17 @@ static inline int column_stats(__global const float *p, const int ch, const int 
                 merge_stats(&mean[v], &dist[v], seen,
                             ldv(p + (ulong)r * (ulong)ch + v * VW, left - v * VW) - base[v], (vf)(0.0f), 1);
     return seen;
+}
+
+/* Mean and dist of COLV column vectors over the rows row, row + step, ... below count, counted from the first row of all
+ * (`base`), so that a large common mean costs no digits. Eight rows at a time in registers, by their own mean: nothing
+ * cancels. The lines at the same places of `later` (p: nothing more) come into the second-level cache meanwhile. Returns
+ * the number of rows. */
+static inline int column_stats(__global const float *p, const int ch, const int left, const int row, const int count,
+                               const int step, __global const float *later, vf *base, vf *mean, vf *dist)
+{
+    return left >= WHOLE ? column_stats_of(WHOLE, p, ch, row, count, step, later, base, mean, dist)
+                         : column_stats_of(left, p, ch, row, count, step, later, base, mean, dist);
 }
 
 /* part[b,chunk,0,c] = mean over the chunk, part[b,chunk,1,c] = sum of squared distances from that mean. Group: (b, chunk,
@@ -76,7 +90,7 @@ __kernel void group_norm_stats(ARG(part), ARG_CONST(x), const int points, const 
     __global const float *p = x + (id / (ulong)chunks * (ulong)points + (ulong)p0) * (ulong)ch + col;
 
     vf base[COLV], mean[COLV], dist[COLV];
-    const float seen = (float)column_stats(p, ch, left, row, count, step, base, mean, dist);
+    const float seen = (float)column_stats(p, ch, left, row, count, step, p, base, mean, dist);
     for (int v = 0; v < COLV; v++) {
         const vf all = col_sum(seen * mean[v], lanes, scratch) / (float)count, d = mean[v] - all;
         const vf sum = col_sum(dist[v] + seen * d * d, lanes, scratch);
@@ -377,13 +391,39 @@ __kernel void group_norm_backward_input(ARG(dx), const int acc, ARG_CONST(dy), A
 #if !WIDE
 /* ---- by tiles: cpu class only ------------------------------------------------------------------------------------- */
 
-/* The tile of this work-item: `tile` columns (the last may be narrower), whole groups of `size` channels. */
+/* Neither arithmetic nor memory may wait for the other: each loop over a slab asks for lines that a later one needs, those
+ * that will be written among them, and the last one for x of the next tile, which usually is the same core's. */
+
+/* The tile of this work-item: `tile` columns (the last may be narrower), whole groups of `size` channels. next_slab: of
+ * the tile that comes after it. */
 #define TILE_SETUP                                                                                                     \
     const int size = ch / groups;                                                                                      \
-    const ulong b = get_group_id(0) / (ulong)tiles;                                                                    \
-    const int c0 = (int)(get_group_id(0) % (ulong)tiles) * tile, cols = min(tile, ch - c0);                            \
+    const ulong id = get_group_id(0), b = id / (ulong)tiles, next = id + 1 < get_num_groups(0) ? id + 1 : id;          \
+    const int c0 = (int)(id % (ulong)tiles) * tile, cols = min(tile, ch - c0);                                         \
     const ulong slab = b * (ulong)points * (ulong)ch + (ulong)c0, at_group = b * (ulong)groups + (ulong)(c0 / size);   \
+    const ulong next_slab = next / (ulong)tiles * (ulong)points * (ulong)ch + next % (ulong)tiles * (ulong)tile;       \
     const ulong at_scale = b * (ulong)pitch + (ulong)c0
+
+/* Of COLV vectors of channels: n = (x - mean) scale + shift. */
+INLINE void tile_apply(const int left, __global float *y, __global const float *x, __global const float *next_x,
+                       const int points, const int ch, __local const float *lm, __local const float *lr,
+                       __local const float *la, __local const float *lb)
+{
+    vf mean[COLV], scale[COLV], shift[COLV];
+#pragma unroll
+    for (int v = 0; v < COLV; v++) {
+        mean[v] = ldl(lm + v * VW);
+        scale[v] = ldl(lr + v * VW) * ldl(la + v * VW);
+        shift[v] = ldl(lb + v * VW);
+    }
+    for (int r = 0; r < points; r++, x += ch, y += ch, next_x += ch)
+#pragma unroll
+        for (int v = 0; v < COLV && v * VW < left; v++) {
+            const vf n = (ldv(x + v * VW, left - v * VW) - mean[v]) * scale[v] + shift[v];
+            stv(act_fwd(ACT, n), y + v * VW, left - v * VW);
+            PREFETCH_L2(next_x + v * VW);
+        }
+}
 
 __kernel void group_norm_forward_tile(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG_CONST(gamma), ARG_CONST(beta),
                                       ARG_CONST(scale), ARG_CONST(shift), const int points, const int ch,
@@ -400,9 +440,9 @@ __kernel void group_norm_forward_tile(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x)
     PTR_CONST(shift);
     TILE_SETUP;
     __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad;
-    for (int c = 0; c < cols; c += COLV * VW) {
+    for (int c = 0; c < cols; c += WHOLE) {
         vf base[COLV], m[COLV], d[COLV];
-        column_stats(x + slab + c, ch, cols - c, 0, points, 1, base, m, d);
+        column_stats(x + slab + c, ch, cols - c, 0, points, 1, y + slab + c, base, m, d);
         for (int v = 0; v < COLV && c + v * VW < cols; v++) {
             stl(base[v] + m[v], lm + c + v * VW);
             stl(d[v], lr + c + v * VW);
@@ -415,53 +455,85 @@ __kernel void group_norm_forward_tile(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x)
     }
     load_affine(gamma + c0, beta + c0, scale + at_scale, shift + at_scale, has_scale, cols, la, lb);
 
-    for (int c = 0; c < cols; c += COLV * VW)
-        for (int r = 0; r < points; r++)
-#pragma unroll
-            for (int v = 0; v < COLV; v++) {
-                const int k = c + v * VW, left = cols - k;
-                const ulong at = slab + (ulong)r * (ulong)ch + k;
-                if (left <= 0) break;
-                stv(act_fwd(ACT, (ldv(x + at, left) - ldl(lm + k)) * ldl(lr + k) * ldl(la + k) + ldl(lb + k)), y + at,
-                    left);
-            }
+    for (int c = 0; c < cols; c += WHOLE) {
+        __global float *to = y + slab + c;
+        __global const float *from = x + slab + c, *soon = x + next_slab + c;
+        if (cols - c >= WHOLE)
+            tile_apply(WHOLE, to, from, soon, points, ch, lm + c, lr + c, la + c, lb + c);
+        else
+            tile_apply(cols - c, to, from, soon, points, ch, lm + c, lr + c, la + c, lb + c);
+    }
 }
 
-#define RUN 64 /* rows summed at a time, so that rounding errors stay small */
+#define RUN 64       /* rows summed at a time, so that rounding errors stay small */
+#define ROWS_AHEAD 24 /* rows that take as long as memory does */
 
-/* The sums of `cols` channels over all points; dn = dy act'(n) is kept, [cols / VW, points] vectors, for dx. */
-static inline void tile_sums(__global const float *dy, __global const float *x, const int points, const int ch,
-                             const int cols, __local const float *lm, __local const float *lr, __local const float *la,
-                             __local const float *lb, __local float *s1, __local float *s2, __local float *kept)
+/* The sums of COLV vectors of channels over all points; dn = dy act'(n) is kept for dx. `later`: where dx will be
+ * written. */
+INLINE void tile_sums(const int left, __global const float *dy, __global const float *x, __global const float *later,
+                      const int points, const int ch, __local const float *lm, __local const float *lr,
+                      __local const float *la, __local const float *lb, __local float *s1, __local float *s2,
+                      __local float *kept)
 {
-    for (int c = 0; c < cols; c += COLV * VW) {
-        vf plain[COLV], normed[COLV];
-        for (int v = 0; v < COLV; v++) plain[v] = normed[v] = (vf)(0.0f);
-        for (int r0 = 0; r0 < points; r0 += RUN) {
-            vf p[COLV], q[COLV];
-            for (int v = 0; v < COLV; v++) p[v] = q[v] = (vf)(0.0f);
-            for (int r = r0; r < min(r0 + RUN, points); r++)
+    vf mean[COLV], rstd[COLV], a[COLV], b[COLV], plain[COLV], normed[COLV];
 #pragma unroll
-                for (int v = 0; v < COLV; v++) {
-                    const int k = c + v * VW, left = cols - k;
-                    const ulong at = (ulong)r * (ulong)ch + k;
-                    if (left <= 0) break;
-                    const vf h = (ldv(x + at, left) - ldl(lm + k)) * ldl(lr + k);
-                    const vf dn = ldv(dy + at, left) * act_bwd(ACT, h * ldl(la + k) + ldl(lb + k));
-                    stl(dn, kept + (size_t)k * (size_t)points + r * VW);
-                    p[v] += dn;
-                    q[v] += dn * h;
-                }
-            for (int v = 0; v < COLV; v++) {
-                plain[v] += p[v];
-                normed[v] += q[v];
+    for (int v = 0; v < COLV; v++) {
+        mean[v] = ldl(lm + v * VW);
+        rstd[v] = ldl(lr + v * VW);
+        a[v] = rstd[v] * ldl(la + v * VW);
+        b[v] = ldl(lb + v * VW);
+        plain[v] = normed[v] = (vf)(0.0f);
+    }
+    for (int r0 = 0; r0 < points; r0 += RUN) {
+        vf p[COLV], q[COLV];
+#pragma unroll
+        for (int v = 0; v < COLV; v++) p[v] = q[v] = (vf)(0.0f);
+        for (int r = r0; r < min(r0 + RUN, points); r++, x += ch, dy += ch, later += ch, kept += WHOLE)
+#pragma unroll
+            for (int v = 0; v < COLV && v * VW < left; v++) {
+                const vf d = ldv(x + v * VW, left - v * VW) - mean[v];
+                const vf dn = ldv(dy + v * VW, left - v * VW) * act_bwd(ACT, d * a[v] + b[v]);
+                stl(dn, kept + v * VW);
+                p[v] += dn;
+                q[v] += dn * d;
+                PREFETCH(x + ROWS_AHEAD * ch + v * VW);
+                PREFETCH(dy + ROWS_AHEAD * ch + v * VW);
+                PREFETCH_L2(later + v * VW);
             }
-        }
-        for (int v = 0; v < COLV && c + v * VW < cols; v++) {
-            stl(plain[v], s1 + c + v * VW);
-            stl(normed[v], s2 + c + v * VW);
+#pragma unroll
+        for (int v = 0; v < COLV; v++) {
+            plain[v] += p[v];
+            normed[v] += q[v];
         }
     }
+    for (int v = 0; v < COLV && v * VW < left; v++) {
+        stl(plain[v], s1 + v * VW);
+        stl(normed[v] * rstd[v], s2 + v * VW);
+    }
+}
+
+/* dx of COLV vectors of channels; s1, s2: as fold_means leaves them. */
+INLINE void tile_input(const int left, __global float *dx, const int acc, __global const float *x,
+                       __global const float *next_x, const int points, const int ch, __local const float *lm,
+                       __local const float *lr, __local const float *la, __local const float *s1,
+                       __local const float *s2, __local const float *kept)
+{
+    vf mean[COLV], a[COLV], by_1[COLV], by_x[COLV];
+#pragma unroll
+    for (int v = 0; v < COLV; v++) {
+        const vf rstd = ldl(lr + v * VW);
+        mean[v] = ldl(lm + v * VW);
+        a[v] = rstd * ldl(la + v * VW);
+        by_1[v] = rstd * ldl(s1 + v * VW);
+        by_x[v] = rstd * rstd * ldl(s2 + v * VW);
+    }
+    for (int r = 0; r < points; r++, x += ch, dx += ch, next_x += ch, kept += WHOLE)
+#pragma unroll
+        for (int v = 0; v < COLV && v * VW < left; v++) {
+            const vf d = ldv(x + v * VW, left - v * VW) - mean[v];
+            stv_acc(ldl(kept + v * VW) * a[v] - by_1[v] - d * by_x[v], dx + v * VW, left - v * VW, acc);
+            PREFETCH_L2(next_x + v * VW);
+        }
 }
 
 /* Everything of one tile: the gradients of its sample (as sample_grads, all of them optional) and dx. */
@@ -488,10 +560,17 @@ __kernel void group_norm_backward_tile(ARG(dx), const int has_dx, const int acc,
     PTR_CONST(shift);
     TILE_SETUP;
     __local float *lm = local_mem, *lr = lm + pad, *la = lr + pad, *lb = la + pad, *s1 = lb + pad, *s2 = s1 + pad;
-    __local float *kept = s2 + pad;
+    __local float *kept = s2 + pad; /* vectors [pad / WHOLE, points, COLV] */
     load_channels(mean + at_group, rstd + at_group, gamma + c0, beta + c0, scale + at_scale, shift + at_scale, has_scale,
                   cols, size, pad, lm, lr, la, lb);
-    tile_sums(dy + slab, x + slab, points, ch, cols, lm, lr, la, lb, s1, s2, kept);
+    for (int c = 0; c < cols; c += WHOLE) {
+        __global const float *g = dy + slab + c, *from = x + slab + c, *later = has_dx ? dx + slab + c : from;
+        __local float *keep = kept + (size_t)c * (size_t)points;
+        if (cols - c >= WHOLE)
+            tile_sums(WHOLE, g, from, later, points, ch, lm + c, lr + c, la + c, lb + c, s1 + c, s2 + c, keep);
+        else
+            tile_sums(cols - c, g, from, later, points, ch, lm + c, lr + c, la + c, lb + c, s1 + c, s2 + c, keep);
+    }
     if (has_grads) {
         const ulong at = b * (ulong)ch + (ulong)c0;
         sample_grads(by_gamma + at, by_beta + at, dscale + at_scale, dshift + at_scale, has_dscale, has_dshift,
@@ -499,16 +578,14 @@ __kernel void group_norm_backward_tile(ARG(dx), const int has_dx, const int acc,
     }
     if (!has_dx) return;
     fold_means(points, cols, size, la, s1, s2);
-    for (int c = 0; c < cols; c += COLV * VW)
-        for (int r = 0; r < points; r++)
-#pragma unroll
-            for (int v = 0; v < COLV; v++) {
-                const int k = c + v * VW, left = cols - k;
-                const ulong at = slab + (ulong)r * (ulong)ch + k;
-                if (left <= 0) break;
-                const vf dn = ldl(kept + (size_t)k * (size_t)points + r * VW), s = ldl(lr + k);
-                const vf h = (ldv(x + at, left) - ldl(lm + k)) * s;
-                stv_acc(s * (dn * ldl(la + k) - ldl(s1 + k) - h * ldl(s2 + k)), dx + at, left, acc);
-            }
+    for (int c = 0; c < cols; c += WHOLE) {
+        __global float *to = dx + slab + c;
+        __global const float *from = x + slab + c, *soon = x + next_slab + c;
+        __local const float *keep = kept + (size_t)c * (size_t)points;
+        if (cols - c >= WHOLE)
+            tile_input(WHOLE, to, acc, from, soon, points, ch, lm + c, lr + c, la + c, s1 + c, s2 + c, keep);
+        else
+            tile_input(cols - c, to, acc, from, soon, points, ch, lm + c, lr + c, la + c, s1 + c, s2 + c, keep);
+    }
 }
 #endif

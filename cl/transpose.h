@@ -4,8 +4,6 @@
 
 #if !WIDE
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* One step of the perfect shuffle: four of them transpose 16 x 16. */
 #define MIX_LO(x, y)                                                                                                   \
     (float16)(x.s0, y.s0, x.s1, y.s1, x.s2, y.s2, x.s3, y.s3, x.s4, y.s4, x.s5, y.s5, x.s6, y.s6, x.s7, y.s7)

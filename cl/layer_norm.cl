@@ -18,7 +18,12 @@ __kernel void layer_norm_forward(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x), ARG
     for (int r = 0; r < count; r++) {
         const ulong at = (r0 + (ulong)r) * (ulong)cols;
         vf sum = (vf)(0.0f), dist = (vf)(0.0f);
-        ROW_FOR(i, cols) sum += ldv(x + at + i, cols - i);
+        ROW_FOR(i, cols)
+        {
+            sum += ldv(x + at + i, cols - i);
+            PREFETCH(x + at + cols + i); /* the next row: passes over this one leave memory idle */
+            PREFETCH_L2(y + at + cols + i);
+        }
         const float m = row_sum(vsum(sum), scratch) / (float)cols;
         ROW_FOR(i, cols)
         {

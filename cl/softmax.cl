@@ -13,12 +13,17 @@ __kernel void softmax_forward(ARG(y), ARG_CONST(x), const ulong rows, const int 
         __global const float *from = x + (r0 + (ulong)r) * (ulong)cols;
         __global float *to = y + (r0 + (ulong)r) * (ulong)cols;
         vf top = (vf)(-INFINITY);
-        ROW_FOR(i, cols) top = fmax(top, ldv_or(from + i, cols - i, -INFINITY));
+        ROW_FOR(i, cols)
+        {
+            top = fmax(top, ldv_or(from + i, cols - i, -INFINITY));
+            PREFETCH_L2(to + i);
+            PREFETCH_L2(from + cols + i); /* the next row: passes over this one leave memory idle */
+        }
         const float most = row_max(vmax(top), scratch);
         vf sum = (vf)(0.0f);
         ROW_FOR(i, cols)
         {
-            const vf e = exp(ldv_or(from + i, cols - i, -INFINITY) - most);
+            const vf e = vexp(ldv_or(from + i, cols - i, -INFINITY) - most);
             sum += e;
             stv(e, to + i, cols - i);
         }

@@ -72,8 +72,9 @@ bf_tid bf_graph_grad_place(bf_graph *g, bf_tid t, bool *acc)
     if (x.grad >= 0 && bf_graph_is_waiting(g, x.grad)) bf_graph_finish_sums(g);
     if (x.whole >= 0) {
         *acc = x.grad >= 0;
-        if (!*acc) g->tensor[t].grad = part_of_grad(g, t);
-        return g->tensor[t].grad;
+        const bf_tid grad = *acc ? x.grad : part_of_grad(g, t);
+        g->tensor[t].grad = grad; /* only now: making it may have moved the table */
+        return grad;
     }
     if (x.grad >= 0) {
         *acc = true;

@@ -128,6 +128,8 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
         bf_graph_fail(g, BF_USAGE, "tensor '%s' has an impossible size", name ? name : "");
         return NULL;
     }
+    bf_tensor fresh = {.kind = kind, .ndim = ndim, .numel = numel, .param = -1, .grad = BF_NONE, .arena = BF_NO_PLACE};
+    memcpy(fresh.dims, dims, (size_t)ndim * sizeof *dims); /* which may be those of another tensor: the table moves */
     if (g->tensors == g->tensor_capacity) {
         int capacity = g->tensor_capacity ? 2 * g->tensor_capacity : 256;
         bf_tensor *more = realloc(g->tensor, (size_t)capacity * sizeof *more);
@@ -139,9 +141,8 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
         g->tensor_capacity = capacity;
     }
     bf_tensor *t = &g->tensor[g->tensors];
-    *t = (bf_tensor){.kind = kind, .ndim = ndim, .numel = numel, .param = -1, .grad = BF_NONE, .arena = BF_NO_PLACE};
+    *t = fresh;
     t->whole = t->twin = t->origin = BF_NONE;
-    memcpy(t->dims, dims, (size_t)ndim * sizeof *dims);
     t->bytes = bytes;
     t->root = g->tensors;
     t->first = t->last = -1;

@@ -418,7 +418,8 @@ INLINE void tile_apply(const int left, __global float *y, __global const float *
     }
     for (int r = 0; r < points; r++, x += ch, y += ch, next_x += ch)
 #pragma unroll
-        for (int v = 0; v < COLV && v * VW < left; v++) {
+        for (int v = 0; v < COLV; v++) {
+            if (v * VW >= left) break;
             const vf n = (ldv(x + v * VW, left - v * VW) - mean[v]) * scale[v] + shift[v];
             stv(act_fwd(ACT, n), y + v * VW, left - v * VW);
             PREFETCH_L2(next_x + v * VW);
@@ -490,7 +491,8 @@ INLINE void tile_sums(const int left, __global const float *dy, __global const f
         for (int v = 0; v < COLV; v++) p[v] = q[v] = (vf)(0.0f);
         for (int r = r0; r < min(r0 + RUN, points); r++, x += ch, dy += ch, later += ch, kept += WHOLE)
 #pragma unroll
-            for (int v = 0; v < COLV && v * VW < left; v++) {
+            for (int v = 0; v < COLV; v++) {
+                if (v * VW >= left) break;
                 const vf d = ldv(x + v * VW, left - v * VW) - mean[v];
                 const vf dn = ldv(dy + v * VW, left - v * VW) * act_bwd(ACT, d * a[v] + b[v]);
                 stl(dn, kept + v * VW);
@@ -529,7 +531,8 @@ INLINE void tile_input(const int left, __global float *dx, const int acc, __glob
     }
     for (int r = 0; r < points; r++, x += ch, dx += ch, next_x += ch, kept += WHOLE)
 #pragma unroll
-        for (int v = 0; v < COLV && v * VW < left; v++) {
+        for (int v = 0; v < COLV; v++) {
+            if (v * VW >= left) break;
             const vf d = ldv(x + v * VW, left - v * VW) - mean[v];
             stv_acc(ldl(kept + v * VW) * a[v] - by_1[v] - d * by_x[v], dx + v * VW, left - v * VW, acc);
             PREFETCH_L2(next_x + v * VW);

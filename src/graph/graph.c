@@ -112,6 +112,14 @@ static char *copy_name(const char *name)
     return copy;
 }
 
+/* How large a full table of n becomes. Under the address sanitizer it moves with every entry, which shows who keeps a
+ * pointer into it. */
+#ifdef __SANITIZE_ADDRESS__
+#define MORE(n) ((n) + 1)
+#else
+#define MORE(n) ((n) > 0 ? 2 * (n) : 256)
+#endif
+
 /* The entry is only valid until the next tensor is made. */
 static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name, int ndim, const uint64_t *dims)
 {
@@ -131,7 +139,7 @@ static bf_tensor *new_tensor(bf_graph *g, bf_tensor_kind kind, const char *name,
     bf_tensor fresh = {.kind = kind, .ndim = ndim, .numel = numel, .param = -1, .grad = BF_NONE, .arena = BF_NO_PLACE};
     memcpy(fresh.dims, dims, (size_t)ndim * sizeof *dims); /* which may be those of another tensor: the table moves */
     if (g->tensors == g->tensor_capacity) {
-        int capacity = g->tensor_capacity ? 2 * g->tensor_capacity : 256;
+        const int capacity = MORE(g->tensor_capacity);
         bf_tensor *more = realloc(g->tensor, (size_t)capacity * sizeof *more);
         if (!more) {
             bf_graph_fail(g, BF_RUNTIME, "out of memory for the graph");
@@ -301,7 +309,7 @@ bf_mem bf_graph_mem(const bf_graph *g, bf_tid t)
 static bool grow_nodes(bf_graph *g)
 {
     if (g->nodes < g->node_capacity) return true;
-    int capacity = g->node_capacity ? 2 * g->node_capacity : 256;
+    const int capacity = MORE(g->node_capacity);
     bf_node *more = realloc(g->node, (size_t)capacity * sizeof *more);
     if (!more) return false;
     g->node = more;

@@ -466,7 +466,7 @@ __kernel void group_norm_forward_tile(ARG(y), ARG(mean), ARG(rstd), ARG_CONST(x)
     }
 }
 
-#define RUN 64       /* rows summed at a time, so that rounding errors stay small */
+#define RUN 64        /* rows summed at a time, so that rounding errors stay small */
 #define ROWS_AHEAD 24 /* rows that take as long as memory does */
 
 /* The sums of COLV vectors of channels over all points; dn = dy act'(n) is kept for dx. `later`: where dx will be

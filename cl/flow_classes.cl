@@ -21,17 +21,24 @@ static inline lf class_hit(const lf label, const int k)
     return select((lf)(0.0f), (lf)(1.0f), label == (float)k);
 }
 
-/* Logit k of columns_of(net, classes, ..); K = 2 has one in memory, class zero's is 0. */
+/* The logits of variables; K = 2 has one in memory, class zero's is 0. */
+static inline columns class_columns(__global const float *net, const int classes, const int left, float *held)
+{
+    columns c = columns_of(net, classes, left, held);
+#if !WIDE
+    if (classes == 2) {
+        stp16((lf)(0.0f), held);
+        stp16(ldn(net, left), held + LANES);
+        c.n = 2;
+    }
+#endif
+    return c;
+}
+
 static inline lf class_logit(columns *net, const int k)
 {
 #if WIDE
     if (net->cols == 2) return k == 0 ? 0.0f : net->rows[0];
-#else
-    if (net->cols == 2 && net->n == 0) {
-        stp16((lf)(0.0f), net->held);
-        stp16(ldn(net->rows, net->left), net->held + LANES);
-        net->n = 2;
-    }
 #endif
     return column(net, k);
 }
@@ -69,14 +76,21 @@ static inline soft class_soft(const columns net)
     return s;
 }
 
+#if !WIDE
+/* A window of logits becomes one of e_k. */
+CALLED void class_exps(float *held, const int n, const float16 max)
+{
+    for (int i = 0; i < n; i++) stp16(vexp(ldp16(held + i * LANES) - max), held + i * LANES);
+}
+#endif
+
 static inline lf class_exp(soft *s, const int k)
 {
 #if WIDE
     return vexp(class_logit(&s->net, k) - s->max);
 #else
     columns *c = &s->net;
-    if (window_moves(c, k))
-        for (int i = 0; i < c->n; i++) stp16(vexp(ldp16(c->held + i * LANES) - s->max), c->held + i * LANES);
+    if (window_moves(c, k)) class_exps(c->held, c->n, s->max);
     return column(c, k);
 #endif
 }
@@ -181,7 +195,7 @@ __kernel void class_probs(ARG(p), ARG_CONST(net), const int dims, const int clas
     LANE_FOR(d, end)
     {
         const int left = end - d;
-        class_put_probs(columns_of(net + (row + (ulong)d) * (ulong)width, classes, left, held_net),
+        class_put_probs(class_columns(net + (row + (ulong)d) * (ulong)width, classes, left, held_net),
                         new_columns_of(p + (row + (ulong)d) * (ulong)classes, classes, left, held_p));
     }
 }
@@ -201,7 +215,7 @@ __kernel void class_value(ARG(y), ARG_CONST(net), ARG_CONST(noise), const int di
     LANE_FOR(d, end)
     {
         const int left = end - d;
-        columns logits = columns_of(net + (row + (ulong)d) * (ulong)width, classes, left, held);
+        columns logits = class_columns(net + (row + (ulong)d) * (ulong)width, classes, left, held);
         lf index = (lf)(0.0f);
         if (what == 2) {
             lf top = class_logit(&logits, 0);
@@ -270,7 +284,7 @@ __kernel void class_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
         const lf label = class_of(ldn(x + row + d, left), classes, discretize);
-        soft s = class_soft(columns_of(net + at, classes, left, held_net));
+        soft s = class_soft(class_columns(net + at, classes, left, held_net));
         new_columns to = new_columns_of(grad + at, classes, left, held_grad);
         lf sum = (lf)(0.0f), inner = (lf)(0.0f);
         for (int k = 0; k < classes; k++) {
@@ -304,7 +318,7 @@ __kernel void class_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), co
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
         const lf label = class_of(ldn(x + row + d, left), classes, discretize);
-        soft s = class_max(columns_of(net + at, classes, left, held_net));
+        soft s = class_max(class_columns(net + at, classes, left, held_net));
         new_columns to = new_columns_of(grad + at, classes, left, held_grad);
         lf own = (lf)(0.0f), rest = (lf)(0.0f);
         for (int k = 0; k < classes; k++) own = select(own, class_logit(&s.net, k), label == (float)k);
@@ -463,7 +477,7 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
         const int left = end - d;
         const ulong at = (row + (ulong)d) * (ulong)width;
         __global const float *first = noise + get_group_id(1) * sample_pitch + (ulong)d * (ulong)classes;
-        soft s = class_max(columns_of(net + at, classes, left, held_net));
+        soft s = class_max(class_columns(net + at, classes, left, held_net));
         lf sum = (lf)(0.0f);
         r.left = left;
         r.weight = ws + row * (ulong)classes + d;

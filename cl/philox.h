@@ -9,6 +9,8 @@
 #ifndef BF_PHILOX_H
 #define BF_PHILOX_H
 
+#include "transpose.h"
+
 #define PHILOX_UNIT 5.9604644775390625e-8f /* 2^-24 */
 #define PHILOX_TWO_PI 6.2831853071795865f
 
@@ -126,28 +128,13 @@ static inline void normal_lanes(vf *n, const vu *w)
 /* Number j of the vectors that hold the n elements of a chunk. */
 #define VECTOR_FOR(j, n) for (int j = 0; j < 4 && j * VW < (int)(n); j++)
 
-#if !WIDE
-/* a0 b0 a1 b1 ... */
-static inline void zip_lanes(const vf a, const vf b, vf *first, vf *second)
-{
-    first->even = a.lo;
-    first->odd = b.lo;
-    second->even = a.hi;
-    second->odd = b.hi;
-}
-#endif
-
 /* From word j of the counters in v[j] to VW neighbouring elements in each. */
 static inline void chunk_order(vf *v)
 {
 #if WIDE
     (void)v;
 #else
-    vf a, b, c, d;
-    zip_lanes(v[0], v[2], &a, &b);
-    zip_lanes(v[1], v[3], &c, &d);
-    zip_lanes(a, c, &v[0], &v[1]);
-    zip_lanes(b, d, &v[2], &v[3]);
+    zip_four(v);
 #endif
 }
 

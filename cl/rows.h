@@ -67,36 +67,50 @@ INLINE void pair_columns(float *held, const float16 a, const float16 b)
     stp16(y, held + LANES);
 }
 
+/* A block of 16 x 16 is exchanged in two halves, with memory between them: what transpose_16 makes of it would take a
+ * compiler longer than the rest of a kernel. This is either half. */
+INLINE void exchange_half(float *to, const float *from)
+{
+#pragma unroll 1
+    for (int r = 0; r < 4; r++) {
+        float16 v[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++) v[j] = ldp16(from + (r + 4 * j) * 16);
+        zip_four(v);
+#pragma unroll
+        for (int j = 0; j < 4; j++) stp16(v[j], to + (4 * r + j) * 16);
+    }
+}
+
 /* held[k][LANES] = column first + k of the rows, k < n; rows that are not there repeat the last one. */
 CALLED void read_columns(float *held, __global const float *rows, const int cols, const int left, const int first,
                          const int n)
 {
-    float16 x[LANES];
-    const int last = min(left, LANES) - 1;
+    LINES(copy, 16 * LANES); /* rows shorter than a vector: from here it may be read beyond their end */
+    LINES(block, 16 * LANES);
+    const int last = min(left, LANES) - 1, count = cols < 16 ? (last + 1) * cols : 0;
     if (cols == 2 && left >= LANES) {
         pair_columns(held, ld16(rows), ld16(rows + LANES));
-    } else if (cols < 16) {
-        const int count = (last + 1) * cols;
-        LINES(copy, 16 * LANES);
-        for (int i = 0; i < count; i += 16) stp16(ldv(rows + i, count - i), copy + i);
-#pragma unroll
-        for (int r = 0; r < LANES; r++) x[r] = ldp16(copy + min(r, last) * cols);
-        transpose_16(x);
-#pragma unroll
-        for (int k = 0; k < 15; k++) stp16(x[k], held + k * LANES);
-    } else {
+        return;
+    }
+    for (int i = 0; i < count; i += 16) stp16(ldv(rows + i, count - i), copy + i);
 #pragma unroll 1
-        for (int k = 0; k < n; k += 16) {
-            const int from = min(k, n - 16);
+    for (int k = 0; k < n; k += 16) {
+        const int from = max(min(k, n - 16), 0);
+#pragma unroll 1
+        for (int r = 0; r < 4; r++) {
+            float16 v[4];
 #pragma unroll
-            for (int r = 0; r < LANES; r++) {
-                x[r] = ld16(rows + min(r, last) * cols + first + from);
-                PREFETCH(rows + (r + LANES) * cols + first + from);
+            for (int j = 0; j < 4; j++) {
+                const int at = min(r + 4 * j, last) * cols + first + from;
+                v[j] = cols < 16 ? ldp16(copy + at) : ld16(rows + at);
+                PREFETCH(rows + at + LANES * cols);
             }
-            transpose_16(x);
+            zip_four(v);
 #pragma unroll
-            for (int i = 0; i < 16; i++) stp16(x[i], held + (from + i) * LANES);
+            for (int j = 0; j < 4; j++) stp16(v[j], block + (4 * r + j) * 16);
         }
+        exchange_half(held + from * LANES, block);
     }
 }
 
@@ -104,28 +118,30 @@ CALLED void read_columns(float *held, __global const float *rows, const int cols
 CALLED void write_columns(__global float *rows, const float *held, const int cols, const int left, const int first,
                           const int n)
 {
-    float16 x[LANES];
-    const int count = min(left, LANES);
-    if (cols < 16) {
-        LINES(copy, 16 * LANES);
-#pragma unroll
-        for (int k = 0; k < 16; k++) x[k] = ldp16(held + k * LANES);
-        transpose_16(x);
-#pragma unroll
-        for (int r = 0; r < LANES; r++) stp16(x[r], copy + r * cols); /* the next row covers what is too much */
-        for (int i = 0; i < count * cols; i += 16) stv(ldp16(copy + i), rows + i, count * cols - i);
-    } else {
+    LINES(copy, 16 * LANES);
+    LINES(block, 16 * LANES);
+    const int rows_left = min(left, LANES), count = cols < 16 ? rows_left * cols : 0;
 #pragma unroll 1
-        for (int k = 0; k < n; k += 16) {
-            const int to = min(k, n - 16);
+    for (int k = 0; k < n; k += 16) {
+        const int to = max(min(k, n - 16), 0);
+        exchange_half(block, held + to * LANES);
+#pragma unroll 1
+        for (int r = 0; r < LANES; r += 4) {
+            float16 v[4];
 #pragma unroll
-            for (int i = 0; i < 16; i++) x[i] = ldp16(held + (to + i) * LANES);
-            transpose_16(x);
+            for (int j = 0; j < 4; j++) v[j] = ldp16(block + (r / 4 + 4 * j) * 16);
+            zip_four(v);
 #pragma unroll
-            for (int r = 0; r < LANES; r++)
-                if (r < count) st16(x[r], rows + r * cols + first + to);
+            for (int j = 0; j < 4; j++) {
+                if (cols < 16) {
+                    stp16(v[j], copy + (r + j) * cols); /* the next row covers what is too much */
+                } else if (r + j < rows_left) {
+                    st16(v[j], rows + (r + j) * cols + first + to);
+                }
+            }
         }
     }
+    for (int i = 0; i < count; i += 16) stv(ldp16(copy + i), rows + i, count - i);
 }
 
 /* Brings column k into the window; whether it was not there. */

@@ -4,28 +4,39 @@
 
 #if !WIDE
 
-/* One step of the perfect shuffle: four of them transpose 16 x 16. */
-#define MIX_LO(x, y)                                                                                                   \
-    (float16)(x.s0, y.s0, x.s1, y.s1, x.s2, y.s2, x.s3, y.s3, x.s4, y.s4, x.s5, y.s5, x.s6, y.s6, x.s7, y.s7)
-#define MIX_HI(x, y)                                                                                                   \
-    (float16)(x.s8, y.s8, x.s9, y.s9, x.sa, y.sa, x.sb, y.sb, x.sc, y.sc, x.sd, y.sd, x.se, y.se, x.sf, y.sf)
+/* a0 b0 a1 b1 ... */
+INLINE void zip_lanes(const float16 a, const float16 b, float16 *first, float16 *second)
+{
+    first->even = a.lo;
+    first->odd = b.lo;
+    second->even = a.hi;
+    second->odd = b.hi;
+}
 
-/* Exchanges the rows and columns of 16 x 16. */
+/* v0[0] v1[0] v2[0] v3[0] v0[1] ...: two steps of the perfect shuffle. */
+INLINE void zip_four(float16 *v)
+{
+    float16 a, b, c, d;
+    zip_lanes(v[0], v[2], &a, &b);
+    zip_lanes(v[1], v[3], &c, &d);
+    zip_lanes(a, c, &v[0], &v[1]);
+    zip_lanes(b, d, &v[2], &v[3]);
+}
+
+/* Exchanges the rows and columns of 16 x 16: four steps, of rows r, r + 4, r + 8, r + 12 each. */
 INLINE void transpose_16(float16 *x)
 {
-    float16 y[16];
 #pragma unroll
-    for (int step = 0; step < 2; step++) {
+    for (int half_way = 0; half_way < 2; half_way++) {
+        float16 y[16];
 #pragma unroll
-        for (int r = 0; r < 8; r++) {
-            y[2 * r] = MIX_LO(x[r], x[r + 8]);
-            y[2 * r + 1] = MIX_HI(x[r], x[r + 8]);
+        for (int r = 0; r < 4; r++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) y[4 * r + j] = x[r + 4 * j];
+            zip_four(y + 4 * r);
         }
 #pragma unroll
-        for (int r = 0; r < 8; r++) {
-            x[2 * r] = MIX_LO(y[r], y[r + 8]);
-            x[2 * r + 1] = MIX_HI(y[r], y[r + 8]);
-        }
+        for (int r = 0; r < 16; r++) x[r] = y[r];
     }
 }
 

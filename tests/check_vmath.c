@@ -46,7 +46,7 @@ static void write_file(const char *name, const void *bytes, size_t size)
     ck_assert_int_eq(fclose(f), 0);
 }
 
-static const char *const needed[] = {"common.h", "vmath.h", "philox.h"};
+static const char *const needed[] = {"common.h", "vmath.h", "transpose.h", "philox.h"};
 
 /* A context that reads the probe beside the library's own headers. */
 static bf_ctx *open_probe(bf_class cls)

@@ -28,35 +28,21 @@
 /* Longest run of k between two visits of C: a strip of A stays in the first-level cache, a panel of B in the second. */
 #define KC 384
 
-/* name(..., w): sums of ROWS rows and w vectors, 4, 2 or 1. */
-#if TILE_V == 4
+/* name(..., w): sums of ROWS rows and w vectors: a whole tile, half of one, or where that is more, a single one. */
 #define DEFINE_ROWS(name, ROWS)                                                                                        \
-    DEFINE_TILE(name##_4, ROWS, 4)                                                                                     \
-    DEFINE_TILE(name##_2, ROWS, 2)                                                                                     \
-    DEFINE_TILE(name##_1, ROWS, 1)                                                                                     \
+    DEFINE_TILE(name##_whole, ROWS, TILE_V)                                                                            \
+    DEFINE_TILE(name##_half, ROWS, TILE_V / 2)                                                                         \
+    DEFINE_TILE(name##_single, ROWS, 1)                                                                                \
     inline void name(float *t, __global const float *a, const int rs, const int ks, __global const float *b,           \
                      const int bs, const int kn, const int w)                                                          \
     {                                                                                                                  \
-        if (w == 4)                                                                                                    \
-            name##_4(t, a, rs, ks, b, bs, kn);                                                                         \
-        else if (w == 2)                                                                                               \
-            name##_2(t, a, rs, ks, b, bs, kn);                                                                         \
-        else                                                                                                           \
-            name##_1(t, a, rs, ks, b, bs, kn);                                                                         \
+        if (w == TILE_V)                                                                                               \
+            name##_whole(t, a, rs, ks, b, bs, kn);                                                                     \
+        else if (w == TILE_V / 2)                                                                                      \
+            name##_half(t, a, rs, ks, b, bs, kn);                                                                      \
+        else if (TILE_V > 2)                                                                                           \
+            name##_single(t, a, rs, ks, b, bs, kn);                                                                    \
     }
-#else
-#define DEFINE_ROWS(name, ROWS)                                                                                        \
-    DEFINE_TILE(name##_2, ROWS, 2)                                                                                     \
-    DEFINE_TILE(name##_1, ROWS, 1)                                                                                     \
-    inline void name(float *t, __global const float *a, const int rs, const int ks, __global const float *b,           \
-                     const int bs, const int kn, const int w)                                                          \
-    {                                                                                                                  \
-        if (w == 2)                                                                                                    \
-            name##_2(t, a, rs, ks, b, bs, kn);                                                                         \
-        else                                                                                                           \
-            name##_1(t, a, rs, ks, b, bs, kn);                                                                         \
-    }
-#endif
 
 DEFINE_ROWS(sum_all, TILE_M)
 DEFINE_ROWS(sum_third, TILE_M / 3)

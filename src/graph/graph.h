@@ -93,6 +93,22 @@ bf_tid bf_graph_head(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims);
 /* Sum over everything of x * weight -> [1]; the loss of the network goldens and a test tool. */
 bf_tid bf_graph_dot(bf_graph *g, bf_tid x, bf_tid weight);
 
+/* A ragged batch of N items in S segments, one behind the other: words (uint32 in the place of floats) that the host
+ * writes, see bf_neighbours in op/op.h. A batch with fewer items than N puts the rest into a last segment of no weight.
+ */
+typedef struct bf_ragged {
+    bf_tid offset;  /* [S+1] */
+    bf_tid segment; /* [N] */
+} bf_ragged;
+/* Edge i slots + s goes to item i and comes from src[i slots + s], s < count[i]; all are words. No gradient flows
+ * through. The reverse lists cost nothing where nobody reads them. */
+typedef struct bf_edges {
+    bf_tid src, count;           /* [N slots], [N] */
+    bf_tid rev_offset, rev_edge; /* [N+1], [N slots]: the edges that come from an item, op/op.h */
+    int slots;                   /* k + 1 */
+} bf_edges;
+bf_edges bf_graph_neighbours(bf_graph *g, bf_tid x, const bf_ragged *batch, int k); /* x [N,3] */
+
 /* The nodes from here on, up to the next call or the end, form a block: with the option recompute only what later nodes
  * read of its tensors is kept for backward. Good blocks end in few and small tensors: residual blocks, layers. */
 void bf_graph_block(bf_graph *g);

@@ -234,6 +234,30 @@ uint64_t bf_attention_backward_workspace(bf_ctx *ctx, const bf_attention *s);
 bf_status bf_attention_backward(bf_cmds *c, const bf_attention *s, bf_mem dqkv, bool acc, bf_mem dy, bf_mem y,
                                 bf_mem lse, bf_mem qkv, bf_mem ws, bf_err *err);
 
+/* ---- neighbours: ragged batches of points ------------------------------------------------------------------------ */
+/* A ragged batch: N items in S segments (molecules, complexes), one behind the other. Counts and indices are words
+ * (uint32) in the place of floats:
+ *   offset [S+1]  the items of segment s are offset[s] .. offset[s+1] - 1, perhaps none; offset[0] = 0, offset[S] = N
+ *   segment [N]   the segment of an item */
+#define BF_NO_ITEM UINT32_MAX
+#define BF_NEIGHBOURS_MOST 127
+typedef struct bf_neighbours {
+    uint64_t items, segments;
+    int k; /* up to BF_NEIGHBOURS_MOST */
+    bf_mem offset, segment;
+} bf_neighbours;
+uint64_t bf_neighbours_workspace(const bf_neighbours *s); /* of either call */
+/* x [N,3] -> src [N,k+1], count [N] (words): the k + 1 nearest items of i in its segment without i itself, nearest
+ * first. i is one of the candidates and the lower index wins at equal distance, so there are k of them, k + 1 where
+ * more than k others coincide with i, fewer in small segments; BF_NO_ITEM behind them. Distances are compared as
+ * (dx^2 + dy^2) + dz^2 in float32; what is not finite is furthest. */
+bf_status bf_neighbours_find(bf_cmds *c, const bf_neighbours *s, bf_mem src, bf_mem count, bf_mem x, bf_mem ws,
+                             bf_err *err);
+/* Edge e = i (k + 1) + slot comes from src[e] and goes to i. rev_edge[rev_offset[j] .. rev_offset[j+1] - 1] = the edges
+ * that come from j, ascending; rev_offset [N+1], rev_edge [N (k+1)], undefined behind the last edge. */
+bf_status bf_neighbours_reverse(bf_cmds *c, const bf_neighbours *s, bf_mem rev_offset, bf_mem rev_edge, bf_mem src,
+                                bf_mem count, bf_mem ws, bf_err *err);
+
 /* ---- random: fills from Philox, element e of sample s at out[s * per_sample + e]; keyed by the step record ------- */
 typedef enum bf_random_kind { BF_RANDOM_U32, BF_RANDOM_UNIFORM, BF_RANDOM_NORMAL } bf_random_kind;
 bf_status bf_random(bf_cmds *c, bf_random_kind kind, bf_mem out, uint32_t stream, bf_mem step, uint64_t samples,

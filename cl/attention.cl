@@ -197,7 +197,7 @@ INLINE void expect_rows(__global const float *x, const ulong pitch, const int ro
 
 /* Group: (b, h, block of queries), the block fastest. */
 __kernel void attention_forward(ARG(y), ARG(lse), ARG_CONST(qkv), const int len, const int heads, const int head_stride,
-                                const int part_stride, const float scale, const int blocks)
+                                const int part_stride, const float scale, const int blocks TURNS)
 {
     PTR(y);
     PTR(lse);
@@ -208,32 +208,35 @@ __kernel void attention_forward(ARG(y), ARG(lse), ARG_CONST(qkv), const int len,
     LINES(p, KEYS * QUERIES);
     LINES(top, QUERIES);
     LINES(sum, QUERIES);
-    const ulong bh = get_group_id(0) / (ulong)blocks;
-    const int t0 = (int)(get_group_id(0) % (ulong)blocks) * QUERIES, queries = min(QUERIES, len - t0);
-    const int lanes = (queries + TILE_N - 1) / TILE_N * TILE_N;
-    HEAD_SETUP(bh);
-    gather_rows(rows, qkv + at_q + t0 * pitch, pitch, queries, lanes, scale * LOG2E);
-    transpose(q, QUERIES, rows, HP, lanes, HP, 1.0f);
-    fill(out, HP * QUERIES, 0.0f);
-    fill(top, QUERIES, -INFINITY);
-    fill(sum, QUERIES, 0.0f);
-    const int end = CAUSAL ? min(len, t0 + QUERIES) : len;
-    for (int k0 = 0; k0 < end; k0 += KEYS) {
-        const int keys = min(KEYS, end - k0);
-        expect_rows(qkv + at_v + k0 * pitch, pitch, keys);
-        product(p, QUERIES, qkv + at_k + k0 * pitch, (int)pitch, 1, q, QUERIES, HD, keys, lanes, 0);
-        for (int v = 0; CAUSAL && v < lanes; v += VW)
-            if (k0 + keys > t0 + v) hide_later(p + v, keys, k0, t0 + v);
-        for (int v = 0; v < lanes; v += TILE_N) softmax_step(p + v, keys, top + v, sum + v, out + v);
-        product(out, QUERIES, qkv + at_v + k0 * pitch, 1, (int)pitch, p, QUERIES, keys, HD, lanes, 1);
+    FOR_GROUPS(group)
+    {
+        const ulong bh = group.x / (ulong)blocks;
+        const int t0 = (int)(group.x % (ulong)blocks) * QUERIES, queries = min(QUERIES, len - t0);
+        const int lanes = (queries + TILE_N - 1) / TILE_N * TILE_N;
+        HEAD_SETUP(bh);
+        gather_rows(rows, qkv + at_q + t0 * pitch, pitch, queries, lanes, scale * LOG2E);
+        transpose(q, QUERIES, rows, HP, lanes, HP, 1.0f);
+        fill(out, HP * QUERIES, 0.0f);
+        fill(top, QUERIES, -INFINITY);
+        fill(sum, QUERIES, 0.0f);
+        const int end = CAUSAL ? min(len, t0 + QUERIES) : len;
+        for (int k0 = 0; k0 < end; k0 += KEYS) {
+            const int keys = min(KEYS, end - k0);
+            expect_rows(qkv + at_v + k0 * pitch, pitch, keys);
+            product(p, QUERIES, qkv + at_k + k0 * pitch, (int)pitch, 1, q, QUERIES, HD, keys, lanes, 0);
+            for (int v = 0; CAUSAL && v < lanes; v += VW)
+                if (k0 + keys > t0 + v) hide_later(p + v, keys, k0, t0 + v);
+            for (int v = 0; v < lanes; v += TILE_N) softmax_step(p + v, keys, top + v, sum + v, out + v);
+            product(out, QUERIES, qkv + at_v + k0 * pitch, 1, (int)pitch, p, QUERIES, keys, HD, lanes, 1);
+        }
+        for (int v = 0; v < lanes; v += VW) {
+            const float16 s = ldp16(sum + v);
+            stv(LN2 * ldp16(top + v) + vlog(s), lse + bh * (ulong)len + t0 + v, queries - v);
+            stp16(1.0f / s, sum + v);
+        }
+        transpose(rows, HP, out, QUERIES, HP, lanes, 1.0f);
+        scatter_rows(y + at_y + t0 * pitch_y, pitch_y, rows, sum, queries, 0);
     }
-    for (int v = 0; v < lanes; v += VW) {
-        const float16 s = ldp16(sum + v);
-        stv(LN2 * ldp16(top + v) + vlog(s), lse + bh * (ulong)len + t0 + v, queries - v);
-        stp16(1.0f / s, sum + v);
-    }
-    transpose(rows, HP, out, QUERIES, HP, lanes, 1.0f);
-    scatter_rows(y + at_y + t0 * pitch_y, pitch_y, rows, sum, queries, 0);
 }
 
 /* delta[r] = dy . y */
@@ -280,7 +283,7 @@ INLINE void key_gradient(__global float *x, const ulong pitch, const float *w, c
  * fastest. With several ranges their parts of dq go to part [range][b][h][T][HD]. */
 __kernel void attention_backward(ARG(dqkv), const int acc, ARG(part), ARG_CONST(dy), ARG_CONST(y), ARG_CONST(lse),
                                  ARG_CONST(qkv), const int batch, const int range, const int len, const int heads,
-                                 const int head_stride, const int part_stride, const float scale, const int blocks)
+                                 const int head_stride, const int part_stride, const float scale, const int blocks TURNS)
 {
     PTR(dqkv);
     PTR(part);
@@ -298,40 +301,44 @@ __kernel void attention_backward(ARG(dqkv), const int acc, ARG(part), ARG_CONST(
     LINES(level, QUERIES);
     LINES(delta, QUERIES);
     LINES(factor, QUERIES);
-    const ulong bh = get_group_id(0) / (ulong)blocks;
-    const int number = (int)(get_group_id(0) % (ulong)blocks), begin = number * range, end = min(len, begin + range);
-    HEAD_SETUP(bh);
-    fill(factor, QUERIES, scale);
-    fill(delta, QUERIES, 0.0f);
-    for (int t0 = CAUSAL ? begin / QUERIES * QUERIES : 0; t0 < len; t0 += QUERIES) {
-        const int queries = min(QUERIES, len - t0), lanes = (queries + TILE_N - 1) / TILE_N * TILE_N;
-        gather_rows(q, qkv + at_q + t0 * pitch, pitch, queries, lanes, scale);
-        gather_rows(g, dy + at_y + t0 * pitch_y, pitch_y, queries, lanes, 1.0f);
-        transpose(qt, QUERIES, q, HP, lanes, HP, LOG2E);
-        transpose(gt, QUERIES, g, HP, lanes, HP, 1.0f);
-        row_products(delta, g, y + at_y + t0 * pitch_y, pitch_y, queries);
-        for (int v = 0; v < lanes; v += VW)
-            stp16(LOG2E * (v < queries ? ldv(lse + bh * (ulong)len + t0 + v, queries - v) : (float16)(0.0f)), level + v);
-        fill(dq, HP * QUERIES, 0.0f);
-        const int stop = CAUSAL ? min(end, t0 + QUERIES) : end;
-        for (int k0 = begin; k0 < stop; k0 += KEYS) {
-            const int keys = min(KEYS, end - k0);
-            const int add = acc || t0 > (CAUSAL ? k0 / QUERIES * QUERIES : 0);
-            product(p, QUERIES, qkv + at_k + k0 * pitch, (int)pitch, 1, qt, QUERIES, HD, keys, lanes, 0);
-            product(ds, QUERIES, qkv + at_v + k0 * pitch, (int)pitch, 1, gt, QUERIES, HD, keys, lanes, 0);
-            for (int v = 0; v < lanes; v += VW) {
-                if (CAUSAL && k0 + keys > t0 + v) hide_later(p + v, keys, k0, t0 + v);
-                score_gradient(p + v, ds + v, keys, level + v, delta + v);
+    FOR_GROUPS(group)
+    {
+        const ulong bh = group.x / (ulong)blocks;
+        const int number = (int)(group.x % (ulong)blocks), begin = number * range, end = min(len, begin + range);
+        HEAD_SETUP(bh);
+        fill(factor, QUERIES, scale);
+        fill(delta, QUERIES, 0.0f);
+        for (int t0 = CAUSAL ? begin / QUERIES * QUERIES : 0; t0 < len; t0 += QUERIES) {
+            const int queries = min(QUERIES, len - t0), lanes = (queries + TILE_N - 1) / TILE_N * TILE_N;
+            gather_rows(q, qkv + at_q + t0 * pitch, pitch, queries, lanes, scale);
+            gather_rows(g, dy + at_y + t0 * pitch_y, pitch_y, queries, lanes, 1.0f);
+            transpose(qt, QUERIES, q, HP, lanes, HP, LOG2E);
+            transpose(gt, QUERIES, g, HP, lanes, HP, 1.0f);
+            row_products(delta, g, y + at_y + t0 * pitch_y, pitch_y, queries);
+            for (int v = 0; v < lanes; v += VW)
+                stp16(LOG2E * (v < queries ? ldv(lse + bh * (ulong)len + t0 + v, queries - v) : (float16)(0.0f)),
+                      level + v);
+            fill(dq, HP * QUERIES, 0.0f);
+            const int stop = CAUSAL ? min(end, t0 + QUERIES) : end;
+            for (int k0 = begin; k0 < stop; k0 += KEYS) {
+                const int keys = min(KEYS, end - k0);
+                const int add = acc || t0 > (CAUSAL ? k0 / QUERIES * QUERIES : 0);
+                product(p, QUERIES, qkv + at_k + k0 * pitch, (int)pitch, 1, qt, QUERIES, HD, keys, lanes, 0);
+                product(ds, QUERIES, qkv + at_v + k0 * pitch, (int)pitch, 1, gt, QUERIES, HD, keys, lanes, 0);
+                for (int v = 0; v < lanes; v += VW) {
+                    if (CAUSAL && k0 + keys > t0 + v) hide_later(p + v, keys, k0, t0 + v);
+                    score_gradient(p + v, ds + v, keys, level + v, delta + v);
+                }
+                key_gradient(dqkv + at_v + k0 * pitch, pitch, p, g, queries, keys, add);
+                key_gradient(dqkv + at_k + k0 * pitch, pitch, ds, q, queries, keys, add);
+                product(dq, QUERIES, qkv + at_k + k0 * pitch, 1, (int)pitch, ds, QUERIES, keys, HD, lanes, 1);
             }
-            key_gradient(dqkv + at_v + k0 * pitch, pitch, p, g, queries, keys, add);
-            key_gradient(dqkv + at_k + k0 * pitch, pitch, ds, q, queries, keys, add);
-            product(dq, QUERIES, qkv + at_k + k0 * pitch, 1, (int)pitch, ds, QUERIES, keys, HD, lanes, 1);
+            transpose(q, HP, dq, QUERIES, HP, lanes, 1.0f);
+            if (blocks == 1)
+                scatter_rows(dqkv + at_q + t0 * pitch, pitch, q, factor, queries, acc);
+            else
+                scatter_rows(part + (((ulong)number * batch * heads + bh) * len + t0) * HD, HD, q, factor, queries, 0);
         }
-        transpose(q, HP, dq, QUERIES, HP, lanes, 1.0f);
-        if (blocks == 1)
-            scatter_rows(dqkv + at_q + t0 * pitch, pitch, q, factor, queries, acc);
-        else
-            scatter_rows(part + (((ulong)number * batch * heads + bh) * len + t0) * HD, HD, q, factor, queries, 0);
     }
 }
 

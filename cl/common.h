@@ -53,6 +53,28 @@ typedef float16 vf;
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Groups in turn, for kernels of much work (bf_call.in_turn): TURNS ends the list of arguments, FOR_GROUPS(g) stands before
+ * the body, which uses g.x, g.y, g.z for get_group_id(). A driver may deal groups out in large pieces (POCL: half of those
+ * left), and the thread that starts last or shares its core holds up the others: 2 to 10 % of a product on 2 cores. So as
+ * many groups as there are compute units take one number after the other from a counter, in the order of get_group_id(). The
+ * last to look leaves the counter at 0, as it was found. */
+#if WIDE
+#define TURNS
+#define FOR_GROUPS(g)                                                                                                  \
+    const uint3 g = (uint3)((uint)get_group_id(0), (uint)get_group_id(1), (uint)get_group_id(2));
+#else
+#define TURNS , ARG_U32(turn), const uint groups_x, const uint groups_y, const uint groups
+#define FOR_GROUPS(g) for (uint3 g; next_group(&g, turn_buf + turn_off, groups_x, groups_y, groups);)
+
+INLINE int next_group(uint3 *g, volatile __global uint *turn, const uint x, const uint y, const uint groups)
+{
+    const uint i = atomic_inc(turn);
+    if (i == groups + (uint)get_num_groups(0) - 1) atomic_xchg(turn, 0);
+    *g = (uint3)(i % x, i / x % y, i / x / y);
+    return i < groups;
+}
+#endif
+
 #if !WIDE
 /* 16 floats at the address of any: in global memory (ld16, st16) and in private memory (ldp16, stp16). vload16 and vstore16
  * mean the same, but a driver may build them from pieces that its compiler does not always join again (POCL 3.1: kernels up

@@ -208,7 +208,7 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
                    const int n, const int k, const int lda, const int ldb, const int ldc, const int trans_a,
                    const int trans_b, const ulong strip, const ulong panel, const ulong stride_a, const ulong stride_b,
                    const ulong stride_c, const ulong stride_bias, const float alpha, const float beta, const int epi,
-                   const int splits, const int k_split, const int block_m, const int block_n)
+                   const int splits, const int k_split, const int block_m, const int block_n TURNS)
 {
     PTR(c);
     PTR_CONST(a);
@@ -216,83 +216,88 @@ __kernel void gemm(ARG(c), ARG_CONST(a), ARG_CONST(b), ARG_CONST(bias), ARG_CONS
     PTR_CONST(bias);
     PTR_CONST(residual);
     PTR(pre);
-    const int z = (int)get_group_id(2), part = z % splits;
-    __global const float *const az = a + (ulong)(z / splits) * stride_a;
-    __global const float *const bz = b + (ulong)(z / splits) * stride_b;
-    const ulong to = (ulong)z * stride_c;
-    __global const float *const bias_z = bias + (ulong)(z / splits) * stride_bias;
-    const int k_begin = part * k_split, k_end = min(k, k_begin + k_split);
-    const int m0 = (int)get_group_id(0) * block_m, m1 = min(m, m0 + block_m);
-    const int n0 = (int)get_group_id(1) * block_n, n1 = min(n, n0 + block_n);
-#if !WIDE
-    (void)trans_b;
-    LINES(t, TILE_M * TILE_N);
-    const int rs = trans_a ? 1 : lda, ks = trans_a ? lda : 1;
-    const int runs = max(1, (k_end - k_begin + KC - 1) / KC);
-    const int run = (k_end - k_begin + runs - 1) / runs;
-    for (int k0 = k_begin, first = 1; first || k0 < k_end; k0 += run, first = 0) {
-        const int kn = max(0, min(run, k_end - k0)), last = k0 + run >= k_end;
-        for (int j = n0; j < n1; j += TILE_N) {
-            const int cols = min(TILE_N, n1 - j);
-            __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
-            for (int i = m0; i < m1; i += TILE_M) {
-                const int rows = min(TILE_M, m1 - i);
-                __global const float *p = az + (ulong)(i / TILE_M) * strip + (long)k0 * ks;
-                const ulong at = to + (ulong)i * ldc + j;
-                fetch_tile(c + at, ldc, rows);
-                sum_tile(t, p, rs, ks, q, ldb, kn, rows, cols);
-                store_tile(t, c + at, bias_z + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
-                           last);
-            }
-        }
-    }
-#else
-    (void)strip;
-    (void)panel;
+#if WIDE
     __local float4 tile_a[TK * LM], tile_b[TK * LN];
-    const int ix = (int)get_local_id(0) % TX, iy = (int)get_local_id(0) / TX;
-    const long ra = trans_a ? 1 : lda, ka = trans_a ? lda : 1, rb = trans_b ? ldb : 1, kb = trans_b ? 1 : ldb;
-    __global const float *pa = az + m0 * ra + k_begin * ka, *pb = bz + n0 * rb + k_begin * kb;
-    const int aligned_a = (((size_t)az | (ulong)lda * 4 | (ulong)k_begin * 4) & 15) == 0;
-    const int aligned_b = (((size_t)bz | (ulong)ldb * 4 | (ulong)k_begin * 4) & 15) == 0;
-    float4 next_a[QUADS(TM)], next_b[QUADS(TN)], acc[RM][RN / 4];
-    for (int r = 0; r < RM; r++)
-        for (int v = 0; v < RN / 4; v++) acc[r][v] = (float4)(0.0f);
-    fetch_tile(next_a, pa, TM, ra, ka, m1 - m0, k_end - k_begin, aligned_a);
-    fetch_tile(next_b, pb, TN, rb, kb, n1 - n0, k_end - k_begin, aligned_b);
-    for (int k0 = k_begin; k0 < k_end; k0 += TK) {
-        place_tile(tile_a, next_a, TM, ka);
-        place_tile(tile_b, next_b, TN, kb);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        pa += TK * ka;
-        pb += TK * kb;
-        fetch_tile(next_a, pa, TM, ra, ka, m1 - m0, k_end - k0 - TK, aligned_a);
-        fetch_tile(next_b, pb, TN, rb, kb, n1 - n0, k_end - k0 - TK, aligned_b);
-        for (int q = 0; q < TK; q++) {
-            float4 row[RN / 4];
-            for (int v = 0; v < RN / 4; v++) row[v] = tile_b[q * LN + v * TX + ix];
-            for (int u = 0; u < RM / 4; u++) {
-                const float4 x = tile_a[q * LM + u * TY + iy];
-                for (int v = 0; v < RN / 4; v++) {
-                    acc[4 * u][v] += x.s0 * row[v];
-                    acc[4 * u + 1][v] += x.s1 * row[v];
-                    acc[4 * u + 2][v] += x.s2 * row[v];
-                    acc[4 * u + 3][v] += x.s3 * row[v];
+#endif
+    FOR_GROUPS(group)
+    {
+        const int z = (int)group.z, part = z % splits;
+        __global const float *const az = a + (ulong)(z / splits) * stride_a;
+        __global const float *const bz = b + (ulong)(z / splits) * stride_b;
+        const ulong to = (ulong)z * stride_c;
+        __global const float *const bias_z = bias + (ulong)(z / splits) * stride_bias;
+        const int k_begin = part * k_split, k_end = min(k, k_begin + k_split);
+        const int m0 = (int)group.x * block_m, m1 = min(m, m0 + block_m);
+        const int n0 = (int)group.y * block_n, n1 = min(n, n0 + block_n);
+#if !WIDE
+        (void)trans_b;
+        LINES(t, TILE_M * TILE_N);
+        const int rs = trans_a ? 1 : lda, ks = trans_a ? lda : 1;
+        const int runs = max(1, (k_end - k_begin + KC - 1) / KC);
+        const int run = (k_end - k_begin + runs - 1) / runs;
+        for (int k0 = k_begin, first = 1; first || k0 < k_end; k0 += run, first = 0) {
+            const int kn = max(0, min(run, k_end - k0)), last = k0 + run >= k_end;
+            for (int j = n0; j < n1; j += TILE_N) {
+                const int cols = min(TILE_N, n1 - j);
+                __global const float *q = bz + (ulong)(j / TILE_N) * panel + (long)k0 * ldb;
+                for (int i = m0; i < m1; i += TILE_M) {
+                    const int rows = min(TILE_M, m1 - i);
+                    __global const float *p = az + (ulong)(i / TILE_M) * strip + (long)k0 * ks;
+                    const ulong at = to + (ulong)i * ldc + j;
+                    fetch_tile(c + at, ldc, rows);
+                    sum_tile(t, p, rs, ks, q, ldb, kn, rows, cols);
+                    store_tile(t, c + at, bias_z + j, residual + at, pre + at, ldc, rows, cols, alpha, beta, epi, first,
+                               last);
                 }
             }
         }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    for (int r = 0; r < RM; r++) {
-        const int i = m0 + (r / 4 * TY + iy) * 4 + r % 4;
-        for (int v = 0; v < RN / 4; v++) {
-            const int j = n0 + (v * TX + ix) * 4;
-            const ulong at = to + (ulong)i * ldc + j;
-            if (i < m1 && j < n1)
-                store_quad(acc[r][v], c + at, bias_z + j, residual + at, pre + at, n1 - j, alpha, beta, epi);
+#else
+        (void)strip;
+        (void)panel;
+        const int ix = (int)get_local_id(0) % TX, iy = (int)get_local_id(0) / TX;
+        const long ra = trans_a ? 1 : lda, ka = trans_a ? lda : 1, rb = trans_b ? ldb : 1, kb = trans_b ? 1 : ldb;
+        __global const float *pa = az + m0 * ra + k_begin * ka, *pb = bz + n0 * rb + k_begin * kb;
+        const int aligned_a = (((size_t)az | (ulong)lda * 4 | (ulong)k_begin * 4) & 15) == 0;
+        const int aligned_b = (((size_t)bz | (ulong)ldb * 4 | (ulong)k_begin * 4) & 15) == 0;
+        float4 next_a[QUADS(TM)], next_b[QUADS(TN)], acc[RM][RN / 4];
+        for (int r = 0; r < RM; r++)
+            for (int v = 0; v < RN / 4; v++) acc[r][v] = (float4)(0.0f);
+        fetch_tile(next_a, pa, TM, ra, ka, m1 - m0, k_end - k_begin, aligned_a);
+        fetch_tile(next_b, pb, TN, rb, kb, n1 - n0, k_end - k_begin, aligned_b);
+        for (int k0 = k_begin; k0 < k_end; k0 += TK) {
+            place_tile(tile_a, next_a, TM, ka);
+            place_tile(tile_b, next_b, TN, kb);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            pa += TK * ka;
+            pb += TK * kb;
+            fetch_tile(next_a, pa, TM, ra, ka, m1 - m0, k_end - k0 - TK, aligned_a);
+            fetch_tile(next_b, pb, TN, rb, kb, n1 - n0, k_end - k0 - TK, aligned_b);
+            for (int q = 0; q < TK; q++) {
+                float4 row[RN / 4];
+                for (int v = 0; v < RN / 4; v++) row[v] = tile_b[q * LN + v * TX + ix];
+                for (int u = 0; u < RM / 4; u++) {
+                    const float4 x = tile_a[q * LM + u * TY + iy];
+                    for (int v = 0; v < RN / 4; v++) {
+                        acc[4 * u][v] += x.s0 * row[v];
+                        acc[4 * u + 1][v] += x.s1 * row[v];
+                        acc[4 * u + 2][v] += x.s2 * row[v];
+                        acc[4 * u + 3][v] += x.s3 * row[v];
+                    }
+                }
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
         }
-    }
+        for (int r = 0; r < RM; r++) {
+            const int i = m0 + (r / 4 * TY + iy) * 4 + r % 4;
+            for (int v = 0; v < RN / 4; v++) {
+                const int j = n0 + (v * TX + ix) * 4;
+                const ulong at = to + (ulong)i * ldc + j;
+                if (i < m1 && j < n1)
+                    store_quad(acc[r][v], c + at, bias_z + j, residual + at, pre + at, n1 - j, alpha, beta, epi);
+            }
+        }
 #endif
+    }
 }
 
 #if !WIDE

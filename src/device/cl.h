@@ -127,6 +127,7 @@ struct bf_ctx {
     double compile_seconds, first_run_seconds;
     bf_profile *profile;              /* NULL unless asked for */
     bf_buf *zeros;                    /* NULL until bf_ctx_zeros */
+    bf_buf *turn;                     /* counter of bf_call.in_turn, NULL until the first such call */
     struct bf_tune *tune;             /* tune.h; NULL: none */
     const struct bf_gemm_how *forced; /* bf_ctx_force_gemm */
 };

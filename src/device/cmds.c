@@ -8,6 +8,8 @@
 
 #define FILL_WORDS 16 /* a fill by 64 bytes runs three times as fast as by 4 (POCL 3.1) */
 
+enum { MAX_ARGS = 40, TURN_ARGS = 4 };
+
 typedef enum cmd_kind { CMD_KERNEL, CMD_COPY, CMD_FILL, CMD_HOST } cmd_kind;
 
 typedef struct cmd {
@@ -180,9 +182,41 @@ out:
     return st;
 }
 
+/* For cl/common.h: the counter and the numbers of groups as arguments, and as many groups as there are compute units.
+ */
+static bf_status kernel_in_turn(bf_cmds *cmds, const bf_call *call, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_ctx *ctx = cmds->ctx;
+    bf_arg args[MAX_ARGS];
+    bf_call all = *call;
+    uint64_t groups[3];
+    for (int i = 0; i < 3; i++)
+        groups[i] = bf_ceil_div(BF_MAX(call->items[i], (size_t)1), BF_MAX(call->local[i], (size_t)1));
+    const uint64_t n = groups[0] * groups[1] * groups[2];
+    BF_CHECK(n <= INT32_MAX, BF_RUNTIME, "%s:%s: %llu groups are too many", call->file, call->kernel,
+             (unsigned long long)n);
+    BF_CHECK(call->n_args + TURN_ARGS <= MAX_ARGS, BF_RUNTIME, "%s:%s: %zu arguments are too many", call->file,
+             call->kernel, call->n_args);
+    if (ctx->turn == NULL) BF_TRY(bf_buf_new(ctx, sizeof(cl_uint), "counter of groups", &ctx->turn, err));
+    const bf_arg turn[TURN_ARGS] = {bf_arg_mem((bf_mem){ctx->turn, 0}), bf_arg_u32((uint32_t)groups[0]),
+                                    bf_arg_u32((uint32_t)groups[1]), bf_arg_u32((uint32_t)n)};
+    memcpy(args, call->args, call->n_args * sizeof *args);
+    memcpy(args + call->n_args, turn, sizeof turn);
+    all.args = args;
+    all.n_args += TURN_ARGS;
+    all.items[0] = (size_t)BF_MIN(n, (uint64_t)ctx->units) * BF_MAX(call->local[0], (size_t)1);
+    all.items[1] = all.items[2] = 0;
+    all.in_turn = false;
+    return bf_cmds_kernel(cmds, &all, err);
+out:
+    return st;
+}
+
 bf_status bf_cmds_kernel(bf_cmds *cmds, const bf_call *call, bf_err *err)
 {
     bf_status st = BF_OK;
+    if (call->in_turn && cmds->ctx->cls == BF_CLASS_CPU) return kernel_in_turn(cmds, call, err);
     bf_ctx *ctx = cmds->ctx;
     cl_program program;
     cl_int code;

@@ -156,6 +156,7 @@ void bf_ctx_close(bf_ctx *ctx)
     if (ctx == NULL) return;
     if (ctx->queue != NULL) bf_queue_finish(ctx);
     bf_buf_free(ctx->zeros);
+    bf_buf_free(ctx->turn);
     bf_profile_free(ctx);
     bf_programs_free(ctx);
     if (ctx->used_clblast) bf_clblast_forget();

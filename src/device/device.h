@@ -210,6 +210,7 @@ typedef struct bf_call {
     size_t local[3];     /* work-group size, 0 = 1; from {1, 8, 16, 32, 64, 128, 256} */
     const bf_arg *args;
     size_t n_args;
+    bool in_turn; /* the kernel has TURNS and FOR_GROUPS (cl/common.h) */
     double flops; /* for the profile; 0 when unknown */
     double bytes;
 } bf_call;

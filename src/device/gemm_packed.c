@@ -279,6 +279,7 @@ bf_status bf_packed_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem
                           .local = {group},
                           .args = args,
                           .n_args = BF_COUNT(args),
+                          .in_turn = true,
                           .flops = 2.0 * g->m * (double)g->n * g->k * g->batch,
                           .bytes = 4.0 * g->batch * ((double)g->m * g->k + (double)g->k * g->n + (double)g->m * g->n)};
     BF_TRY(bf_cmds_kernel(cmds, &call, err));

@@ -55,6 +55,7 @@ static bf_status attention_call(bf_cmds *c, const bf_attention *s, const char *k
     args[n_args++] = bf_arg_f32(1.0f / sqrtf((float)s->head_dim));
     args[n_args++] = bf_arg_i32(blocks);
     bf_call call = {.file = "attention.cl", .kernel = kernel, .defines = defines, .args = args, .n_args = n_args};
+    call.in_turn = work.products > 0;
     call.local[0] = group;
     call.items[0] = (size_t)s->batch * (size_t)s->heads * (size_t)blocks * group;
     call.bytes = 4.0 * work.tensors * s->batch * s->heads * s->head_dim * s->len;

@@ -5,6 +5,7 @@
 #define STAT_NORM 1
 #define STAT_CLIP 2
 #define STAT_FINITE 3
+#define STAT_LIMIT 4
 
 /* part[k] = sum of squares over `chunk` elements. */
 __kernel void sumsq_parts(ARG(part), ARG_CONST(g), const ulong n, const ulong chunk)
@@ -36,18 +37,52 @@ __kernel void sumsq_total(ARG(stats), const int acc, ARG_CONST(part), const int 
     if (get_local_id(0) == 0) stats[STAT_SUMSQ] = acc ? stats[STAT_SUMSQ] + all : all;
 }
 
-/* One work-item. A sum of squares that is not finite (tested by its bits: compilers may fold isfinite) stops the
- * update. */
+/* What one norm and its limit make of a step. A sum of squares that is not finite (tested by its bits: compilers may fold
+ * isfinite) stops the update. Returns whether it was finite. */
+static inline int set_clip(__global float *stats, const float norm, const float limit)
+{
+    const int finite = (as_uint(norm) & 0x7f800000u) != 0x7f800000u;
+    const float clip = limit > 0.0f ? min(1.0f, limit / (norm + 1e-6f)) : 1.0f;
+    stats[STAT_NORM] = norm;
+    stats[STAT_CLIP] = finite ? clip : 0.0f;
+    stats[STAT_FINITE] = finite ? 1.0f : 0.0f;
+    stats[STAT_LIMIT] = limit;
+    return finite;
+}
+
+/* One work-item. */
 __kernel void clip_factor(ARG(stats), const float max_norm)
 {
     PTR(stats);
     if (get_global_id(0) != 0) return;
-    const float norm = sqrt(stats[STAT_SUMSQ]);
-    const int finite = (as_uint(norm) & 0x7f800000u) != 0x7f800000u;
-    float clip = max_norm > 0.0f ? min(1.0f, max_norm / (norm + 1e-6f)) : 1.0f;
-    stats[STAT_NORM] = norm;
-    stats[STAT_CLIP] = finite ? clip : 0.0f;
-    stats[STAT_FINITE] = finite ? 1.0f : 0.0f;
+    set_clip(stats, sqrt(stats[STAT_SUMSQ]), max_norm);
+}
+
+/* The limit is 1.5 mean + 2 deviations of the norms in the queue, and the norm, cut at the limit, joins them. queue[0]:
+ * the bits of how many have joined so far, at least 1; behind it a ring of `length` norms. One group. */
+__kernel void clip_queue(ARG(stats), ARG(queue), const int length)
+{
+    PTR(stats);
+    PTR(queue);
+    ROW_SCRATCH(scratch);
+    __global uint *joined = (__global uint *)queue;
+    __global float *ring = queue + 1;
+    const uint place = joined[0];
+    const int count = (int)min(place, (uint)length);
+    vf sum = (vf)(0.0f), square = (vf)(0.0f);
+    ROW_FOR(i, count) sum += ldv(ring + i, count - i);
+    const float mean = row_sum(vsum(sum), scratch) / (float)count;
+    ROW_FOR(i, count)
+    {
+        const vf off = ldv_or(ring + i, count - i, mean) - mean;
+        square += off * off;
+    }
+    const float deviation = sqrt(row_sum(vsum(square), scratch) / (float)count);
+    if (get_local_id(0) != 0) return;
+    const float limit = 1.5f * mean + 2.0f * deviation, norm = sqrt(stats[STAT_SUMSQ]);
+    if (!set_clip(stats, norm, limit)) return;
+    ring[place % (uint)length] = min(norm, limit);
+    joined[0] = place + 1u;
 }
 
 /* AdamW in PyTorch's order of operations, g scaled by the clipping factor first:

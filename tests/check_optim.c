@@ -3,6 +3,8 @@
 #include "op_test.h"
 #include "ref/optim.h"
 
+enum { NORMS = 150 };
+
 /* The step record of one step as the host writes it. */
 static test_tensor step_record(bf_ctx *ctx, const ref_adamw *s)
 {
@@ -118,8 +120,48 @@ START_TEST(not_finite_changes_nothing)
 }
 END_TEST
 
+/* Norms from 0.1 to 1e4; each fifth is not finite, stops its step and does not join. */
+START_TEST(queue_of_norms)
+{
+    static const uint32_t lengths[] = {1, 3, 31, 64, 100, 3000};
+    TEST_BOTH(ctx)
+    for (size_t k = 0; k < BF_COUNT(lengths); k++) {
+        const uint32_t length = lengths[k];
+        float *start = calloc(BF_QUEUE_HEAD + length, sizeof *start), got[BF_STATS];
+        double past[NORMS + 1] = {1}; /* in order */
+        uint32_t joined = 1;
+        memcpy(start, &joined, sizeof joined);
+        start[BF_QUEUE_HEAD] = 1;
+        test_tensor queue = test_new(ctx, BF_QUEUE_HEAD + length, start), stats = test_new(ctx, BF_STATS, NULL);
+        bf_cmds *c = op_cmds(ctx);
+        OK(bf_clip_by_queue(c, stats.mem, queue.mem, length, err));
+        for (int i = 0; i < NORMS; i++) {
+            const float norm = i % 5 == 4 ? INFINITY : (float)(0.1 * pow(10, 5.0 * (i * 37 % 100) / 100));
+            const float sumsq[BF_STATS] = {norm * norm};
+            const int n = (int)BF_MIN(joined, length);
+            const double limit = ref_clip_limit(past + joined - n, n), clip = fmin(1, limit / ((double)norm + 1e-6));
+            OK(bf_write(ctx, stats.mem, sumsq, sizeof sumsq, err));
+            OK(bf_cmds_run(c, err));
+            test_get(ctx, &stats, got);
+            ck_assert_double_eq_tol((double)got[BF_STAT_LIMIT], limit, 3e-6 * limit);
+            ck_assert(got[BF_STAT_FINITE] == (isfinite(norm) ? 1.0f : 0.0f));
+            ck_assert_double_eq_tol((double)got[BF_STAT_CLIP], isfinite(norm) ? clip : 0, 4e-6);
+            if (isfinite(norm)) past[joined++] = fmin((double)norm, (double)got[BF_STAT_LIMIT]);
+        }
+        test_get(ctx, &queue, start);
+        ck_assert_mem_eq(start, &joined, sizeof joined);
+        for (uint32_t i = joined - BF_MIN(joined, length); i < joined; i++)
+            ck_assert_double_eq_tol((double)start[BF_QUEUE_HEAD + i % length], past[i], 1e-6 * past[i]);
+        free(start);
+        bf_cmds_free(c);
+        test_free(&queue);
+        test_free(&stats);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {norm_and_clip, adamw_matches_reference, not_finite_changes_nothing};
+    const TTest *const tests[] = {norm_and_clip, adamw_matches_reference, not_finite_changes_nothing, queue_of_norms};
     return op_main("optim", tests, BF_COUNT(tests));
 }

@@ -167,21 +167,47 @@ END_TEST
 START_TEST(learning_rates)
 {
     bf_config c;
+    bf_plateau p = {.rate = 0.5, .best = NAN};
     bf_config_defaults(&c);
     c.train.lr = 1;
     c.train.lr_final = 0.1;
     c.train.warmup = 4;
     c.train.steps = 24;
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 0), 0.2, 1e-12);
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 3), 0.8, 1e-12);
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 4), 1, 1e-12);
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 14), 0.55, 1e-12);
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 0.1, 1e-12);
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 99), 0.1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 0), 0.2, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 3), 0.8, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 4), 1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 14), 0.55, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 24), 0.1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 99), 0.1, 1e-12);
     c.train.schedule_steps = 44;
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 0.55, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 24), 0.55, 1e-12);
+    c.train.schedule = BF_SCHEDULE_WAVES; /* down to step 44, up again to step 84 */
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 3), 0.8, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 44), 0.1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 64), 0.55, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 84), 1, 1e-12);
     c.train.schedule = BF_SCHEDULE_CONSTANT;
-    ck_assert_double_eq_tol(bf_learning_rate(&c, 24), 1, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 24), 1, 1e-12);
+    c.train.schedule = BF_SCHEDULE_PLATEAU;
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 3), 0.4, 1e-12);
+    ck_assert_double_eq_tol(bf_learning_rate(&c, &p, 24), 0.5, 1e-12);
+}
+END_TEST
+
+START_TEST(rates_after_a_plateau)
+{
+    const bf_plateau_rule rule = {.factor = 0.5, .floor = 0.2, .threshold = 0.1, .least = 1e-3, .patience = 2};
+    static const struct {
+        double loss, rate;
+    } steps[] = {{10, 1},    {9.5, 1}, {8.9, 1}, {8.8, 1}, {8.1, 1},   {8.02, 0.5}, {9, 0.5},
+                 {NAN, 0.5}, {7, 0.5}, {8, 0.5}, {8, 0.5}, {8, 0.25},  {8, 0.25},   {8, 0.25},
+                 {8, 0.2},   {8, 0.2}, {8, 0.2}, {8, 0.2}, {6.2, 0.2}, {6.1, 0.2}};
+    bf_plateau p = {.rate = 1, .best = NAN};
+    for (size_t i = 0; i < BF_COUNT(steps); i++) {
+        bf_plateau_add(&p, &rule, steps[i].loss);
+        ck_assert_double_eq_tol(p.rate, steps[i].rate, 1e-12);
+    }
+    ck_assert(p.best == 6.2 && p.bad == 1);
 }
 END_TEST
 
@@ -372,12 +398,14 @@ END_TEST
 START_TEST(two_steps_under_way)
 {
     static const char *const kind[6] = {"net.dropout=0.5", "net.attention=[1]"};
-    static const char *const parts[] = {"1", "3"};
+    static const char *const parts[][2] = {
+        {"train.accumulate", "1"}, {"train.accumulate", "3"}, {"train.clip_rule", "queue"}};
     for (size_t p = 0; p < BF_COUNT(parts); p++) {
-        step_numbers one = two_steps(kind, "train.accumulate", parts[p], false);
-        step_numbers both = two_steps(kind, "train.accumulate", parts[p], true);
+        step_numbers one = two_steps(kind, parts[p][0], parts[p][1], false);
+        step_numbers both = two_steps(kind, parts[p][0], parts[p][1], true);
         ck_assert_double_eq(one.r.loss, both.r.loss);
         ck_assert_double_eq(one.r.grad_norm, both.r.grad_norm);
+        ck_assert_double_eq(one.r.clip_limit, both.r.clip_limit);
         ck_assert_mem_eq(one.grad, both.grad, one.n * sizeof *one.grad);
         free(one.grad);
         free(both.grad);
@@ -409,6 +437,104 @@ START_TEST(a_run_in_parts)
     add(&s, "train.accumulate", "4");
     FAILS(BF_USAGE, "train.accumulate = 4 does not divide train.batch = 6",
           run(&s, (run_options){.out = out}, NULL, err));
+}
+END_TEST
+
+static json_t *state_of(const char *path)
+{
+    bf_st *f = NULL;
+    OK(bf_st_open(path, &f, err));
+    json_t *state = json_loads(bf_st_meta_get(f, "bfncl.state"), 0, NULL);
+    ck_assert_ptr_nonnull(state);
+    bf_st_close(f);
+    return state;
+}
+
+static uint64_t norms_in(const char *path)
+{
+    bf_st *f = NULL;
+    OK(bf_st_open(path, &f, err));
+    const bf_st_tensor *t = bf_st_find(f, "clip.norms");
+    const uint64_t n = t ? t->count : 0;
+    bf_st_close(f);
+    return n;
+}
+
+/* The queue of norms and the plateau belong to the state: a run in two parts equals one in one part. */
+START_TEST(queue_and_plateau_resume)
+{
+    setting s = toy();
+    bfncl_train_result r;
+    char out[128], halves[128];
+    snprintf(out, sizeof out, "%s", test_path("queue"));
+    snprintf(halves, sizeof halves, "%s", test_path("queue_halves"));
+    add(&s, "train.clip_rule", "queue");
+    add(&s, "train.clip_queue", "4");
+    add(&s, "train.schedule", "plateau");
+    add(&s, "train.plateau_patience", "0");
+    add(&s, "train.plateau_factor", "0.5");
+    add(&s, "train.warmup", "0");
+    add(&s, "train.lr", "1e-6"); /* too low for a loss that gets better */
+    add(&s, "train.eval_every", "2");
+    OK(run(&s, (run_options){.out = out}, NULL, err));
+    OK(run(&s, (run_options){.out = halves, .steps = "3"}, NULL, err)); /* between two validations */
+    OK(run(&s, (run_options){.out = halves, .resume = true}, &r, err));
+    ck_assert_uint_eq(r.first_step, 3);
+    same_tensors(in(halves, "last.safetensors"), in(out, "last.safetensors"));
+    ck_assert_uint_eq(norms_in(in(out, "last.safetensors")), 4);
+    json_t *a = state_of(in(out, "last.safetensors")), *b = state_of(in(halves, "last.safetensors"));
+    const json_t *plateau = json_object_get(a, "plateau");
+    ck_assert(json_equal(plateau, json_object_get(b, "plateau")));
+    ck_assert_double_lt(json_number_value(json_object_get(plateau, "rate")), 1e-6);
+    json_decref(a);
+    json_decref(b);
+    add(&s, "train.clip_queue", "9"); /* four are kept, three more join */
+    OK(run(&s, (run_options){.out = out, .resume = true, .steps = "11"}, NULL, err));
+    ck_assert_uint_eq(norms_in(in(out, "last.safetensors")), 7);
+    add(&s, "train.clip_queue", "2");
+    OK(run(&s, (run_options){.out = out, .resume = true, .steps = "11"}, NULL, err));
+    OK(run(&s, (run_options){.out = out, .resume = true, .steps = "12"}, NULL, err));
+    ck_assert_uint_eq(norms_in(in(out, "last.safetensors")), 2);
+    add(&s, "train.eval_every", "0");
+    FAILS(BF_USAGE, "train.eval_every must not be 0", run(&s, (run_options){.out = out}, NULL, err));
+}
+END_TEST
+
+/* A queue that cannot be one. */
+START_TEST(damaged_queue)
+{
+    static const struct {
+        float norms[3];
+        uint32_t joined;
+        const char *says;
+    } bad[] = {{{1, NAN, 1}, 3, "clip.norms[1] is not a norm"},
+               {{1, 1, -1}, 3, "clip.norms[2] is not a norm"},
+               {{1, 1, 1}, 2, "clip.joined is less"}};
+    bf_norms got;
+    bf_st *f = NULL;
+    bf_st_item items[BF_NORMS_ITEMS];
+    const char *path = test_path("queue.safetensors");
+    for (size_t i = 0; i < BF_COUNT(bad); i++) {
+        const bf_norms norms = {.newest = (float *)(uintptr_t)bad[i].norms, .n = 3, .joined = bad[i].joined};
+        bf_norms_items(&norms, items);
+        OK(bf_st_write(path, items, BF_NORMS_ITEMS, NULL, 0, err));
+        OK(bf_st_open(path, &f, err));
+        FAILS(BF_FILE, bad[i].says, bf_norms_read(f, &got, err));
+        ck_assert_ptr_null(got.newest);
+        bf_st_close(f);
+    }
+    const bf_norms norms = {.newest = (float[]){3, 2, 1}, .n = 3, .joined = 8};
+    bf_norms_items(&norms, items);
+    OK(bf_st_write(path, items, 1, NULL, 0, err));
+    OK(bf_st_open(path, &f, err));
+    FAILS(BF_FILE, "clip.joined", bf_norms_read(f, &got, err));
+    bf_st_close(f);
+    OK(bf_st_write(path, items, BF_NORMS_ITEMS, NULL, 0, err));
+    OK(bf_st_open(path, &f, err));
+    OK(bf_norms_read(f, &got, err));
+    ck_assert(got.n == 3 && got.joined == 8 && memcmp(got.newest, norms.newest, 3 * sizeof(float)) == 0);
+    bf_norms_free(&got);
+    bf_st_close(f);
 }
 END_TEST
 
@@ -725,6 +851,9 @@ int main(void)
     tcase_add_test(t, recomputing_gives_the_same_bits);
     tcase_add_test(t, a_run_that_recomputes);
     tcase_add_test(t, activations_stored_as_halves);
+    tcase_add_test(t, rates_after_a_plateau);
+    tcase_add_test(t, queue_and_plateau_resume);
+    tcase_add_test(t, damaged_queue);
     tcase_add_test(t, another_network_cannot_resume);
     tcase_add_test(t, not_finite_ends_with_its_own_status);
     tcase_add_test(t, what_does_not_fit_is_refused);

@@ -269,13 +269,22 @@ bf_status bf_random_categorical(bf_cmds *c, bf_mem k, bf_mem p, int classes, uin
                                 uint64_t samples, uint64_t per_sample, bf_err *err);
 
 /* ---- optim ------------------------------------------------------------------------------------------------------- */
-/* stats: 8 floats: [0] sum of squares so far, [1] gradient norm, [2] clip factor, [3] 1 if everything was finite */
-enum { BF_STAT_SUMSQ, BF_STAT_NORM, BF_STAT_CLIP, BF_STAT_FINITE, BF_STATS = 8 };
+/* stats: 8 floats: [0] sum of squares so far, [1] gradient norm, [2] clip factor, [3] 1 if everything was finite,
+ * [4] the limit that the clip factor comes from */
+enum { BF_STAT_SUMSQ, BF_STAT_NORM, BF_STAT_CLIP, BF_STAT_FINITE, BF_STAT_LIMIT, BF_STATS = 8 };
 uint64_t bf_grad_norm_workspace(bf_ctx *ctx, uint64_t n);
-/* stats[SUMSQ] (+)= sum g^2 over one arena; then bf_clip_factor once: norm = sqrt(sumsq), clip = min(1, max_norm /
- * (norm + 1e-6)), 1 when max_norm <= 0; not finite -> FINITE = 0 and clip = 0. */
+/* stats[SUMSQ] (+)= sum g^2 over one arena; then bf_clip_factor or bf_clip_by_queue once: norm = sqrt(sumsq),
+ * clip = min(1, limit / (norm + 1e-6)), 1 when limit <= 0; not finite -> FINITE = 0 and clip = 0. */
 bf_status bf_grad_sumsq(bf_cmds *c, bf_mem stats, bool acc, bf_mem grad, uint64_t n, bf_mem ws, bf_err *err);
 bf_status bf_clip_factor(bf_cmds *c, bf_mem stats, float max_norm, bf_err *err);
+/*
+ * limit = 1.5 mean + 2 standard deviations of the past norms; then min(norm, limit) joins them, unless it is not
+ * finite. `queue` has BF_QUEUE_HEAD + length floats: the number of norms that ever joined, as the bits of a uint32_t,
+ * which is at least 1, then a ring: norm number i, counted from 0, is entry i % length. A queue starts as the one
+ * norm 1.
+ */
+enum { BF_QUEUE_HEAD = 1 };
+bf_status bf_clip_by_queue(bf_cmds *c, bf_mem stats, bf_mem queue, uint32_t length, bf_err *err);
 /* One range of one arena, PyTorch's order of operations; g is multiplied by stats[CLIP] first; with ema: e -= (1 -
  * decay)(e - p) after the update. Learning rate, bias corrections and 1 - decay come from the step record. When
  * stats[FINITE] is 0 nothing is touched. */

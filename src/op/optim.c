@@ -44,6 +44,19 @@ bf_status bf_clip_factor(bf_cmds *c, bf_mem stats, float max_norm, bf_err *err)
     return bf_cmds_kernel(c, &call, err);
 }
 
+bf_status bf_clip_by_queue(bf_cmds *c, bf_mem stats, bf_mem queue, uint32_t length, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_CHECK(length >= 1 && length <= INT32_MAX, BF_USAGE, "clip_queue: a length of %lu norms", (unsigned long)length);
+    const bf_arg args[] = {bf_arg_mem(stats), bf_arg_mem(queue), bf_arg_i32((int)length)};
+    bf_call call = {.file = "optim.cl", .kernel = "clip_queue", .args = args, .n_args = BF_COUNT(args)};
+    call.bytes = 4.0 * (double)length;
+    bf_call_rows(&call, bf_cmds_ctx(c), 1);
+    BF_TRY(bf_cmds_kernel(c, &call, err));
+out:
+    return st;
+}
+
 bf_status bf_adamw_step(bf_cmds *c, const bf_adamw *s, bf_mem p, bf_mem g, bf_mem m, bf_mem v, bf_mem ema, bf_mem stats,
                         bf_mem step, uint64_t n, bf_err *err)
 {

@@ -129,7 +129,7 @@ static bf_status run_steps(bench *b, bf_stepper *stepper, const float *x, bf_err
             float *rows;
             BF_TRY(bf_stepper_rows(stepper, &rows, err));
             memcpy(rows, x, (size_t)(b->r->batch * b->m->dims) * sizeof *x);
-            BF_TRY(bf_stepper_submit(stepper, submitted, bf_learning_rate(c, submitted), err));
+            BF_TRY(bf_stepper_submit(stepper, submitted, bf_learning_rate(c, &b->m->state.plateau, submitted), err));
         }
         BF_TRY(bf_stepper_wait(stepper, &result, err));
         BF_CHECK(result.finite, BF_NUMERIC, "step %llu: loss or gradient not finite", (unsigned long long)b->done);

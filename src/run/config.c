@@ -516,6 +516,8 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "train.accumulate = %lld does not divide train.batch = %lld", (long long)c->train.accumulate,
              (long long)c->train.batch);
     BF_CHECK(c->train.lr_final <= c->train.lr, BF_USAGE, "train.lr_final is larger than train.lr");
+    BF_CHECK(c->train.schedule != BF_SCHEDULE_PLATEAU || c->train.eval_every > 0, BF_USAGE,
+             "train.schedule plateau goes by the validation loss: train.eval_every must not be 0");
     BF_CHECK(c->eval.loss_steps.n > 0, BF_USAGE,
              "eval.loss_steps is empty: give numbers of steps, 0 = continuous time");
 out:

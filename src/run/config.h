@@ -27,7 +27,8 @@ typedef struct bf_int_list {
 
 enum bf_config_flow { BF_CONFIG_CONTINUOUS, BF_CONFIG_DISCRETISED, BF_CONFIG_CATEGORICAL };
 enum bf_config_output { BF_CONFIG_OUT_AUTO, BF_CONFIG_OUT_DELTA, BF_CONFIG_OUT_NORMAL, BF_CONFIG_OUT_MIXTURE };
-enum bf_config_schedule { BF_SCHEDULE_CONSTANT, BF_SCHEDULE_COSINE };
+enum bf_config_schedule { BF_SCHEDULE_CONSTANT, BF_SCHEDULE_COSINE, BF_SCHEDULE_WAVES, BF_SCHEDULE_PLATEAU };
+enum bf_config_clip { BF_CLIP_FIXED, BF_CLIP_QUEUE };
 enum bf_config_storage { BF_STORAGE_FLOAT, BF_STORAGE_HALF };
 enum bf_config_loss { BF_CONFIG_LOSS_CONTINUOUS, BF_CONFIG_LOSS_NSTEP };
 
@@ -57,9 +58,9 @@ typedef struct bf_config {
     } net;
     struct {
         int64_t steps, schedule_steps, batch, accumulate, seed, warmup, loss_steps;
-        int64_t eval_every, save_every, log_every, bad_steps;
-        double lr, lr_final, beta1, beta2, eps, weight_decay, clip, ema;
-        int schedule, loss, receiver, times, storage;
+        int64_t eval_every, save_every, log_every, bad_steps, clip_queue, plateau_patience;
+        double lr, lr_final, plateau_factor, beta1, beta2, eps, weight_decay, clip, ema;
+        int schedule, clip_rule, loss, receiver, times, storage;
         bool recompute;
     } train;
     struct {

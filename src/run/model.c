@@ -22,7 +22,7 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_
     m->config = *c;
     memcpy(m->shape, shape, sizeof m->shape);
     m->dims = (uint64_t)shape[0] * shape[1] * shape[2];
-    m->state.best = NAN;
+    m->state = bf_run_state_new(c);
     m->flow = bf_setup_flow(c);
     BF_TRY(bf_flow_check(&m->flow, err));
     BF_TRY(bf_setup_net(c, &m->flow, shape, &m->net, err));
@@ -42,6 +42,7 @@ void bf_model_free(bf_model *m)
 {
     if (!m) return;
     bf_params_free(m->params);
+    bf_buf_free(m->clip_queue);
     bf_profiler_free(m->profiler);
     bf_ctx_close(m->ctx);
     free(m);

@@ -5,6 +5,8 @@
  *   net.NAME              weights and buffers under their official names and shapes
  *   ema.NAME              averaged weights (no buffers)
  *   adam_m.NAME, adam_v.NAME   checkpoints only: moments of AdamW
+ *   clip.norms, clip.joined    checkpoints with train.clip_rule queue only: past norms, the newest first, and how many
+ *                              there ever were (U32)
  * and in __metadata__
  *   bfncl.format          "model" or "checkpoint"
  *   bfncl.format_version  "1"; another number is refused
@@ -12,7 +14,7 @@
  *   bfncl.config          the whole resolved configuration, as in RUN/config.yaml
  *   bfncl.shape           "height width channels" of one example
  *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc,
- *                         gemm (may be absent)
+ *                         gemm, validated, plateau {rate, best, bad} (may be absent)
  * A learned vocabulary of a text is part of the configuration (data.vocabulary holds its characters).
  * All random numbers are functions of (seed, stream, step, element), so seed and step are the whole random state.
  */
@@ -25,14 +27,24 @@
 #include "run/config.h"
 #include "run/profile.h"
 
+/* The schedule "plateau" (run/train.h). */
+typedef struct bf_plateau {
+    double rate, best; /* best: NaN: no loss yet */
+    int64_t bad;       /* losses since the best one, or since the rate was lowered */
+} bf_plateau;
+
 typedef struct bf_run_state {
     uint64_t step;     /* optimiser steps done */
     uint64_t position; /* examples of the training stream used */
     double best;       /* validation loss of the best averaged weights, nats per dimension; NaN: none yet */
     uint64_t best_step;
-    uint32_t data_crc; /* of the training data (bf_dataset_info) */
-    char gemm[32];     /* how matrix products were done (bf_ctx_gemm_text); "": unknown */
+    uint32_t data_crc;  /* of the training data (bf_dataset_info) */
+    uint64_t validated; /* the step of the last validation; UINT64_MAX: none yet */
+    bf_plateau plateau;
+    char gemm[32]; /* how matrix products were done (bf_ctx_gemm_text); "": unknown */
 } bf_run_state;
+/* That of a run that has not begun. */
+bf_run_state bf_run_state_new(const bf_config *c);
 
 typedef struct bf_model {
     bf_config config;
@@ -43,6 +55,7 @@ typedef struct bf_model {
     bf_ctx *ctx;
     bf_profiler *profiler; /* NULL unless asked for */
     bf_params *params;     /* registered by the first graph that is built */
+    bf_buf *clip_queue;    /* past gradient norms (op/op.h); NULL unless training with train.clip_rule queue */
     bf_run_state state;
 } bf_model;
 
@@ -132,6 +145,29 @@ bf_status bf_model_file_check(const bf_model *m, const bf_model_file *f, const b
 /* Checks every tensor of the parts against the model's parameters, reads and checks all of them, and only then copies
  * them to the device: after a failure the model is as before. Buffers come from "net.". */
 bf_status bf_model_load(bf_model *m, const bf_model_file *f, const bf_model_part *parts, size_t n, bf_err *err);
+
+/* Past gradient norms on the host. */
+typedef struct bf_norms {
+    float *newest; /* [n], the newest first; owned unless it was given */
+    uint32_t n, joined;
+} bf_norms;
+extern const bf_norms bf_norms_new; /* what a queue starts with: one norm, 1 */
+/* Between the host's form and that of bf_clip_by_queue; of norms that do not fit the oldest are left out. */
+size_t bf_ring_floats(uint32_t length);
+void bf_norms_to_ring(const bf_norms *norms, uint32_t length, float *ring);
+bf_status bf_norms_from_ring(bf_norms *out, uint32_t length, const float *ring, bf_err *err);
+/* Makes m->clip_queue where the configuration wants it, with bf_norms_new. */
+bf_status bf_clip_queue_new(bf_model *m, bf_err *err);
+/* Its contents; n = 0 without a queue. Free the result. */
+bf_status bf_clip_queue_get(const bf_model *m, bf_norms *out, bf_err *err);
+/* The newest ones that fit become its contents; n = 0 and a model without a queue change nothing. */
+bf_status bf_clip_queue_put(bf_model *m, const bf_norms *norms, bf_err *err);
+/* As tensors of a file, which keep pointing at the norms. */
+enum { BF_NORMS_ITEMS = 2 };
+void bf_norms_items(const bf_norms *norms, bf_st_item items[BF_NORMS_ITEMS]);
+/* n = 0 where the file has none; BF_FILE when they are damaged. */
+bf_status bf_norms_read(const bf_st *f, bf_norms *out, bf_err *err);
+void bf_norms_free(bf_norms *n);
 
 /* A model for scoring and sampling: the weights are in BF_SET_VALUE, nothing else is in memory. */
 typedef struct bf_open_options {

@@ -22,7 +22,23 @@ out:
     return st;
 }
 
-static bf_status read_state(const bf_st *f, bf_run_state *s, bf_err *err)
+bf_run_state bf_run_state_new(const bf_config *c)
+{
+    return (bf_run_state){.best = NAN, .validated = UINT64_MAX, .plateau = {.rate = c->train.lr, .best = NAN}};
+}
+
+static bool read_plateau(const json_t *j, bf_plateau *p)
+{
+    const json_t *rate = json_object_get(j, "rate"), *best = json_object_get(j, "best"),
+                 *bad = json_object_get(j, "bad");
+    *p = (bf_plateau){.rate = json_number_value(rate),
+                      .best = json_is_null(best) ? NAN : json_number_value(best),
+                      .bad = (int64_t)json_integer_value(bad)};
+    return json_is_number(rate) && p->rate >= 0 && (json_is_number(best) || json_is_null(best)) &&
+           json_is_integer(bad) && p->bad >= 0;
+}
+
+static bf_status read_state(const bf_st *f, const bf_config *c, bf_run_state *s, bf_err *err)
 {
     bf_status st = BF_OK;
     const char *text;
@@ -31,7 +47,8 @@ static bf_status read_state(const bf_st *f, bf_run_state *s, bf_err *err)
     BF_TRY(bf_json_parse(bf_st_name(f), text, strlen(text), 64, &j, err));
     const json_t *step = json_object_get(j, "step"), *position = json_object_get(j, "position");
     const json_t *best = json_object_get(j, "best"), *best_step = json_object_get(j, "best_step");
-    const json_t *crc = json_object_get(j, "data_crc");
+    const json_t *crc = json_object_get(j, "data_crc"), *validated = json_object_get(j, "validated");
+    const json_t *plateau = json_object_get(j, "plateau");
     BF_CHECK(json_is_integer(step) && json_is_integer(position) && json_is_integer(best_step) && json_is_integer(crc) &&
                  (json_is_number(best) || json_is_null(best)) && json_integer_value(step) >= 0 &&
                  json_integer_value(position) >= 0,
@@ -41,6 +58,10 @@ static bf_status read_state(const bf_st *f, bf_run_state *s, bf_err *err)
                         .best = json_is_null(best) ? NAN : json_number_value(best),
                         .best_step = (uint64_t)json_integer_value(best_step),
                         .data_crc = (uint32_t)json_integer_value(crc)};
+    s->validated = json_is_integer(validated) ? (uint64_t)json_integer_value(validated) : s->step;
+    s->plateau = bf_run_state_new(c).plateau;
+    BF_CHECK(!plateau || read_plateau(plateau, &s->plateau), BF_FILE, "%s: the metadata entry bfncl.state is damaged",
+             bf_st_name(f));
     const char *gemm = json_string_value(json_object_get(j, "gemm"));
     if (gemm != NULL) snprintf(s->gemm, sizeof s->gemm, "%s", gemm);
 out:
@@ -71,7 +92,7 @@ static bf_status read_meta(bf_model_file *f, bf_err *err)
                      3 &&
                  f->shape[0] - 1 < 32768 && f->shape[1] - 1 < 32768 && f->shape[2] - 1 < 1024,
              BF_FILE, "%s: the metadata entry bfncl.shape is damaged", name);
-    BF_TRY(read_state(f->st, &f->state, err));
+    BF_TRY(read_state(f->st, &f->config, &f->state, err));
 out:
     return st;
 }
@@ -221,12 +242,19 @@ out:
     return st;
 }
 
+static json_t *number_or_null(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
 static bf_status state_text(const bf_run_state *s, char **out, bf_err *err)
 {
     bf_status st = BF_OK;
-    json_t *j = json_pack("{s:I,s:I,s:o,s:I,s:I,s:s}", "step", (json_int_t)s->step, "position", (json_int_t)s->position,
-                          "best", isfinite(s->best) ? json_real(s->best) : json_null(), "best_step",
-                          (json_int_t)s->best_step, "data_crc", (json_int_t)s->data_crc, "gemm", s->gemm);
+    json_t *j = json_pack("{s:I,s:I,s:o,s:I,s:I,s:s,s:I,s:{s:f,s:o,s:I}}", "step", (json_int_t)s->step, "position",
+                          (json_int_t)s->position, "best", number_or_null(s->best), "best_step",
+                          (json_int_t)s->best_step, "data_crc", (json_int_t)s->data_crc, "gemm", s->gemm, "validated",
+                          (json_int_t)s->validated, "plateau", "rate", s->plateau.rate, "best",
+                          number_or_null(s->plateau.best), "bad", (json_int_t)s->plateau.bad);
     *out = j ? json_dumps(j, JSON_COMPACT) : NULL;
     json_decref(j);
     BF_CHECK(*out, BF_RUNTIME, "out of memory while saving");
@@ -279,16 +307,22 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
 {
     bf_status st = BF_OK;
     bf_st_item *items = NULL;
+    bf_norms norms = {.n = 0};
     char(*names)[BF_ST_MAX_NAME] = NULL, *config = NULL, *state = NULL, shape[64];
     source *sources = NULL, like = {.fetch = fetch, .user = user};
     uint64_t largest = 1;
-    size_t n = 0, room = BF_COUNT(PARTS) * (size_t)bf_params_count(m->params) + 1;
+    size_t n = 0, room = BF_COUNT(PARTS) * (size_t)bf_params_count(m->params) + BF_NORMS_ITEMS;
     for (int i = 0; i < bf_params_count(m->params); i++) largest = BF_MAX(largest, numel(bf_params_spec(m->params, i)));
     BF_NEW(items, room);
     BF_NEW(names, room);
     BF_NEW(sources, room);
     BF_NEW(like.scratch, largest);
     BF_TRY(make_items(m, checkpoint, &like, items, names, sources, &n, err));
+    if (checkpoint) BF_TRY(bf_clip_queue_get(m, &norms, err));
+    if (norms.n > 0) {
+        bf_norms_items(&norms, items + n);
+        n += BF_NORMS_ITEMS;
+    }
     BF_TRY(bf_config_text(&m->config, false, &config, err));
     BF_TRY(state_text(&m->state, &state, err));
     snprintf(shape, sizeof shape, "%" PRIu32 " %" PRIu32 " %" PRIu32, m->shape[0], m->shape[1], m->shape[2]);
@@ -300,6 +334,7 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
                                {"bfncl.state", state}};
     BF_TRY(bf_st_write(path, items, n, meta, BF_COUNT(meta), err));
 out:
+    bf_norms_free(&norms);
     free(items);
     free(names);
     free(sources);

@@ -101,6 +101,8 @@ static bf_status open_data(trainer *t, bf_err *err)
         snprintf(t->config.data.vocabulary, sizeof t->config.data.vocabulary, "%s", bf_dataset_vocabulary(t->ds));
     BF_CHECK(info.train > 0, BF_USAGE, "%s: nothing is left to train on", t->config.data.train);
     t->examples = BF_MIN((uint64_t)t->config.eval.examples, info.validation);
+    BF_CHECK(t->config.train.schedule != BF_SCHEDULE_PLATEAU || t->examples > 0, BF_USAGE,
+             "train.schedule plateau goes by the validation loss, but data.validation leaves no examples for it");
     const uint32_t shape[3] = {info.height, info.width, info.channels};
     BF_TRY(bf_model_new(&t->config, shape, &t->o->device, &t->m, err));
     bf_profiler_span(t->m->profiler, "open the data", start, opened);
@@ -210,6 +212,19 @@ static bf_status restart_loader(trainer *t, bf_err *err)
     return bf_loader_start(t->ds, t->m->state.position, (uint32_t)t->config.train.batch, &t->loader, err);
 }
 
+/* Everything that a step changes as it is at step 0. */
+static bf_status fresh(trainer *t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_run_state s = t->m->state;
+    BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
+    BF_TRY(bf_clip_queue_put(t->m, &bf_norms_new, err));
+    t->m->state = bf_run_state_new(&t->config);
+    t->m->state.data_crc = s.data_crc;
+out:
+    return st;
+}
+
 /* Fresh weights, or the newest checkpoint. */
 static bf_status begin(trainer *t, bf_err *err)
 {
@@ -217,7 +232,7 @@ static bf_status begin(trainer *t, bf_err *err)
     bool found = false;
     char *text = NULL, gemm[sizeof t->m->state.gemm];
     const uint32_t crc = t->m->state.data_crc;
-    BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
+    BF_TRY(fresh(t, err));
     if (t->o->resume) BF_TRY(bf_run_folder_load(&t->folder, t->m, &found, err));
     if (found && t->m->state.data_crc != crc)
         bf_log(BFNCL_LOG_WARN, "%s is not the data this run was trained on so far", t->config.data.train);
@@ -276,6 +291,11 @@ static bf_status save(trainer *t, bool final, bf_err *err)
     return BF_OK;
 }
 
+static bool due(uint64_t step, int64_t every)
+{
+    return every > 0 && step % (uint64_t)every == 0;
+}
+
 static bool on_validation(void *user, uint64_t done, uint64_t total)
 {
     trainer *t = user;
@@ -303,12 +323,17 @@ static bf_status validate(trainer *t, bf_err *err)
     bf_profiler_span(t->m->profiler, "validate", start, bf_seconds());
     if (st == BF_STOPPED) t->stopping = true;
     if (st == BF_STOPPED) return BF_OK;
+    s->validated = s->step;
+    t->saved = false;
     if (st == BF_NUMERIC) { /* no reason to end the run: the watch over the training loss decides */
         bf_log(BFNCL_LOG_WARN, "validation at step %" PRIu64 ": %s", s->step, err->message);
         return BF_OK;
     }
     BF_TRY(st);
     bf_mean_stderr(t->sums, NULL, t->examples, &nats, &se);
+    const bf_plateau_rule rule = bf_train_plateau(&t->config);
+    /* a validation at the end of a run that is cut short would not have been */
+    if (due(s->step, t->config.train.eval_every)) bf_plateau_add(&s->plateau, &rule, nats);
     const bool best = !(nats >= s->best);
     bf_trainlog_add(t->log, "eval", s->step, json_pack("{s:f,s:f,s:b}", "loss", nats, "stderr", se, "best", best));
     bf_log(BFNCL_LOG_INFO, "step %" PRIu64 ": validation %.4f +- %.4f bits/dim%s", s->step, nats / BF_LN2, se / BF_LN2,
@@ -346,9 +371,10 @@ static bf_status bad_step(trainer *t, const bf_step_result *r, bf_err *err)
         goto out;
     }
     for (bf_step_result unused; t->under_way > 0; t->under_way--) BF_TRY(bf_stepper_wait(t->stepper, &unused, err));
-    BF_TRY(bf_params_init(t->m->params, (uint64_t)t->config.train.seed, err));
-    t->m->state =
-        (bf_run_state){.best = t->m->state.best, .best_step = t->m->state.best_step, .data_crc = t->m->state.data_crc};
+    const bf_run_state before = t->m->state;
+    BF_TRY(fresh(t, err));
+    t->m->state.best = before.best;
+    t->m->state.best_step = before.best_step;
     BF_TRY(bf_run_folder_load(&t->folder, t->m, &found, err));
     bf_ctx_gemm_text(t->m->ctx, t->m->state.gemm);
     bf_log(BFNCL_LOG_WARN, "%" PRId64 " bad steps in a row: back to step %" PRIu64 ", once", t->bad, t->m->state.step);
@@ -395,9 +421,10 @@ static void after_step(trainer *t, const bf_step_result *r, double lr, double ms
     t->loss_count++;
     if (step % (uint64_t)t->config.train.log_every == 0 || step == t->steps) {
         bf_trainlog_add(t->log, "step", step,
-                        json_pack("{s:o,s:o,s:o,s:o}", "loss", bf_trainlog_number(t->loss_sum / (double)t->loss_count),
-                                  "lr", bf_trainlog_number(lr), "grad_norm", bf_trainlog_number(r->grad_norm), "ms",
-                                  bf_trainlog_number(ms)));
+                        json_pack("{s:o,s:o,s:o,s:o,s:o}", "loss",
+                                  bf_trainlog_number(t->loss_sum / (double)t->loss_count), "lr", bf_trainlog_number(lr),
+                                  "grad_norm", bf_trainlog_number(r->grad_norm), "clip",
+                                  bf_trainlog_number(r->clip_limit), "ms", bf_trainlog_number(ms)));
         t->loss_sum = 0;
         t->loss_count = 0;
     }
@@ -406,11 +433,6 @@ static void after_step(trainer *t, const bf_step_result *r, double lr, double ms
         p.eta = seconds / (double)(step - t->report.first) * (double)(t->steps - step);
     }
     if (t->report.fn && !t->report.fn(t->report.user, &p)) t->stopping = true;
-}
-
-static bool due(uint64_t step, int64_t every)
-{
-    return every > 0 && step % (uint64_t)every == 0;
 }
 
 /* Hands the next step to the device. */
@@ -423,7 +445,7 @@ static bf_status submit(trainer *t, bf_err *err)
     BF_TRY(bf_loader_next(t->loader, &rows, NULL, err));
     BF_TRY(bf_stepper_rows(t->stepper, &x, err));
     bf_setup_rows(&t->config, &rows, (uint64_t)t->config.train.batch * t->m->dims, x);
-    BF_TRY(bf_stepper_submit(t->stepper, step, bf_learning_rate(&t->config, step), err));
+    BF_TRY(bf_stepper_submit(t->stepper, step, bf_learning_rate(&t->config, &t->m->state.plateau, step), err));
     t->under_way++;
 out:
     return st;
@@ -444,7 +466,7 @@ static bf_status collect(trainer *t, bf_err *err)
     bf_status st = BF_OK;
     bf_step_result r;
     bf_run_state *s = &t->m->state;
-    const double lr = bf_learning_rate(&t->config, s->step);
+    const double lr = bf_learning_rate(&t->config, &s->plateau, s->step);
     BF_TRY(bf_stepper_wait(t->stepper, &r, err));
     t->under_way--;
     const double now = bf_seconds();
@@ -481,20 +503,18 @@ static bf_status loop(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_run_state *s = &t->m->state;
-    uint64_t validated = UINT64_MAX;
     bf_report_phase(&t->report, "compiling kernels", s->step);
+    /* a run that was stopped while it validated */
+    if (s->step > 0 && due(s->step, t->config.train.eval_every) && s->validated != s->step) BF_TRY(validate(t, err));
     while (s->step < t->steps && !t->stopping) {
         if (s->step == t->first_step && !bf_report_done(&t->report, 0, 0)) break;
         BF_TRY(one_step(t, err));
-        if (due(s->step, t->config.train.eval_every)) {
-            BF_TRY(validate(t, err));
-            validated = s->step;
-        }
+        if (due(s->step, t->config.train.eval_every)) BF_TRY(validate(t, err));
         if (due(s->step, t->config.train.save_every)) BF_TRY(save(t, false, err));
     }
     while (t->under_way > 0) BF_TRY(collect(t, err));
     t->stopping = t->stopping || s->step < t->steps;
-    if (!t->stopping && validated != s->step) BF_TRY(validate(t, err));
+    if (!t->stopping && s->validated != s->step) BF_TRY(validate(t, err));
     BF_TRY(save(t, true, err));
     bf_trainlog_add(t->log, t->stopping ? "stop" : "end", s->step, NULL);
     if (t->stopping)

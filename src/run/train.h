@@ -24,9 +24,9 @@ const bf_graph *bf_stepper_graph(const bf_stepper *s);
 void bf_stepper_report(const bf_stepper *s, void (*line)(void *user, const char *text), void *user);
 
 typedef struct bf_step_result {
-    double loss; /* nats per dimension, mean of the batch */
-    double grad_norm;
-    bool finite; /* false: the update was left out */
+    double loss;                  /* nats per dimension, mean of the batch */
+    double grad_norm, clip_limit; /* 0: not clipped */
+    bool finite;                  /* false: the update was left out */
 } bf_step_result;
 
 /* Two steps may be under way. For each: fill the memory of bf_stepper_rows, [batch, D], as the flow wants it; submit
@@ -38,8 +38,18 @@ bf_status bf_stepper_wait(bf_stepper *s, bf_step_result *r, bf_err *err);
 /* All three for a copy of x [batch, D]. */
 bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr, bf_step_result *r, bf_err *err);
 
-/* Learning rate of step 0, 1, ...: linear warm-up, then constant or cosine. */
-double bf_learning_rate(const bf_config *c, uint64_t step);
+/* Learning rate of step 0, 1, ...: linear warm-up, then as train.schedule says. */
+double bf_learning_rate(const bf_config *c, const bf_plateau *p, uint64_t step);
+
+/* When `patience` losses in a row did not beat the best one by the factor 1 - threshold and one more does not either,
+ * the rate is multiplied by `factor`, down to `floor`; changes of at most `least` are left out. The count then
+ * restarts. */
+typedef struct bf_plateau_rule {
+    double factor, floor, threshold, least;
+    int64_t patience;
+} bf_plateau_rule;
+bf_plateau_rule bf_train_plateau(const bf_config *c);
+void bf_plateau_add(bf_plateau *p, const bf_plateau_rule *r, double loss);
 
 /* The training loss as the configuration has it. */
 bf_flow_loss_spec bf_train_loss(const bf_config *c);

@@ -87,15 +87,20 @@ static bf_status load_one(const char *path, bf_model *m, bool *mismatch, bf_err 
         {"net.", BF_SET_VALUE}, {"ema.", BF_SET_EMA}, {"adam_m.", BF_SET_M}, {"adam_v.", BF_SET_V}};
     bf_status st = BF_OK;
     bf_model_file f = {0};
+    bf_norms norms = {.n = 0};
     *mismatch = false;
     BF_TRY(bf_model_file_open(path, &f, err));
     BF_CHECK(f.checkpoint, BF_FILE, "%s: a model without optimiser state, not a checkpoint", path);
     st = same_experiment(m, &f, path, err);
     *mismatch = st != BF_OK;
     BF_TRY(st);
+    BF_TRY(bf_norms_read(f.st, &norms, err));
     BF_TRY(bf_model_load(m, &f, parts, BF_COUNT(parts), err));
+    BF_TRY(bf_clip_queue_put(m, &norms, err));
     m->state = f.state;
+    if (m->config.train.lr != f.config.train.lr) m->state.plateau.rate = m->config.train.lr; /* given anew */
 out:
+    bf_norms_free(&norms);
     bf_model_file_close(&f);
     return st;
 }

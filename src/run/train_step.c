@@ -49,17 +49,6 @@ bf_flow_loss_spec bf_train_loss(const bf_config *c)
                                .receiver = c->train.receiver == 0 ? BF_RECEIVER_JOINT : BF_RECEIVER_OFFICIAL};
 }
 
-double bf_learning_rate(const bf_config *c, uint64_t step)
-{
-    const double pi = 3.14159265358979323846;
-    const double warmup = (double)c->train.warmup, s = (double)step;
-    const double total = (double)(c->train.schedule_steps ? c->train.schedule_steps : c->train.steps);
-    if (s < warmup) return c->train.lr * (s + 1) / (warmup + 1);
-    if (c->train.schedule == BF_SCHEDULE_CONSTANT) return c->train.lr;
-    const double part = total > warmup ? BF_MIN((s - warmup) / (total - warmup), 1.0) : 1.0;
-    return c->train.lr_final + (c->train.lr - c->train.lr_final) * 0.5 * (1 + cos(pi * part));
-}
-
 static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -129,7 +118,10 @@ static bf_status append_update(bf_stepper *s, bf_err *err)
     const int n = bf_params_ranges(s->m->params, &r);
     for (int i = 0; i < n; i++)
         BF_TRY(bf_grad_sumsq(s->update, stats, i > 0, r[i].mem[BF_SET_GRAD], r[i].count, ws, err));
-    BF_TRY(bf_clip_factor(s->update, stats, (float)c->train.clip, err));
+    if (s->m->clip_queue)
+        BF_TRY(bf_clip_by_queue(s->update, stats, (bf_mem){s->m->clip_queue, 0}, (uint32_t)c->train.clip_queue, err));
+    else
+        BF_TRY(bf_clip_factor(s->update, stats, (float)c->train.clip, err));
     for (int i = 0; i < n; i++) {
         const bf_adamw o = {.beta1 = (float)c->train.beta1,
                             .beta2 = (float)c->train.beta2,
@@ -154,6 +146,7 @@ bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *
     s->rows = bf_setup_batch(&m->config);
     BF_TRY(build_graph(s, allocate, plan, err));
     if (allocate) {
+        BF_TRY(bf_clip_queue_new(m, err));
         BF_TRY(bf_upload_new(m->ctx, upload_bytes(m), !bf_ctx_unified(m->ctx), &s->upload, err));
         BF_TRY(bf_buf_new(m->ctx, RECORD_FLOATS * sizeof(float), "step record", &s->record, err));
         BF_TRY(bf_buf_new(m->ctx, workspace(s), "optimiser workspace", &s->ws, err));
@@ -283,6 +276,7 @@ bf_status bf_stepper_wait(bf_stepper *s, bf_step_result *r, bf_err *err)
     s->waited++;
     r->loss = (double)record[RECORD_LOSS];
     r->grad_norm = (double)record[BF_STAT_NORM];
+    r->clip_limit = (double)record[BF_STAT_LIMIT];
     r->finite = record[BF_STAT_FINITE] != 0 && isfinite(r->loss);
 out:
     return st;

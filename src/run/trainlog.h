@@ -2,7 +2,8 @@
  * train.jsonl, one JSON object per line, only ever appended to:
  *   {"event":"start","version","device","driver","config_hash","seed","params","time"}   first line of a run
  *   {"event":"resume","step", the same}
- *   {"event":"step","step","loss","lr","grad_norm","ms"}      loss: nats per dimension, mean since the line before
+ *   {"event":"step","step","loss","lr","grad_norm","clip","ms"}   loss: nats per dimension, mean since the line
+ *                                                                  before; clip: the largest norm allowed, 0: any
  *   {"event":"eval","step","loss","best"}                     averaged weights on the fixed validation examples
  *   {"event":"save"|"bad_step"|"rollback"|"stop"|"end","step",...}
  * Numbers that are not finite are null. loss.svg is drawn from this file, so that a resumed run shows all of its curve.

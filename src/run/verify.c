@@ -39,6 +39,7 @@ static const struct {
     {"training", bf_verify_training},
     {"checkpoint expectation", bf_verify_checkpoint},
     {"loader expectation", bf_verify_loader},
+    {"molcraft clipping and learning rate", bf_verify_clipping},
 };
 
 /* A whole run. */

@@ -71,6 +71,8 @@ bf_status bf_verify_training(bf_verify *v, bf_err *err);
 bf_status bf_verify_checkpoint(bf_verify *v, bf_err *err);
 bf_status bf_verify_loader(bf_verify *v, bf_err *err); /* loader expectation: NAME_expected.safetensors of NAME.pt */
 
+bf_status bf_verify_clipping(bf_verify *v, bf_err *err); /* molcraft clipping and learning rate */
+
 /* The list of parameters of a full-size network, a JSON file ("model" and "tensors"): names, shapes, order, kind and
  * weight decay against the network's own list. No weights are allocated. */
 bf_status bf_verify_shapes(bf_verify *v, const json_t *root, bf_err *err);

@@ -11,3 +11,11 @@ void ref_adamw_step(const ref_adamw *s, double g, double *p, double *m, double *
     *p -= s->lr * mean / (sqrt(square) + s->eps);
     *ema -= (1 - s->decay) * (*ema - *p);
 }
+
+double ref_clip_limit(const double *norms, int n)
+{
+    double mean = 0, square = 0;
+    for (int i = 0; i < n; i++) mean += norms[i] / n;
+    for (int i = 0; i < n; i++) square += (norms[i] - mean) * (norms[i] - mean) / n;
+    return 1.5 * mean + 2 * sqrt(square);
+}

@@ -9,4 +9,7 @@ typedef struct ref_adamw {
 
 void ref_adamw_step(const ref_adamw *s, double g, double *p, double *m, double *v, double *ema);
 
+/* Clipping limit after n past norms: 1.5 mean + 2 standard deviations. */
+double ref_clip_limit(const double *norms, int n);
+
 #endif

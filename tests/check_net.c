@@ -455,7 +455,9 @@ START_TEST(finite_differences)
 {
     static const char *const masks[] = {"drop.transformer.drop", "drop.transformer.h.0.attn.resid_dropout",
                                         "drop.transformer.h.0.mlp.dropout"};
-    bf_net_config text = bf_net_defaults(BF_NET_TRANSFORMER), image = bf_net_defaults(BF_NET_VDM_UNET);
+    static const char *const vector_masks[] = {"drop.blocks.1.dropout"};
+    bf_net_config text = bf_net_defaults(BF_NET_TRANSFORMER), image = bf_net_defaults(BF_NET_VDM_UNET),
+                  vector = bf_net_defaults(BF_NET_MLP);
 
     text.input.width = 5;
     text.input.channels = text.outputs = 3;
@@ -477,12 +479,21 @@ START_TEST(finite_differences)
     image.attention_everywhere = true;
     image.input.position_size = 3;
     OK(bf_net_resolve(&image, err));
+    vector.input.width = 7;
+    vector.outputs = 2;
+    vector.width = 10;
+    vector.blocks = 2;
+    vector.dropout = 0.25f;
+    OK(bf_net_resolve(&vector, err));
     TEST_BOTH(ctx)
     {
         slope_case s = slope_new(ctx, &text, masks, BF_COUNT(masks));
         check_slopes(ctx, &s);
         slope_free(&s);
         s = slope_new(ctx, &image, NULL, 0);
+        check_slopes(ctx, &s);
+        slope_free(&s);
+        s = slope_new(ctx, &vector, vector_masks, BF_COUNT(vector_masks));
         check_slopes(ctx, &s);
         slope_free(&s);
     }
@@ -574,6 +585,9 @@ START_TEST(descriptions_for_people)
     ck_assert_str_eq(text, "transformer 1x256, width 768, 24 blocks, 12 heads, causal");
     bf_net_describe(&c, text, 12); /* cut, not beyond its end */
     ck_assert_str_eq(text, "transformer");
+    c = bf_net_defaults(BF_NET_MLP);
+    bf_net_describe(&c, text, sizeof text);
+    ck_assert_str_eq(text, "mlp 1x1, width 256, 4 blocks");
 }
 END_TEST
 

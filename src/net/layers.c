@@ -58,6 +58,13 @@ bf_layer_params bf_linear_params(bf_graph *g, const char *prefix, const char *na
     return layer(g, prefix, name, 2, (uint64_t[]){(uint64_t)out, (uint64_t)in}, &r);
 }
 
+bf_layer_params bf_zero_linear_params(bf_graph *g, const char *prefix, const char *name, int in, int out)
+{
+    const layer_rules r = default_rules(in, true);
+
+    return layer(g, prefix, name, 2, (uint64_t[]){(uint64_t)out, (uint64_t)in}, &r);
+}
+
 bf_tid bf_zero_linear_weight(bf_graph *g, const char *prefix, const char *name, int in, int out)
 {
     layer_rules r = default_rules(in, true);

@@ -13,6 +13,8 @@ typedef struct bf_layer_params {
 } bf_layer_params;
 
 bf_layer_params bf_linear_params(bf_graph *g, const char *prefix, const char *name, int in, int out);
+/* The same, but it starts as zeros. */
+bf_layer_params bf_zero_linear_params(bf_graph *g, const char *prefix, const char *name, int in, int out);
 /* No bias, starts as zeros. */
 bf_tid bf_zero_linear_weight(bf_graph *g, const char *prefix, const char *name, int in, int out);
 /* k = 1 keeps the plain layout: a 1x1 convolution is a linear layer over the channels. `zero`: starts as zeros. */

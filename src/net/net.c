@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "net/mlp.h"
 #include "net/transformer.h"
 #include "net/unet.h"
 #include "net/vdm_unet.h"
@@ -70,11 +71,27 @@ static bf_net_config transformer_defaults(void)
     return c;
 }
 
+static bf_net_config mlp_defaults(void)
+{
+    bf_net_config c = {.kind = BF_NET_MLP,
+                       .input = bf_image_adapter_defaults(),
+                       .channels = 1,
+                       .outputs = 1,
+                       .width = 256,
+                       .blocks = 4,
+                       .heads = 1,
+                       .skip = true};
+
+    c.input.height = c.input.width = c.input.channels = 1;
+    return c;
+}
+
 bf_net_config bf_net_defaults(bf_net_kind kind)
 {
     switch (kind) {
     case BF_NET_VDM_UNET: return vdm_unet_defaults();
     case BF_NET_TRANSFORMER: return transformer_defaults();
+    case BF_NET_MLP: return mlp_defaults();
     case BF_NET_UNET: break;
     }
     return unet_defaults();
@@ -86,6 +103,7 @@ const char *bf_net_kind_name(bf_net_kind kind)
     case BF_NET_UNET: return "unet";
     case BF_NET_VDM_UNET: return "vdm-unet";
     case BF_NET_TRANSFORMER: return "transformer";
+    case BF_NET_MLP: return "mlp";
     }
     return "?";
 }
@@ -169,16 +187,16 @@ out:
 bf_status bf_net_check(const bf_net_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bool transformer = c->kind == BF_NET_TRANSFORMER;
+    const bool norms = c->kind == BF_NET_UNET || c->kind == BF_NET_VDM_UNET; /* group norms */
 
-    BF_CHECK((unsigned)c->kind <= BF_NET_TRANSFORMER, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
+    BF_CHECK((unsigned)c->kind <= BF_NET_MLP, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
     BF_CHECK(c->width >= 2 && c->width <= 4096 && c->width % 2 == 0, BF_USAGE,
              "net.width: %d is not an even number in 2..4096", c->width);
     BF_CHECK(c->blocks >= 1 && c->blocks <= BF_NET_BLOCKS, BF_USAGE, "net.blocks: %d is not in 1..%d", c->blocks,
              BF_NET_BLOCKS);
-    BF_CHECK(c->heads >= 1 && c->width % c->heads == 0, BF_USAGE, "net.heads: %d heads do not divide the %d channels",
-             c->heads, c->width);
-    BF_CHECK(transformer || c->groups >= 1, BF_USAGE, "net.groups must be positive");
+    BF_CHECK(c->kind == BF_NET_MLP || (c->heads >= 1 && c->width % c->heads == 0), BF_USAGE,
+             "net.heads: %d heads do not divide the %d channels", c->heads, c->width);
+    BF_CHECK(!norms || c->groups >= 1, BF_USAGE, "net.groups must be positive");
     BF_CHECK(c->dropout >= 0.0f && c->dropout < 1.0f, BF_USAGE, "net.dropout: %g is not in [0, 1)", (double)c->dropout);
     BF_CHECK(c->input.output >= 1, BF_USAGE, "net: the width of the first layer is missing");
     BF_TRY(check_input(c, err));
@@ -194,7 +212,7 @@ static void warn_time_lost(const bf_net_config *c)
 {
     const int levels = c->kind == BF_NET_UNET ? c->levels : 1;
 
-    if (c->kind == BF_NET_TRANSFORMER || c->scale_shift) return;
+    if (c->kind == BF_NET_TRANSFORMER || c->kind == BF_NET_MLP || c->scale_shift) return;
     for (int i = 0; i < levels; i++)
         if (c->width * (i > 0 ? c->mult[i] : 1) == c->groups) {
             bf_log(BFNCL_LOG_WARN,
@@ -210,7 +228,7 @@ bf_status bf_net_resolve(bf_net_config *c, bf_err *err)
 
     if (c->groups == 0) c->groups = automatic_groups(c->width);
     if (c->out_features == 0) c->out_features = c->width;
-    if (c->kind == BF_NET_TRANSFORMER)
+    if (c->kind == BF_NET_TRANSFORMER || c->kind == BF_NET_MLP)
         c->input.output = c->width;
     else if (c->input.output == 0)
         c->input.output = bf_image_adapter_features(&c->input);
@@ -222,6 +240,19 @@ out:
 
 /* ---- use --------------------------------------------------------------------------------------------------------- */
 
+/* A single group of data. */
+static bf_tid build_mlp(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t)
+{
+    const uint64_t points = (uint64_t)c->input.height * (uint64_t)c->input.width;
+    const uint64_t size = points * (uint64_t)c->channels * (uint64_t)c->outputs;
+    const char *name = "output";
+    bf_tid out = BF_NONE;
+
+    bf_mlp_build(g, c, 1, &net_in, t, 1, &name, &size, &out);
+    return bf_graph_reshape(g, out, 4,
+                            (uint64_t[]){bf_graph_dim(g, out, 0), points, (uint64_t)c->channels, (uint64_t)c->outputs});
+}
+
 bf_tid bf_net_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t)
 {
     bf_err err = {0};
@@ -231,6 +262,7 @@ bf_tid bf_net_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t
     switch (c->kind) {
     case BF_NET_UNET: return bf_unet_build(g, c, net_in, t);
     case BF_NET_VDM_UNET: return bf_vdm_unet_build(g, c, net_in, t);
+    case BF_NET_MLP: return build_mlp(g, c, net_in, t);
     case BF_NET_TRANSFORMER: break;
     }
     return bf_transformer_build(g, c, net_in, t);
@@ -272,7 +304,9 @@ void bf_net_describe(const bf_net_config *c, char *text, size_t size)
         describe_unet(c, text, size, &at);
         return;
     }
-    append(text, size, &at, ", %d block%s, %d head%s", c->blocks, plural(c->blocks), c->heads, plural(c->heads));
+    append(text, size, &at, ", %d block%s", c->blocks, plural(c->blocks));
+    if (c->kind == BF_NET_MLP) return;
+    append(text, size, &at, ", %d head%s", c->heads, plural(c->heads));
     if (c->kind == BF_NET_VDM_UNET)
         append(text, size, &at, ", %d groups, attention %s", c->groups,
                c->attention_everywhere ? "everywhere" : "in the middle");

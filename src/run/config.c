@@ -428,6 +428,8 @@ static const struct {
     {"net.scale_shift", UNET},
     {"net.project_input", UNET},
     {"net.groups", UNET | VDM_UNET},
+    {"net.heads", UNET | VDM_UNET | TRANSFORMER},
+    {"net.learned_positions", UNET | VDM_UNET | TRANSFORMER},
     {"net.positions", UNET | VDM_UNET},
     {"net.fourier", VDM_UNET},
     {"net.attention_everywhere", VDM_UNET},
@@ -475,6 +477,7 @@ static bf_status check_net(const bf_config *c, bf_err *err)
     BF_TRY(check_unread(c, err));
     BF_CHECK(c->net.kind != BF_NET_UNET || c->net.mult.n > 0, BF_USAGE,
              "net.mult is empty: the network needs at least one level");
+    if (c->net.kind == BF_NET_MLP) return st;
     BF_CHECK(c->net.width % c->net.heads == 0, BF_USAGE, "net.heads = %lld does not divide net.width = %lld",
              (long long)c->net.heads, (long long)c->net.width);
     if (c->net.kind == BF_NET_TRANSFORMER || c->net.groups == 0) return st;

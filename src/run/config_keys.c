@@ -62,8 +62,8 @@ const bf_key bf_config_keys[] = {
     BOOL("flow.predict_data", flow.predict_data, "false", "the network predicts the data instead of the noise"),
     BOOL("flow.truncate", flow.truncate, "false", "discretised: truncate at -1 and 1 instead of clipping"),
 
-    WORD("net.kind", net.kind, "unet|vdm-unet|transformer", "unet",
-         "network: U-Net with levels, U-Net of one resolution (VDM), transformer"),
+    WORD("net.kind", net.kind, "unet|vdm-unet|transformer|mlp", "unet",
+         "network: U-Net with levels, U-Net of one resolution (VDM), transformer, mlp for vectors and tables"),
     INT("net.width", net.width, 2, 4096, "32", "channels of the first level"),
     INTS("net.mult", net.mult, 1, 64, "[1, 2, 2]", "unet: width of each level as a multiple of net.width"),
     INT("net.blocks", net.blocks, 1, 64, "1", "residual blocks per level (unet) or in all"),

@@ -37,6 +37,7 @@ static void set_net(const bf_net_config *n, bf_config *c)
         c->net.bias = n->bias;
         c->net.causal = n->causal;
         break;
+    case BF_NET_MLP: break; /* no release has one */
     }
 }
 

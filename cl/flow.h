@@ -86,14 +86,12 @@ static inline void stn(const lf v, __global float *p, const int left)
 #define STEP_GAIN 11
 
 /* Guards of the reference (spec 2.12). */
-#define FLOW_MIN_T 1e-6f
 #define FLOW_EXP_LIMIT 10.0f
-#define FLOW_X_CLIP 1.0f
 #define FLOW_MIN_PROB 1e-5f
 #define FLOW_LOG_FLOOR 1e-10f
 #define FLOW_EPS 1.1920929e-7f /* 2^-23: clamp of the receiver's weights */
 
-#define FLOW_FAR 1e3f /* standard deviations; stands for infinity: tail 0, density 0 */
+#define FLOW_FAR 1e3f            /* standard deviations; stands for infinity: tail 0, density 0 */
 #define SQRT_1_2PI 0.3989422804f /* 1 / sqrt(2 pi) */
 #define LN_SQRT_2PI 0.9189385332f
 
@@ -155,7 +153,8 @@ static inline lf bin_centre(const lf index, const float bins)
     return (2.0f * index + 1.0f) / bins - 1.0f;
 }
 
-/* ---- heads: what the network's numbers mean for real-valued data --------------------------------------------------- */
+/* ---- heads: what the network's numbers mean for real-valued data ---------------------------------------------------
+ */
 
 /* The output distribution is a mixture; without it the loops over components vanish. */
 #ifndef MIXTURE
@@ -171,14 +170,14 @@ static inline lf bin_centre(const lf index, const float bins)
 typedef struct head {
     int out, predict, n; /* n: components, 1 unless MIXTURE */
     int width;           /* numbers per variable */
-    float lo, hi;        /* clamp of the deviation */
+    float lo, hi;        /* clamp of the deviation; DELTA: of the value */
     float gamma, b;      /* noise to data: mean = mu / gamma - b eps, sd = b exp(log sd) */
-    int early;           /* t below FLOW_MIN_T: mean 0, sd 1, whatever the network says */
+    int early;           /* t below min_t: mean 0, sd 1, whatever the network says */
 } head;
 
-/* post = v^t, correctly rounded but for rare cases, and gamma = 1 - post. Near t = 0 gamma is a difference of nearly equal
- * numbers, and everything divided by it shows the rounding of post, here as in the reference: so both round alike.
- * ln v comes as the sum of two floats. */
+/* post = v^t, correctly rounded but for rare cases, and gamma = 1 - post. Near t = 0 gamma is a difference of nearly
+ * equal numbers, and everything divided by it shows the rounding of post, here as in the reference: so both round
+ * alike. ln v comes as the sum of two floats. */
 typedef struct schedule {
     float post, gamma;
 } schedule;
@@ -195,11 +194,11 @@ static inline schedule schedule_at(const float ln_v, const float ln_v_low, const
 }
 
 /* v = sigma_1^2 */
-static inline head head_at(const int out, const int predict, const int n, const float lo, const float hi, const float ln_v,
-                    const float ln_v_low, const float t)
+static inline head head_at(const int out, const int predict, const int n, const float lo, const float hi,
+                           const float min_t, const float ln_v, const float ln_v_low, const float t)
 {
     head h;
-    const schedule s = schedule_at(ln_v, ln_v_low, fmax(t, FLOW_MIN_T));
+    const schedule s = schedule_at(ln_v, ln_v_low, fmax(t, min_t));
     h.out = out;
     h.predict = predict;
     h.n = MIXTURE ? n : 1;
@@ -208,15 +207,15 @@ static inline head head_at(const int out, const int predict, const int n, const 
     h.hi = hi;
     h.gamma = s.gamma;
     h.b = sqrt(s.post / s.gamma);
-    h.early = predict == PREDICT_NOISE && t < FLOW_MIN_T;
+    h.early = predict == PREDICT_NOISE && t < min_t;
     return h;
 }
 
 /* The arguments every kernel with a head has, and the head of this group's sample. */
 #define HEAD_ARGS                                                                                                      \
-    const int out, const int predict, const int mixture, const float min_sd, const float max_sd, const float ln_v,     \
-        const float ln_v_low
-#define HEAD(t) head_at(out, predict, mixture, min_sd, max_sd, ln_v, ln_v_low, (t))
+    const int out, const int predict, const int mixture, const float lo, const float hi, const float min_t,            \
+        const float ln_v, const float ln_v_low
+#define HEAD(t) head_at(out, predict, mixture, lo, hi, min_t, ln_v, ln_v_low, (t))
 
 typedef struct component {
     lf m, s;   /* mean and (clamped) deviation */
@@ -225,7 +224,8 @@ typedef struct component {
 } component;
 
 /* Component i of the lanes at `net` (their first number). Clamps stop gradients. */
-static inline component head_component(const head *h, const lf mu, __global const float *net, const int left, const int i)
+static inline component head_component(const head *h, const lf mu, __global const float *net, const int left,
+                                       const int i)
 {
     component c;
     const int at = MIXTURE ? h->n + i : 0;
@@ -251,7 +251,7 @@ static inline component head_component(const head *h, const lf mu, __global cons
         c.dm = (lf)(0.0f);
         c.ds = (lf)(0.0f);
     }
-    c.s = clamp(c.raw, (lf)(h->lo), (lf)(h->hi));
+    c.s = h->out == OUT_DELTA ? c.raw : clamp(c.raw, (lf)(h->lo), (lf)(h->hi));
     c.ds = select((lf)(0.0f), c.ds, c.s == c.raw);
     return c;
 }
@@ -283,12 +283,19 @@ static inline lf head_weight(const head *h, const weights *x, __global const flo
 
 /* Writes the gradient of component i: g_w by its logit, g_m by its mean, g_s by its deviation. */
 static inline void head_store_grad(const head *h, const component *c, __global float *grad, const int left, const int i,
-                            const lf g_w, const lf g_m, const lf g_s)
+                                   const lf g_w, const lf g_m, const lf g_s)
 {
     const int at = MIXTURE ? h->n + i : 0;
     if (MIXTURE) stg(g_w, grad + i, h->width, left);
     stg(g_m * c->dm, grad + at, h->width, left);
     if (h->out != OUT_DELTA) stg(g_s * c->ds, grad + at + h->n, h->width, left);
+}
+
+/* Time of the step that an n-step loss belongs to: t lies on the grid, or (any_time) somewhere behind its point. */
+static inline float step_time(const float t, const int n_steps, const int any_time)
+{
+    const float n = (float)n_steps;
+    return any_time ? floor(t * n) / n : t;
 }
 
 /* ln N(x; m, s) */
@@ -299,8 +306,8 @@ static inline lf log_normal(const lf x, const lf m, const lf s)
 }
 
 /* ln of the mixture's density at x. */
-static inline lf head_log_density(const head *h, const weights *w, const lf mu, __global const float *net, const int left,
-                           const lf x)
+static inline lf head_log_density(const head *h, const weights *w, const lf mu, __global const float *net,
+                                  const int left, const lf x)
 {
     lf top = (lf)(-FLT_MAX), sum = (lf)(0.0f);
     for (int i = 0; i < h->n; i++) {

@@ -452,8 +452,8 @@ static inline void bins_backward(const head *h, const weights *w, const lf mu, _
  * sample b starts at noise + s * draw_pitch + b * sample_pitch. ws: [B, bins, dims], twice when has_grad. */
 __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
                           ARG_CONST(noise), ARG(ws), const int dims, HEAD_ARGS, const int bins,
-                          const int n_steps, const float factor, const int draws, const ulong draw_pitch,
-                          const ulong sample_pitch, const int has_grad, const float scale)
+                          const int n_steps, const int any_time, const float factor, const int draws,
+                          const ulong draw_pitch, const ulong sample_pitch, const int has_grad, const float scale)
 {
     PTR(loss);
     PTR(grad);
@@ -467,7 +467,7 @@ __kernel void bins_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG
     const float time = t[get_group_id(1)];
     const head h = HEAD(time);
     const float n = (float)n_steps, nb = (float)bins;
-    const float alpha = factor / schedule_at(ln_v, ln_v_low, time).post;
+    const float alpha = factor / schedule_at(ln_v, ln_v_low, step_time(time, n_steps, any_time)).post;
     const float sd = 1.0f / sqrt(alpha);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)

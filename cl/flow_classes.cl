@@ -100,10 +100,17 @@ static inline lf class_prob(soft *s, const int k)
     return class_exp(s, k) * s->scale;
 }
 
-static inline void class_put_probs(const columns net, new_columns p)
+/* The same, raised to min_prob where there is one. */
+static inline lf class_prob_from(soft *s, const int k, const float min_prob)
+{
+    const lf p = class_prob(s, k);
+    return min_prob > 0.0f ? fmax(p, (lf)(min_prob)) : p;
+}
+
+static inline void class_put_probs(const columns net, new_columns p, const float min_prob)
 {
     soft s = class_soft(net);
-    for (int k = 0; k < net.cols; k++) put_column(class_prob(&s, k), &p, k);
+    for (int k = 0; k < net.cols; k++) put_column(class_prob_from(&s, k, min_prob), &p, k);
 }
 
 /* Gradient by logit k; K = 2 keeps that of the one logit. */
@@ -159,6 +166,27 @@ __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t),
     class_message(z, x, noise, dims, classes, discretize, beta, sqrt((float)classes * beta));
 }
 
+/* The same around probabilities p instead of a class: z = beta (K p - 1) + sqrt(K beta) noise; all K x variables of a
+ * sample. */
+__kernel void class_sample_around(ARG(z), ARG_CONST(p), ARG_CONST(noise), ARG_CONST(t), const int dims,
+                                  const int classes, const float max_sqrt_beta)
+{
+    PTR(z);
+    PTR_CONST(p);
+    PTR_CONST(noise);
+    PTR_CONST(t);
+    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
+    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], CLASS_MAX_T);
+    const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root, sd = sqrt((float)classes * beta);
+    const int end = LANE_END(dims);
+    LANE_FOR(d, end)
+    {
+        const int left = end - d;
+        const lf mean = beta * ((float)classes * ldn(p + row + d, left) - 1.0f);
+        stn(mean + sd * ldn(noise + row + d, left), z + row + d, left);
+    }
+}
+
 /* What the network receives: theta, or for K = 2 the number 2 theta_0 - 1 = tanh((z_0 - z_1) / 2). */
 __kernel void class_input(ARG(y), ARG_CONST(z), const int dims, const int classes)
 {
@@ -177,13 +205,13 @@ __kernel void class_input(ARG(y), ARG_CONST(z), const int dims, const int classe
             const lf first = column(&from, 0), second = column(&from, 1);
             stn(vtanh(0.5f * (first - second)), y + row + d, left);
         } else {
-            class_put_probs(from, new_columns_of(y + at, classes, left, held_y));
+            class_put_probs(from, new_columns_of(y + at, classes, left, held_y), 0.0f);
         }
     }
 }
 
 /* p [B, dims, K]. */
-__kernel void class_probs(ARG(p), ARG_CONST(net), const int dims, const int classes)
+__kernel void class_probs(ARG(p), ARG_CONST(net), const int dims, const int classes, const float min_prob)
 {
     PTR(p);
     PTR_CONST(net);
@@ -196,14 +224,14 @@ __kernel void class_probs(ARG(p), ARG_CONST(net), const int dims, const int clas
     {
         const int left = end - d;
         class_put_probs(class_columns(net + (row + (ulong)d) * (ulong)width, classes, left, held_net),
-                        new_columns_of(p + (row + (ulong)d) * (ulong)classes, classes, left, held_p));
+                        new_columns_of(p + (row + (ulong)d) * (ulong)classes, classes, left, held_p), min_prob);
     }
 }
 
 /* what 0: expected index, 1: class drawn by inverse CDF from the uniform noise, 2: mode, first of equals (K = 2: class
  * one from p = 0.5 on). centres 1: the bin's centre instead of the index. */
 __kernel void class_value(ARG(y), ARG_CONST(net), ARG_CONST(noise), const int dims, const int classes, const int what,
-                          const int centres)
+                          const int centres, const float min_prob)
 {
     PTR(y);
     PTR_CONST(net);
@@ -226,10 +254,14 @@ __kernel void class_value(ARG(y), ARG_CONST(net), ARG_CONST(noise), const int di
             }
         } else {
             soft s = class_soft(logits);
-            const lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f);
-            lf sum = (lf)(0.0f);
+            lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f), sum = (lf)(0.0f);
+            if (what == 1 && min_prob > 0.0f) { /* the sum is no longer 1 */
+                for (int k = 0; k < classes; k++) sum += class_prob_from(&s, k, min_prob);
+                u *= sum;
+                sum = (lf)(0.0f);
+            }
             for (int k = 0; k < classes; k++) {
-                const lf p = class_prob(&s, k);
+                const lf p = class_prob_from(&s, k, what == 1 ? min_prob : 0.0f);
                 index = what == 0 ? index + p * (float)k : k == 0 ? index : select(index, (lf)((float)k), u >= sum);
                 sum += p;
             }
@@ -445,13 +477,13 @@ static inline void receiver_grad(const receiver *r, soft *s, new_columns *to, co
 }
 
 /* n-step loss: y = alpha (K e_x - 1) + sqrt(K alpha) noise, loss = n mean over draws of the divergence per draw;
- * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1. joint: which receiver. Its weights are the probabilities, those of the
+ * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1 (any_time: rounded down). joint: which receiver. Its weights are the probabilities, those of the
  * released form clamped to [eps, 1 - eps] and normalised. Noise as in bins_n_step with K numbers per variable.
  * ws: [B, K, dims], twice when has_grad. */
 __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG_CONST(t), ARG_CONST(noise), ARG(ws),
                            const int dims, const int classes, const int discretize, const float max_sqrt_beta,
-                           const int joint, const int n_steps, const int draws, const ulong draw_pitch,
-                           const ulong sample_pitch, const int has_grad, const float scale)
+                           const int joint, const int n_steps, const int any_time, const int draws,
+                           const ulong draw_pitch, const ulong sample_pitch, const int has_grad, const float scale)
 {
     PTR(loss);
     PTR(grad);
@@ -465,7 +497,7 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
     const float n = (float)n_steps, unit = max_sqrt_beta / n;
-    const float step = t[get_group_id(1)] * n + 1.0f;
+    const float at_step = t[get_group_id(1)] * n, step = (any_time ? floor(at_step) : at_step) + 1.0f;
     const int end = LANE_END(dims);
     receiver r;
     r.plane = dims;

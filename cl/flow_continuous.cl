@@ -78,7 +78,7 @@ __kernel void real_params(ARG(params), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
             const int first = MIXTURE ? h.n + i : 0;
             const int clip = clamped && out == OUT_DELTA;
             if (MIXTURE) stg(ldg(net + at + i, h.width, left), params + at + i, h.width, left);
-            stg(clip ? clamp(c.m, (lf)(-FLOW_X_CLIP), (lf)(FLOW_X_CLIP)) : c.m, params + at + first, h.width, left);
+            stg(clip ? clamp(c.m, (lf)(h.lo), (lf)(h.hi)) : c.m, params + at + first, h.width, left);
             if (out != OUT_DELTA) stg(clamped ? c.s : c.raw, params + at + first + h.n, h.width, left);
         }
     }
@@ -94,7 +94,7 @@ static inline lf head_mean(const head *h, const weights *w, const lf mu, __globa
         mean += head_weight(h, w, net, left, i) * c.m;
     }
     if (h->out == OUT_DELTA) {
-        const lf clipped = clamp(mean, (lf)(-FLOW_X_CLIP), (lf)(FLOW_X_CLIP));
+        const lf clipped = clamp(mean, (lf)(h->lo), (lf)(h->hi));
         *pass = select((lf)(0.0f), (lf)(1.0f), clipped == mean);
         mean = clipped;
     }
@@ -181,8 +181,8 @@ __kernel void continuous_log_density(ARG(y), ARG_CONST(x), ARG_CONST(mu), ARG_CO
  * n_steps > 0: n alpha_i (x - mean)^2 / 2 with alpha_i = v^(-i/n) (1 - v^(1/n)) = factor / v^t, factor = v^(-1/n) - 1.
  * scale multiplies the gradient; has_grad 0: grad is not touched. */
 __kernel void continuous_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(t),
-                              const int dims, HEAD_ARGS, const int n_steps, const float factor, const float floor_v,
-                              const int has_grad, const float scale)
+                              const int dims, HEAD_ARGS, const int n_steps, const int any_time, const float factor,
+                              const float floor_v, const int has_grad, const float scale)
 {
     PTR(loss);
     PTR(grad);
@@ -193,7 +193,7 @@ __kernel void continuous_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(mu),
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const float time = t[get_group_id(1)];
     const head h = HEAD(time);
-    const float post = schedule_at(ln_v, ln_v_low, time).post;
+    const float post = schedule_at(ln_v, ln_v_low, step_time(time, n_steps, any_time)).post;
     const float weight = n_steps > 0 ? 0.5f * (float)n_steps * factor / post : factor / fmax(post, floor_v);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)

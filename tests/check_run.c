@@ -240,7 +240,8 @@ static step_numbers two_steps(const char *const *kind, const char *key, const ch
     OK(bf_stepper_new(m, true, &stepper, &out.plan, err));
     OK(bf_params_init(m->params, 1, err));
     for (size_t i = 0; i < BF_COUNT(x); i++)
-        x[i] = m->flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
+        x[i] =
+            m->hybrid.group[0].flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
     for (uint64_t step = 0; step < 2 && !ahead; step++) OK(bf_stepper_run(stepper, x, step, 1e-3, &out.r, err));
     for (uint64_t step = 0; step < 2 && ahead; step++) {
         float *rows;

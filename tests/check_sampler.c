@@ -209,14 +209,14 @@ typedef struct linear {
     uint64_t in, out;
 } linear;
 
-static bf_tid build(void *user, bf_graph *g, bf_tid input, bf_tid t)
+static void build(void *user, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const linear *net = user;
     const uint64_t flat[] = {bf_graph_dim(g, t, 0), net->in};
     const bf_param_spec w = {
         .name = "w", .ndim = 2, .dims = {net->out, net->in}, .init = BF_INIT_UNIFORM, .init_scale = 0.4f};
     const bf_param_spec b = {.name = "b", .ndim = 1, .dims = {net->out}, .init = BF_INIT_UNIFORM, .init_scale = 0.5f};
-    return bf_graph_linear(g, bf_graph_reshape(g, input, 2, flat), bf_graph_param(g, &w), bf_graph_param(g, &b),
+    *out = bf_graph_linear(g, bf_graph_reshape(g, *input, 2, flat), bf_graph_param(g, &w), bf_graph_param(g, &b),
                            BF_ACT_NONE, BF_NONE);
 }
 
@@ -234,12 +234,12 @@ static bf_status look(void *user, bf_sampler *s, int i, double t, bf_err *err)
     ck_assert_int_eq(i, ++w->seen);
     ck_assert_double_eq_tol(t, (double)(i - 1) / w->steps, 1e-12);
     for (int item = 0; item < BF_SAMPLER_ITEMS; item++) {
-        const uint64_t n = bf_sampler_size(s, (bf_sampler_item)item);
+        const uint64_t n = bf_sampler_size(s, 0, (bf_sampler_item)item);
         const bool drawn = item == BF_SAMPLER_DRAWN || item == BF_SAMPLER_Y;
         const bool sums = w->f.kind == BF_FLOW_CATEGORICAL && (item == BF_SAMPLER_PARAMS || item == BF_SAMPLER_STATE);
         if (drawn && i > w->steps) continue;
         float *x = floats((size_t)n);
-        st = bf_sampler_get(s, (bf_sampler_item)item, x, err);
+        st = bf_sampler_get(s, 0, (bf_sampler_item)item, x, err);
         ck_assert_int_eq(st, BF_OK);
         for (uint64_t k = 0; k < n; k++) ck_assert_msg(isfinite(x[k]), "item %d, step %d: not finite", item, i);
         for (uint64_t k = 0; sums && k < n; k += (uint64_t)w->f.classes) {
@@ -258,13 +258,15 @@ static void sample(bf_ctx *ctx, const bf_flow *f, int batch, uint32_t first, uin
     enum { SIZE = 6 };
     linear net = {SIZE * (uint64_t)bf_flow_inputs(f), SIZE * (uint64_t)bf_flow_outputs(f)};
     watch w = {.f = *f, .steps = steps, .batch = (uint64_t)batch, .dims = SIZE};
+    bf_group group = bf_group_alone(f, SIZE);
+    const bf_hybrid hybrid = {1, &group};
     bf_params *params;
     bf_sampler *s;
     OK(bf_params_new(ctx, &params, err));
     const bf_sampler_options o = {.ctx = ctx,
                                   .params = params,
                                   .weights = BF_SET_VALUE,
-                                  .flow = *f,
+                                  .hybrid = &hybrid,
                                   .ndim = 3,
                                   .dims = {(uint64_t)batch, 2, 3},
                                   .net = build,
@@ -340,6 +342,8 @@ START_TEST(dry_run_allocates_nothing)
 {
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
     const bf_flow f = bf_flow_defaults(BF_FLOW_DISCRETISED);
+    bf_group group = bf_group_alone(&f, 6);
+    const bf_hybrid hybrid = {1, &group};
     linear net = {6, 12};
     bf_params *params;
     bf_sampler *s;
@@ -348,7 +352,7 @@ START_TEST(dry_run_allocates_nothing)
     float out[18];
     OK(bf_params_new(ctx, &params, err));
     bf_sampler_options o = {
-        .ctx = ctx, .params = params, .flow = f, .ndim = 2, .dims = {3, 6}, .net = build, .user = &net};
+        .ctx = ctx, .params = params, .hybrid = &hybrid, .ndim = 2, .dims = {3, 6}, .net = build, .user = &net};
     o.dry_run = true;
     const uint64_t before = bf_ctx_used(ctx);
     OK(bf_sampler_new(&o, &s, &plan, err));

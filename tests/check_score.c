@@ -248,10 +248,10 @@ START_TEST(parts_of_a_row)
     OK(bf_model_open(&open, path, &m, err));
     OK(bf_scorer_new(m, BF_SET_VALUE, &spec, 2, NULL, false, &s, NULL, err));
     bf_score_key key = {.seed = 3, .total = 2};
-    OK(bf_scorer_rows(s, x, 2, &key, whole, err));
+    OK(bf_scorer_rows(s, x, 2, &key, whole, NULL, err));
     for (int k = 0; k < 3; k++) {
         key.skip = skip[k];
-        OK(bf_scorer_rows(s, x, 2, &key, part[k], err));
+        OK(bf_scorer_rows(s, x, 2, &key, part[k], NULL, err));
     }
     for (int i = 0; i < 2; i++) ck_assert_float_eq_tol(part[0][i], whole[i], 1e-4f * fabsf(whole[i]));
     ck_assert(part[1][0] != whole[0] && part[1][1] != whole[1]);

@@ -140,8 +140,9 @@ static void training(bf_ctx *ctx, record *r, const char *const *set, size_t n_se
     bf_plan plan;
     OK(bf_config_load("configs/tiny.yaml", &m.config, err));
     OK(bf_setup_overrides(&m.config, set, n_set, err));
-    m.flow = bf_setup_flow(&m.config);
-    OK(bf_setup_net(&m.config, &m.flow, shape, &m.net, err));
+    OK(bf_setup_hybrid(&m.config, shape, &m.hybrid, err));
+    const bf_flow *flow = &m.hybrid.group[0].flow;
+    OK(bf_setup_net(&m.config, flow, shape, &m.net, err));
     OK(bf_params_new(ctx, &m.params, err));
     OK(bf_stepper_new(&m, true, &stepper, &plan, err));
     OK(bf_params_init(m.params, 1, err));
@@ -149,7 +150,7 @@ static void training(bf_ctx *ctx, record *r, const char *const *set, size_t n_se
     float *x = malloc(n * sizeof *x);
     ck_assert_ptr_nonnull(x);
     for (size_t i = 0; i < n; i++)
-        x[i] = m.flow.kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
+        x[i] = flow->kind == BF_FLOW_CATEGORICAL ? (float)(i * i % 4) : (float)(i * i % 15) / 8 - 0.875f;
     OK(bf_stepper_run(stepper, x, 0, 1e-3, &result, err));
     ck_assert(result.finite && result.grad_norm > 1e-3);
     for (int i = 0; i < bf_params_count(m.params); i++) {
@@ -161,6 +162,7 @@ static void training(bf_ctx *ctx, record *r, const char *const *set, size_t n_se
     free(x);
     bf_stepper_free(stepper);
     bf_params_free(m.params);
+    bf_hybrid_free(&m.hybrid);
 }
 
 static void image_net(bf_ctx *ctx, record *r)

@@ -30,7 +30,8 @@ enum {
     BF_STREAM_SAMPLE_Y = 8,    /* sender noise while sampling */
     BF_STREAM_AUGMENT = 9,
     BF_STREAM_SAMPLE_PICK = 10, /* component of a mixture while sampling */
-    BF_STREAM_DROPOUT = 64      /* + index of the dropout node */
+    BF_STREAM_DROPOUT = 64,     /* + index of the dropout node */
+    BF_STREAM_GROUP = 1 << 20   /* group g of a hybrid flow has these streams + g BF_STREAM_GROUP */
 };
 
 void bf_philox(uint64_t seed, uint32_t block, uint32_t sample, uint32_t step, uint32_t stream, uint32_t out[4]);

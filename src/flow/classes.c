@@ -22,6 +22,20 @@ bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, 
     return bf_flow_launch(c, CL_FILE, "class_sample", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
+bf_status bf_class_op_sample_around(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem p, bf_mem noise,
+                                    bf_mem t, bf_err *err)
+{
+    const bf_flow_shape flat = {shape.batch, shape.dims * (uint64_t)f->classes};
+    const bf_arg args[] = {bf_arg_mem(z),
+                           bf_arg_mem(p),
+                           bf_arg_mem(noise),
+                           bf_arg_mem(t),
+                           bf_arg_i32((int32_t)flat.dims),
+                           bf_arg_i32(f->classes),
+                           bf_arg_f32((float)f->max_sqrt_beta)};
+    return bf_flow_launch(c, CL_FILE, "class_sample_around", NULL, flat, 1, args, BF_COUNT(args), err);
+}
+
 bf_status bf_flow_op_input(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem input, bf_mem z, bf_err *err)
 {
     const bf_arg args[] = {bf_arg_mem(input), bf_arg_mem(z), bf_arg_i32((int32_t)shape.dims), bf_arg_i32(f->classes)};
@@ -30,8 +44,8 @@ bf_status bf_flow_op_input(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf
 
 bf_status bf_class_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem params, bf_mem net, bf_err *err)
 {
-    const bf_arg args[] = {bf_arg_mem(params), bf_arg_mem(net), bf_arg_i32((int32_t)shape.dims),
-                           bf_arg_i32(f->classes)};
+    const bf_arg args[] = {bf_arg_mem(params), bf_arg_mem(net), bf_arg_i32((int32_t)shape.dims), bf_arg_i32(f->classes),
+                           bf_arg_f32((float)f->min_prob)};
     return bf_flow_launch(c, CL_FILE, "class_probs", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
@@ -39,8 +53,8 @@ bf_status bf_class_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
                             bf_mem noise, bf_err *err)
 {
     const bf_arg args[] = {
-        bf_arg_mem(y),          bf_arg_mem(net),  bf_arg_mem(noise),        bf_arg_i32((int32_t)shape.dims),
-        bf_arg_i32(f->classes), bf_arg_i32(what), bf_arg_i32(f->discretize)};
+        bf_arg_mem(y),          bf_arg_mem(net),  bf_arg_mem(noise),         bf_arg_i32((int32_t)shape.dims),
+        bf_arg_i32(f->classes), bf_arg_i32(what), bf_arg_i32(f->discretize), bf_arg_f32((float)f->min_prob)};
     return bf_flow_launch(c, CL_FILE, "class_value", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
@@ -70,7 +84,7 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
     const bf_arg loss = bf_arg_mem(a->loss), grad = bf_arg_mem(a->grad), x = bf_arg_mem(a->x), net = bf_arg_mem(a->net);
     const bf_arg t = bf_arg_mem(a->t), dims = bf_arg_i32((int32_t)shape.dims), classes = bf_arg_i32(f->classes);
     const bf_arg discretize = bf_arg_i32(f->discretize), has_grad = bf_arg_i32(!bf_mem_is_none(a->grad));
-    const bf_arg scale = bf_arg_f32((float)(1.0 / ((double)shape.batch * (double)shape.dims)));
+    const bf_arg scale = bf_arg_f32((float)bf_flow_grad_scale(shape, a));
     const uint64_t width = (uint64_t)(spec->kind == BF_LOSS_N_STEP ? f->classes : outputs(f));
     if (spec->kind == BF_LOSS_CTS) {
         const float factor = (float)(f->classes * f->max_sqrt_beta * f->max_sqrt_beta);
@@ -94,6 +108,7 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
                            bf_arg_f32((float)f->max_sqrt_beta),
                            bf_arg_i32(spec->receiver == BF_RECEIVER_JOINT),
                            bf_arg_i32(spec->steps),
+                           bf_arg_i32(spec->any_time),
                            bf_arg_i32(bf_flow_loss_draws(f, spec)),
                            bf_arg_u64(a->draw_pitch),
                            bf_arg_u64(a->sample_pitch),

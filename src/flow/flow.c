@@ -14,7 +14,7 @@
 
 bf_flow bf_flow_defaults(bf_flow_kind kind)
 {
-    bf_flow f = {.kind = kind, .min_sd = 1e-3, .max_sd = 10.0, .mixture = 1};
+    bf_flow f = {.kind = kind, .min_sd = 1e-3, .max_sd = 10.0, .mixture = 1, .clip = 1.0, .min_t = 1e-6};
     switch (kind) {
     case BF_FLOW_CONTINUOUS:
         f.min_variance = 1e-6;
@@ -44,6 +44,8 @@ static bf_status check_real(const bf_flow *f, bf_err *err)
              "flow: a mixture has 1 to %d components, got %d", MAX_MIXTURE, f->mixture);
     BF_CHECK(f->min_sd != 0.0 && f->max_sd <= 1e3 && f->max_sd > f->min_sd, BF_USAGE,
              "flow: deviations are clamped to [min_sd, max_sd], got [%g, %g]", f->min_sd, f->max_sd);
+    BF_CHECK(f->clip >= 0.0 && f->clip <= 1e30, BF_USAGE, "flow: a clip of %g", f->clip);
+    BF_CHECK(f->min_t >= 1e-7 && f->min_t <= 0.1, BF_USAGE, "flow: min_t must be in [1e-7, 0.1], got %g", f->min_t);
     BF_CHECK(f->min_sd > 0.0 || f->kind == BF_FLOW_DISCRETISED, BF_USAGE,
              "flow: a negative min_sd stands for 1 / (5 bins), but %s data have no bins", bf_flow_kind_name(f->kind));
     if (f->kind == BF_FLOW_DISCRETISED) {
@@ -67,6 +69,8 @@ bf_status bf_flow_check(const bf_flow *f, bf_err *err)
              MAX_CLASSES, f->classes);
     BF_CHECK(f->max_sqrt_beta > 0.0 && f->max_sqrt_beta <= 100.0, BF_USAGE,
              "flow: max_sqrt_beta must be in (0, 100], got %g", f->max_sqrt_beta);
+    BF_CHECK(f->min_prob >= 0.0 && f->min_prob < 1.0, BF_USAGE, "flow: min_prob must be in [0, 1), got %g",
+             f->min_prob);
 out:
     return st;
 }
@@ -117,7 +121,7 @@ void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, const bf_
             u = bf_philox_uniform(key->seed, 0, sample, key->step, BF_STREAM_TIME);
         }
         if (spec->kind == BF_LOSS_RECON) u = 1.0;
-        if (spec->kind == BF_LOSS_N_STEP) u = floor(u * spec->steps) / spec->steps;
+        if (spec->kind == BF_LOSS_N_STEP && !spec->any_time) u = floor(u * spec->steps) / spec->steps;
         /* rounding to float must not reach 1 */
         t[b] = spec->kind == BF_LOSS_RECON ? 1.0f : fminf((float)u, 0x1.fffffep-1f);
     }
@@ -125,14 +129,18 @@ void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, const bf_
 
 /* ---- graph ------------------------------------------------------------------------------------------------------ */
 
-/* What every node of this file is about; `noise`: the noise is an input, not Philox. */
+static const bf_flow_part alone = {.mask = BF_NONE, .weight = BF_NONE};
+
+/* What every node of this file is about. */
 typedef struct flow_attr {
     bf_flow flow;
     bf_flow_loss_spec spec;
     bf_flow_shape shape;
+    uint32_t streams; /* added to the number of a stream */
+    double scale;     /* of the gradient */
 } flow_attr;
 
-enum { SAMPLE_X, SAMPLE_T, SAMPLE_NOISE };
+enum { SAMPLE_X, SAMPLE_T, SAMPLE_NOISE, SAMPLE_MASK, SAMPLE_INPUTS };
 
 static uint64_t noise_bytes(const flow_attr *a)
 {
@@ -149,14 +157,19 @@ static bf_status sample_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf
 {
     bf_status st = BF_OK;
     const flow_attr *a = n->attr;
+    const int width = bf_flow_noise_width(&a->flow);
     bf_mem noise = bf_graph_in(g, n, SAMPLE_NOISE);
     if (bf_mem_is_none(noise)) {
         noise = bf_graph_ws(g, n);
-        BF_TRY(bf_random(c, BF_RANDOM_NORMAL, noise, BF_STREAM_FLOW, bf_graph_step(g), a->shape.batch,
-                         a->shape.dims * (uint64_t)bf_flow_noise_width(&a->flow), err));
+        BF_TRY(bf_random(c, BF_RANDOM_NORMAL, noise, BF_STREAM_FLOW + a->streams, bf_graph_step(g), a->shape.batch,
+                         a->shape.dims * (uint64_t)width, err));
     }
     BF_TRY(bf_flow_op_sample(c, &a->flow, a->shape, bf_graph_out(g, n, 0), bf_graph_in(g, n, SAMPLE_X), noise,
                              bf_graph_in(g, n, SAMPLE_T), err));
+    if (n->in[SAMPLE_MASK] != BF_NONE) {
+        BF_TRY(bf_group_op_mask(c, a->shape, width, bf_graph_out(g, n, 0), bf_graph_in(g, n, SAMPLE_MASK), BF_MEM_NONE,
+                                err));
+    }
 out:
     return st;
 }
@@ -172,8 +185,16 @@ static bf_status input_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_
 
 static const bf_node_def input_def = {.name = "flow_input", .attr_size = sizeof(flow_attr), .emit = input_emit};
 
+static bool has_size(bf_graph *g, const char *what, bf_tid t, uint64_t numel)
+{
+    if (t < 0 || bf_graph_numel(g, t) == numel) return true;
+    bf_graph_fail(g, BF_USAGE, "flow: %s has %llu elements, needs %llu", what, (unsigned long long)bf_graph_numel(g, t),
+                  (unsigned long long)numel);
+    return false;
+}
+
 /* Fills `a` from the data tensor and checks what else is given (BF_NONE: not given) against it. */
-static bool describe(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, flow_attr *a)
+static bool describe(bf_graph *g, const bf_flow *f, const bf_flow_part *part, bf_tid data, bf_tid t, flow_attr *a)
 {
     bf_err err;
     if (bf_graph_status(g, &err) != BF_OK) return false;
@@ -185,18 +206,11 @@ static bool describe(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, flow_
         bf_graph_fail(g, BF_USAGE, "flow: data need a batch dimension and one time per sample");
         return false;
     }
-    *a = (flow_attr){.flow = *f};
+    *a = (flow_attr){.flow = *f, .streams = part->group * (uint32_t)BF_STREAM_GROUP, .scale = part->scale};
     a->shape.batch = bf_graph_dim(g, data, 0);
     a->shape.dims = bf_graph_numel(g, data) / a->shape.batch;
-    return true;
-}
-
-static bool has_size(bf_graph *g, const char *what, bf_tid t, uint64_t numel)
-{
-    if (t < 0 || bf_graph_numel(g, t) == numel) return true;
-    bf_graph_fail(g, BF_USAGE, "flow: %s has %llu elements, needs %llu", what, (unsigned long long)bf_graph_numel(g, t),
-                  (unsigned long long)numel);
-    return false;
+    return has_size(g, "the mask", part->mask, a->shape.batch * a->shape.dims) &&
+           has_size(g, "the weight", part->weight, a->shape.batch);
 }
 
 /* A temp with the data's dims, and [K] behind them when `width` > 1. */
@@ -212,15 +226,16 @@ static bf_tid temp_wide(bf_graph *g, bf_tid data, int width)
     return bf_graph_temp(g, ndim, dims);
 }
 
-bf_flow_state bf_flow_input(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, bf_tid noise)
+bf_flow_state bf_flow_part_input(bf_graph *g, const bf_flow *f, const bf_flow_part *part, bf_tid data, bf_tid t,
+                                 bf_tid noise)
 {
     bf_flow_state s = {BF_NONE, BF_NONE};
     flow_attr a;
-    if (!describe(g, f, data, t, &a)) return s;
+    if (!describe(g, f, part, data, t, &a)) return s;
     if (!has_size(g, "flow noise", noise, noise_bytes(&a) / sizeof(float))) return s;
     s.param = temp_wide(g, data, bf_flow_noise_width(f));
     s.input = s.param;
-    bf_graph_node(g, &sample_def, &a, 3, (bf_tid[]){data, t, noise}, 1, &s.param, NULL);
+    bf_graph_node(g, &sample_def, &a, SAMPLE_INPUTS, (bf_tid[]){data, t, noise, part->mask}, 1, &s.param, NULL);
     if (f->kind == BF_FLOW_CATEGORICAL) {
         s.input = temp_wide(g, data, bf_flow_inputs(f));
         bf_graph_node(g, &input_def, &a, 1, &s.param, 1, &s.input, NULL);
@@ -228,7 +243,12 @@ bf_flow_state bf_flow_input(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t
     return s;
 }
 
-enum { LOSS_X, LOSS_T, LOSS_MU, LOSS_NET, LOSS_NOISE, LOSS_INPUTS };
+bf_flow_state bf_flow_input(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t, bf_tid noise)
+{
+    return bf_flow_part_input(g, f, &alone, data, t, noise);
+}
+
+enum { LOSS_X, LOSS_T, LOSS_MU, LOSS_NET, LOSS_NOISE, LOSS_MASK, LOSS_WEIGHT, LOSS_INPUTS };
 enum { LOSS_SAMPLE, LOSS_ELEMENT, LOSS_GRAD };
 
 /* The workspace of a loss node, in this order: Monte-Carlo noise unless it is an input, planes of the loss, fold. */
@@ -255,6 +275,19 @@ static uint64_t loss_workspace(const bf_graph *g, const bf_node *n)
     return s.noise + s.planes + s.fold;
 }
 
+static bf_status mask_losses(const bf_graph *g, const bf_node *n, bf_cmds *c, const bf_flow_loss_args *args,
+                             bf_err *err)
+{
+    bf_status st = BF_OK;
+    const flow_attr *a = n->attr;
+    const bf_mem mask = bf_graph_in(g, n, LOSS_MASK), weight = bf_graph_in(g, n, LOSS_WEIGHT);
+    if (!bf_mem_is_none(mask)) BF_TRY(bf_group_op_mask(c, a->shape, 1, args->loss, mask, BF_MEM_NONE, err));
+    if ((!bf_mem_is_none(mask) || !bf_mem_is_none(weight)) && !bf_mem_is_none(args->grad))
+        BF_TRY(bf_group_op_mask(c, a->shape, bf_flow_outputs(&a->flow), args->grad, mask, weight, err));
+out:
+    return st;
+}
+
 static bf_status loss_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -270,17 +303,19 @@ static bf_status loss_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_e
                               .t = bf_graph_in(g, n, LOSS_T),
                               .noise = bf_graph_in(g, n, LOSS_NOISE),
                               .draw_pitch = a->shape.batch * width,
-                              .sample_pitch = width};
+                              .sample_pitch = width,
+                              .scale = a->scale};
     if (n->out[LOSS_GRAD] != BF_NONE) args.grad = bf_graph_out(g, n, LOSS_GRAD);
     if (s.planes > 0) args.ws = bf_mem_at(ws, s.noise);
     if (s.noise > 0) {
         args.noise = ws;
         args.draw_pitch = width;
         args.sample_pitch = draws * width;
-        BF_TRY(
-            bf_random(c, BF_RANDOM_NORMAL, ws, BF_STREAM_SENDER, bf_graph_step(g), a->shape.batch, draws * width, err));
+        BF_TRY(bf_random(c, BF_RANDOM_NORMAL, ws, BF_STREAM_SENDER + a->streams, bf_graph_step(g), a->shape.batch,
+                         draws * width, err));
     }
     BF_TRY(bf_flow_op_loss(c, &a->flow, &a->spec, a->shape, &args, err));
+    BF_TRY(mask_losses(g, n, c, &args, err));
     BF_TRY(bf_sum_mid(c, bf_graph_out(g, n, LOSS_SAMPLE), false, (float)(1.0 / (double)a->shape.dims), args.loss,
                       a->shape.batch, a->shape.dims, 1, s.fold > 0 ? bf_mem_at(ws, s.noise + s.planes) : BF_MEM_NONE,
                       err));
@@ -291,13 +326,14 @@ out:
 static const bf_node_def loss_def = {
     .name = "flow_loss", .attr_size = sizeof(flow_attr), .workspace = loss_workspace, .emit = loss_emit};
 
-bf_flow_losses bf_flow_loss(bf_graph *g, const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_state state,
-                            bf_tid data, bf_tid t, bf_tid net_out, bf_tid mc_noise, bool want_grad)
+bf_flow_losses bf_flow_part_loss(bf_graph *g, const bf_flow *f, const bf_flow_part *part, const bf_flow_loss_spec *spec,
+                                 bf_flow_state state, bf_tid data, bf_tid t, bf_tid net_out, bf_tid mc_noise,
+                                 bool want_grad)
 {
     bf_flow_losses out = {BF_NONE, BF_NONE, BF_NONE};
     flow_attr a;
     uint64_t dims[BF_MAX_DIMS];
-    if (!describe(g, f, data, t, &a) || net_out < 0) return out;
+    if (!describe(g, f, part, data, t, &a) || net_out < 0) return out;
     a.spec = *spec;
     if (spec->kind == BF_LOSS_N_STEP && spec->steps < 1) {
         bf_graph_fail(g, BF_USAGE, "flow: the n-step loss needs a number of steps, got %d", spec->steps);
@@ -318,7 +354,14 @@ bf_flow_losses bf_flow_loss(bf_graph *g, const bf_flow *f, const bf_flow_loss_sp
         out.grad = bf_graph_temp(g, ndim, dims);
     }
     bf_graph_node(g, &loss_def, &a, LOSS_INPUTS,
-                  (bf_tid[]){data, t, f->kind == BF_FLOW_CATEGORICAL ? BF_NONE : state.param, net_out, mc_noise}, 3,
-                  (bf_tid[]){out.sample, out.element, out.grad}, NULL);
+                  (bf_tid[]){data, t, f->kind == BF_FLOW_CATEGORICAL ? BF_NONE : state.param, net_out, mc_noise,
+                             part->mask, part->weight},
+                  3, (bf_tid[]){out.sample, out.element, out.grad}, NULL);
     return out;
+}
+
+bf_flow_losses bf_flow_loss(bf_graph *g, const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_state state,
+                            bf_tid data, bf_tid t, bf_tid net_out, bf_tid mc_noise, bool want_grad)
+{
+    return bf_flow_part_loss(g, f, &alone, spec, state, data, t, net_out, mc_noise, want_grad);
 }

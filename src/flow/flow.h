@@ -39,6 +39,8 @@ typedef struct bf_flow {
     bf_flow_predict predict;
     int mixture;           /* components of MIXTURE, 1..32 */
     double min_sd, max_sd; /* clamp of the predicted deviation; min_sd < 0 means 1 / (5 bins) */
+    double clip;           /* DELTA: its value is clipped to [-clip, clip]; 0: it is not */
+    double min_t;          /* prediction NOISE: before it, mean 0 and deviation 1 whatever the network says */
 
     /* discretised */
     int bins;       /* 2..1024 */
@@ -47,10 +49,12 @@ typedef struct bf_flow {
     /* categorical */
     int classes;          /* 2..4096 */
     double max_sqrt_beta; /* s; beta(1) = s^2 */
+    double min_prob;      /* probabilities are raised to it while sampling, and not normalised again */
     bool discretize;      /* data are reals in [-1, 1] that fall into `classes` bins */
 } bf_flow;
 
-/* The released settings of a kind: sigma_1^2 1e-6 | 16 bins, 1e-3 | K = 2, s = 3; noise prediction. */
+/* The released settings of a kind: sigma_1^2 1e-6 | 16 bins, 1e-3 | K = 2, s = 3; noise prediction from t = 1e-6 on,
+ * clip 1. */
 bf_flow bf_flow_defaults(bf_flow_kind kind);
 
 /* BF_USAGE with one sentence when a setting is out of range or two contradict each other. */
@@ -86,6 +90,7 @@ typedef struct bf_flow_loss_spec {
     int steps;            /* N_STEP: n */
     int draws;            /* N_STEP: Monte-Carlo draws per variable; 0 = 10. Not used by continuous data */
     bf_receiver receiver; /* N_STEP of categorical data */
+    bool any_time;        /* N_STEP: times lie anywhere in [0, 1), i = floor(t n) + 1, product in fp32 */
 } bf_flow_loss_spec;
 
 typedef struct bf_flow_losses {
@@ -95,10 +100,24 @@ typedef struct bf_flow_losses {
                        BF_NONE when not asked for */
 } bf_flow_losses;
 
-/* The losses of spec 2.2-2.5. N_STEP expects t = (i - 1) / n, RECON t = 1. `mc_noise`: standard normals [draws, data
- * dims (, K)]; BF_NONE: Philox (BF_STREAM_SENDER). Clamps stop gradients as in the released code. */
+/* The losses of spec 2.2-2.5. N_STEP expects t = (i - 1) / n (or any_time), RECON t = 1. `mc_noise`: standard normals
+ * [draws, data dims (, K)]; BF_NONE: Philox (BF_STREAM_SENDER). Clamps stop gradients as in the released code. */
 bf_flow_losses bf_flow_loss(bf_graph *g, const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_state state,
                             bf_tid data, bf_tid t, bf_tid net_out, bf_tid mc_noise, bool want_grad);
+
+/* The same for a flow that is one group of several (flow/hybrid.h). */
+typedef struct bf_flow_part {
+    uint32_t group; /* its random numbers: the streams above + group BF_STREAM_GROUP */
+    bf_tid mask;    /* [data dims] or BF_NONE. Where it is 0 the parameters are the prior's, loss and gradient 0 */
+    bf_tid weight;  /* [B] or BF_NONE: of each sample in the gradient; where it is 0 nothing else counts */
+    double scale;   /* the gradient is that of scale sum(weight loss) over everything; 0: of the mean */
+} bf_flow_part;
+
+bf_flow_state bf_flow_part_input(bf_graph *g, const bf_flow *f, const bf_flow_part *part, bf_tid data, bf_tid t,
+                                 bf_tid noise);
+bf_flow_losses bf_flow_part_loss(bf_graph *g, const bf_flow *f, const bf_flow_part *part, const bf_flow_loss_spec *spec,
+                                 bf_flow_state state, bf_tid data, bf_tid t, bf_tid net_out, bf_tid mc_noise,
+                                 bool want_grad);
 
 /* ---- times ------------------------------------------------------------------------------------------------------ */
 
@@ -111,9 +130,10 @@ typedef struct bf_flow_time_key {
                                  set; 0, 0: it is the only one */
 } bf_flow_time_key;
 
-/* Times from (seed, step, BF_STREAM_TIME): U[0, 1) for CTS, multiples of 1/n for N_STEP, 1 for RECON.
- * `low_discrepancy`: t_i = frac(u + i / total + repeat / repeats) with one u for the whole set and all its repeats,
- * then floored to the grid for N_STEP: the same mean with a smaller error, also that of one sample over its repeats. */
+/* Times from (seed, step, BF_STREAM_TIME): U[0, 1) for CTS, multiples of 1/n for N_STEP (any_time: U[0, 1)), 1 for
+ * RECON. `low_discrepancy`: t_i = frac(u + i / total + repeat / repeats) with one u for the whole set and all its
+ * repeats, then floored to the grid for N_STEP: the same mean with a smaller error, also that of one sample over its
+ * repeats. */
 void bf_flow_times(float *t, int count, const bf_flow_loss_spec *spec, const bf_flow_time_key *key);
 
 #endif

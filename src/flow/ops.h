@@ -30,8 +30,8 @@ bf_status bf_flow_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
 /* Categorical: what the network receives, from z. */
 bf_status bf_flow_op_input(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem input, bf_mem z, bf_err *err);
 
-/* Output distribution. params: in terms of the data, laid out as net (categorical: probabilities [B,D,K]); `clamped`:
- * after the clip of a delta and the clamp of deviations. */
+/* Output distribution. params: in terms of the data, laid out as net (categorical: probabilities [B,D,K], at least
+ * min_prob); `clamped`: after the clip of a delta and the clamp of deviations. */
 bf_status bf_flow_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem params, bf_mem mu, bf_mem net,
                             bf_mem t, bool clamped, bf_err *err);
 /* p [B,D,bins] of discretised data. */
@@ -56,8 +56,9 @@ bf_status bf_flow_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
                             bf_err *err);
 
 typedef struct bf_flow_loss_args {
-    bf_mem loss; /* [B,D] */
-    bf_mem grad; /* as net, or none: gradient of the mean of `loss` over everything */
+    bf_mem loss;  /* [B,D] */
+    bf_mem grad;  /* as net, or none: gradient of `scale` times the sum of `loss` over everything */
+    double scale; /* 0: that of the mean */
     bf_mem x, mu, net, t;
     bf_mem noise; /* N_STEP: draw s of sample b at s * draw_pitch + b * sample_pitch floats */
     uint64_t draw_pitch, sample_pitch;
@@ -70,6 +71,21 @@ uint64_t bf_flow_loss_workspace(const bf_flow *f, const bf_flow_loss_spec *spec,
 bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_shape shape,
                           const bf_flow_loss_args *args, bf_err *err);
 
+/* ---- groups of a hybrid flow (groups.c) -------------------------------------------------------------------------- */
+
+/* x [B,D]: columns first .. first + D of rows of `pitch`. With a mask [B,D] NaN stands for what is not observed: 0 in
+ * both, elsewhere the mask is 1. */
+bf_status bf_group_op_take(bf_cmds *c, bf_flow_shape shape, bf_mem x, bf_mem mask, bf_mem data, uint64_t first,
+                           uint64_t pitch, bf_err *err);
+/* x [B,D,width]: multiplied by weight [B], and 0 where that or mask [B,D] is; either may be none. */
+bf_status bf_group_op_mask(bf_cmds *c, bf_flow_shape shape, int width, bf_mem x, bf_mem mask, bf_mem weight,
+                           bf_err *err);
+/* total [items] (+)= factor weight loss; weight may be none. */
+bf_status bf_group_op_total(bf_cmds *c, bf_mem total, bool acc, double factor, bf_mem loss, bf_mem weight,
+                            uint64_t items, bf_err *err);
+/* y [B,D,width]: what is given [B,D], NaN: stays. width > 1: y are probabilities, given are classes. */
+bf_status bf_group_op_hold(bf_cmds *c, bf_flow_shape shape, int width, bf_mem y, bf_mem given, bf_err *err);
+
 /* ---- between the two files that implement these ------------------------------------------------------------------ */
 
 /* One launch over shape.batch x `dims` lanes; checks that a sample can be indexed with 32 bits. `defines` may be NULL.
@@ -77,11 +93,17 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
 bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, const char *defines, bf_flow_shape shape,
                          uint64_t per_variable, const bf_arg *args, size_t n_args, bf_err *err);
 
+/* What the gradient of the sum of the losses is multiplied by. */
+double bf_flow_grad_scale(bf_flow_shape shape, const bf_flow_loss_args *args);
+
 bf_status bf_class_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem params, bf_mem net, bf_err *err);
 bf_status bf_class_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_flow_value what, bf_mem y, bf_mem net,
                             bf_mem noise, bf_err *err);
 bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem x, bf_mem noise,
                              bf_mem t, bf_err *err);
+/* z around probabilities p [B,D,K] instead of classes. */
+bf_status bf_class_op_sample_around(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem p, bf_mem noise,
+                                    bf_mem t, bf_err *err);
 bf_status bf_class_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem y, bf_mem x, bf_mem noise,
                            bf_mem step, bf_err *err);
 bf_status bf_class_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem y, bf_err *err);

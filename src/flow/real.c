@@ -1,4 +1,5 @@
 /* Real-valued data: cl/flow_continuous.cl and cl/flow_bins.cl; and the functions that serve every kind of flow. */
+#include <float.h>
 #include <math.h>
 
 #include "flow/ops.h"
@@ -6,7 +7,7 @@
 #define CL_FILE "flow_continuous.cl"
 #define CL_BINS "flow_bins.cl"
 #define CHUNK 256 /* FLOW_CHUNK in cl/flow.h */
-#define HEAD_ARGS 7
+#define HEAD_ARGS 8
 #define DEFAULT_DRAWS 10
 
 bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, const char *defines, bf_flow_shape shape,
@@ -37,6 +38,11 @@ int bf_flow_loss_draws(const bf_flow *f, const bf_flow_loss_spec *spec)
     return spec->draws > 0 ? spec->draws : DEFAULT_DRAWS;
 }
 
+double bf_flow_grad_scale(bf_flow_shape shape, const bf_flow_loss_args *args)
+{
+    return args->scale != 0.0 ? args->scale : 1.0 / ((double)shape.batch * (double)shape.dims);
+}
+
 uint64_t bf_flow_loss_workspace(const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_shape shape, bool want_grad)
 {
     const uint64_t planes = (uint64_t)(f->kind == BF_FLOW_CATEGORICAL ? f->classes : f->bins);
@@ -55,13 +61,18 @@ static void log_variance(const bf_flow *f, bf_arg out[2])
 /* The arguments HEAD_ARGS of cl/flow.h. */
 static void head_args(const bf_flow *f, bf_arg out[HEAD_ARGS])
 {
-    const double min_sd = f->min_sd < 0 ? 1.0 / (5.0 * f->bins) : f->min_sd;
+    double lo = f->min_sd < 0 ? 1.0 / (5.0 * f->bins) : f->min_sd, hi = f->max_sd;
+    if (f->output == BF_OUT_DELTA) {
+        hi = f->clip > 0.0 ? f->clip : (double)FLT_MAX;
+        lo = -hi;
+    }
     out[0] = bf_arg_i32(f->output);
     out[1] = bf_arg_i32(f->predict);
     out[2] = bf_arg_i32(f->output == BF_OUT_MIXTURE ? f->mixture : 1);
-    out[3] = bf_arg_f32((float)min_sd);
-    out[4] = bf_arg_f32((float)f->max_sd);
-    log_variance(f, out + 5);
+    out[3] = bf_arg_f32((float)lo);
+    out[4] = bf_arg_f32((float)hi);
+    out[5] = bf_arg_f32((float)f->min_t);
+    log_variance(f, out + 6);
 }
 
 static const char *head_defines(const bf_flow *f)
@@ -77,7 +88,7 @@ static const char *head_defines(const bf_flow *f)
 static bf_status head_launch(bf_cmds *c, const bf_flow *f, const char *file, const char *kernel, bf_flow_shape shape,
                              const bf_arg *buffers, size_t n_buffers, const bf_arg *more, size_t n_more, bf_err *err)
 {
-    bf_arg args[32];
+    bf_arg args[36];
     size_t n = 0;
     const int planes = f->kind == BF_FLOW_DISCRETISED ? f->bins : 1;
     for (size_t i = 0; i < n_buffers; i++) args[n++] = buffers[i];
@@ -183,15 +194,16 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
     const double per_step = steps ? pow(f->min_variance, -1.0 / spec->steps) - 1.0 : 0.0;
     const bf_arg factor = bf_arg_f32((float)(steps ? per_step : -0.5 * log(f->min_variance)));
     const bf_arg floor_v = bf_arg_f32((float)f->min_loss_variance), n_steps = bf_arg_i32(steps ? spec->steps : 0);
-    const bf_arg bins = bf_arg_i32(f->bins);
+    const bf_arg bins = bf_arg_i32(f->bins), any_time = bf_arg_i32(steps && spec->any_time);
     const bf_arg has_grad = bf_arg_i32(!bf_mem_is_none(a->grad));
-    const bf_arg scale = bf_arg_f32((float)(1.0 / ((double)shape.batch * (double)shape.dims)));
+    const bf_arg scale = bf_arg_f32((float)bf_flow_grad_scale(shape, a));
     const bf_arg buffers[] = {bf_arg_mem(a->loss), bf_arg_mem(a->grad), bf_arg_mem(a->x),     bf_arg_mem(a->mu),
                               bf_arg_mem(a->net),  bf_arg_mem(a->t),    bf_arg_mem(a->noise), bf_arg_mem(a->ws)};
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_loss(c, f, spec, shape, a, err);
     if (binned && steps) {
         const bf_arg more[] = {bins,
                                n_steps,
+                               any_time,
                                factor,
                                bf_arg_i32(bf_flow_loss_draws(f, spec)),
                                bf_arg_u64(a->draw_pitch),
@@ -215,6 +227,6 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
         const bf_arg more[] = {bins, factor, floor_v, has_grad, scale};
         return head_launch(c, f, CL_BINS, "bins_loss", shape, buffers, 6, more, BF_COUNT(more), err);
     }
-    const bf_arg more[] = {n_steps, factor, floor_v, has_grad, scale};
+    const bf_arg more[] = {n_steps, any_time, factor, floor_v, has_grad, scale};
     return head_launch(c, f, CL_FILE, "continuous_loss", shape, buffers, 6, more, BF_COUNT(more), err);
 }

@@ -146,33 +146,57 @@ out:
     return st;
 }
 
-bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err)
+/* The gradient to start from becomes that of a root. */
+static bf_status start(bf_graph *g, bf_tid root, bf_tid seed, bf_err *err)
 {
     bf_status st = BF_OK;
 
-    BF_TRY(bf_graph_status(g, err));
-    BF_CHECK(g->forward_nodes < 0 && !g->planned, BF_USAGE, "the gradients of this graph exist already");
-    BF_CHECK(loss >= 0 && (seed >= 0 || bf_graph_numel(g, loss) == 1), BF_USAGE,
-             "gradients need a loss of one element, or a gradient to start from");
-    BF_CHECK(seed < 0 || bf_graph_numel(g, loss) == bf_graph_numel(g, seed), BF_USAGE,
-             "the gradient to start from has %llu elements, the tensor %llu",
-             (unsigned long long)bf_graph_numel(g, seed), (unsigned long long)bf_graph_numel(g, loss));
-    mark_needs(g);
-    BF_CHECK(wanted(g, loss), BF_USAGE, "nothing in front of the loss wants a gradient");
-    g->forward_nodes = g->nodes;
-    bf_graph_block_end(g);
+    BF_CHECK(g->tensor[root].grad < 0, BF_USAGE, "a tensor cannot start from two gradients");
     if (seed < 0) {
-        seed = bf_graph_temp(g, g->tensor[loss].ndim, g->tensor[loss].dims);
+        seed = bf_graph_temp(g, g->tensor[root].ndim, g->tensor[root].dims);
         bf_graph_fill_node(g, seed, 1.0f);
     }
     BF_TRY(bf_graph_status(g, err));
-    hold(g, loss, seed);
+    bf_graph_exact(g, g->tensor[seed].root);
+    hold(g, root, seed);
+out:
+    return st;
+}
+
+bf_status bf_graph_backward_from(bf_graph *g, size_t n, const bf_tid *roots, const bf_tid *seeds, bf_err *err)
+{
+    bf_status st = BF_OK;
+    size_t started = 0;
+
+    BF_TRY(bf_graph_status(g, err));
+    BF_CHECK(g->forward_nodes < 0 && !g->planned, BF_USAGE, "the gradients of this graph exist already");
+    for (size_t i = 0; i < n; i++) {
+        BF_CHECK(roots[i] >= 0 && (seeds[i] >= 0 || bf_graph_numel(g, roots[i]) == 1), BF_USAGE,
+                 "gradients need a loss of one element, or a gradient to start from");
+        BF_CHECK(seeds[i] < 0 || bf_graph_numel(g, roots[i]) == bf_graph_numel(g, seeds[i]), BF_USAGE,
+                 "the gradient to start from has %llu elements, the tensor %llu",
+                 (unsigned long long)bf_graph_numel(g, seeds[i]), (unsigned long long)bf_graph_numel(g, roots[i]));
+    }
+    mark_needs(g);
+    g->forward_nodes = g->nodes;
+    bf_graph_block_end(g);
+    for (size_t i = 0; i < n; i++) {
+        if (!wanted(g, roots[i])) continue;
+        BF_TRY(start(g, roots[i], seeds[i], err));
+        started++;
+    }
+    BF_CHECK(started > 0, BF_USAGE, "nothing in front of the loss wants a gradient");
     BF_TRY(walk(g, err));
     bf_graph_finish_sums(g);
-    if (g->options.half_storage) bf_graph_store_halves(g, seed);
+    if (g->options.half_storage) bf_graph_store_halves(g);
     BF_TRY(bf_graph_status(g, err));
     for (bf_tid t = 0; t < g->tensors; t++)
         if (g->tensor[t].want_grad && g->tensor[t].grad >= 0) bf_graph_keep(g, g->tensor[t].grad);
 out:
     return st;
+}
+
+bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err)
+{
+    return bf_graph_backward_from(g, 1, &loss, &seed, err);
 }

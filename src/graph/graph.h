@@ -171,6 +171,9 @@ void bf_graph_pass_grad(bf_graph *g, const bf_node *n, int i, bf_tid grad);
 /* Derives gradients of `loss` ([1], seeded with 1; or any tensor whose gradient tensor `seed` of the same shape is
  * given). */
 bf_status bf_graph_backward(bf_graph *g, bf_tid loss, bf_tid seed, bf_err *err);
+/* The same from n > 0 tensors at once, each with the gradient to start from; those that nothing in front of wants a
+ * gradient for are passed over. */
+bf_status bf_graph_backward_from(bf_graph *g, size_t n, const bf_tid *roots, const bf_tid *seeds, bf_err *err);
 
 typedef struct bf_plan {
     size_t nodes, dead, tensors, arenas;

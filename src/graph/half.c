@@ -58,12 +58,12 @@ static void look(const bf_graph *g, saved *s, bf_tid t, int k, bool writes)
 }
 
 /* Those that the forward pass makes and gradient nodes only read. */
-static bool worth_storing(const bf_graph *g, const saved *s, bf_tid t, bf_tid seed)
+static bool worth_storing(const bf_graph *g, const saved *s, bf_tid t)
 {
     const bf_tensor *r = bf_graph_at(g, t);
 
     return r->root == t && r->kind == BF_T_TEMP && !r->keep && !r->exact && r->numel >= SMALLEST && s[t].last >= 0 &&
-           s[t].read && !s[t].written && t != g->tensor[seed].root;
+           s[t].read && !s[t].written;
 }
 
 /* ---- the new list ------------------------------------------------------------------------------------------------ */
@@ -102,18 +102,18 @@ static void read_halves(bf_graph *g, saved *s, bf_node *n, int k)
 }
 
 /* Stores what forward node k touched last. A tensor can be met twice there; it is stored once. */
-static void write_halves(bf_graph *g, saved *s, const bf_node *n, int k, bf_tid seed)
+static void write_halves(bf_graph *g, saved *s, const bf_node *n, int k)
 {
     for (int i = 0; i < BF_NODE_IN + BF_NODE_OUT; i++) {
         const bf_tid t = i < BF_NODE_IN ? n->in[i] : n->out[i - BF_NODE_IN];
         const bf_tid root = t < 0 ? BF_NONE : g->tensor[t].root;
-        if (root < 0 || s[root].last != k || s[root].half >= 0 || !worth_storing(g, s, root, seed)) continue;
+        if (root < 0 || s[root].last != k || s[root].half >= 0 || !worth_storing(g, s, root)) continue;
         s[root].half = bf_graph_temp(g, 1, &(uint64_t){bf_ceil_div(g->tensor[root].numel, 2)});
         bf_graph_node(g, &pack_def, NULL, 1, &root, 1, &s[root].half, NULL);
     }
 }
 
-void bf_graph_store_halves(bf_graph *g, bf_tid seed)
+void bf_graph_store_halves(bf_graph *g)
 {
     const int nodes = g->nodes, forward = g->forward_nodes;
     bf_node *old = g->node;
@@ -137,7 +137,7 @@ void bf_graph_store_halves(bf_graph *g, bf_tid seed)
         if (k == forward) g->forward_nodes = g->nodes;
         if (k >= forward) read_halves(g, s, &n, k);
         bf_graph_node(g, n.def, n.attr, BF_NODE_IN, n.in, BF_NODE_OUT, n.out, n.acc);
-        if (k < forward) write_halves(g, s, &n, k, seed);
+        if (k < forward) write_halves(g, s, &n, k);
     }
     for (int k = 0; k < nodes; k++) free(old[k].attr);
     free(old);

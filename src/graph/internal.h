@@ -111,8 +111,8 @@ void bf_graph_fill_node(bf_graph *g, bf_tid y, float value);
 /* dx (+)= dy act'(x) */
 void bf_graph_act_backward(bf_graph *g, bf_act act, bf_tid dx, bool acc, bf_tid dy, bf_tid x);
 
-/* half.c: rewrites the list, once the gradient nodes are there. `seed` is the gradient that backward started from. */
-void bf_graph_store_halves(bf_graph *g, bf_tid seed);
+/* half.c: rewrites the list, once the gradient nodes are there. */
+void bf_graph_store_halves(bf_graph *g);
 void bf_graph_exact(bf_graph *g, bf_tid t);
 
 /* A dimension or product as the int that ops take; sticks an error when it does not fit. */

@@ -106,7 +106,8 @@ out:
 static void make_examples(const bf_model *m, uint64_t n, float *x)
 {
     const bool classes = bf_setup_wants_classes(&m->config), bins = m->config.data.transform == BF_TRANSFORM_BINS;
-    const float levels = (float)(classes ? m->flow.classes : m->flow.bins);
+    const bf_flow *f = &m->hybrid.group[0].flow;
+    const float levels = (float)(classes ? f->classes : f->bins);
     for (uint64_t i = 0; i < n; i++) {
         const float u = bf_philox_uniform(EXAMPLE_SEED, (uint32_t)(i % m->dims), (uint32_t)(i / m->dims), 0, 0);
         const float level = (float)(int)(u * levels);
@@ -128,7 +129,7 @@ static bf_status run_steps(bench *b, bf_stepper *stepper, const float *x, bf_err
         for (; submitted < until; submitted++) {
             float *rows;
             BF_TRY(bf_stepper_rows(stepper, &rows, err));
-            memcpy(rows, x, (size_t)(b->r->batch * b->m->dims) * sizeof *x);
+            memcpy(rows, x, (size_t)bf_model_block(b->m, b->r->batch) * sizeof *x);
             BF_TRY(bf_stepper_submit(stepper, submitted, bf_learning_rate(c, &b->m->state.plateau, submitted), err));
         }
         BF_TRY(bf_stepper_wait(stepper, &result, err));

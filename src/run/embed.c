@@ -58,7 +58,9 @@ uint64_t bfncl_model_dims(const bfncl_model *h)
 
 uint32_t bfncl_model_classes(const bfncl_model *h)
 {
-    return h->m->flow.kind == BF_FLOW_CATEGORICAL ? (uint32_t)h->m->flow.classes : 0;
+    const bf_hybrid *groups = &h->m->hybrid;
+    const bf_group *classes = groups->groups == 1 ? bf_hybrid_categorical(groups) : NULL;
+    return classes ? (uint32_t)classes->flow.classes : 0;
 }
 
 bfncl_status bfncl_model_sample(bfncl_model *h, uint64_t first, uint64_t n, uint64_t steps, uint64_t seed, float *out,
@@ -94,7 +96,7 @@ static bf_status add_scores(bf_scorer *s, const float *data, uint64_t dims, uint
                                       .first = (uint32_t)at,
                                       .total = (uint32_t)n,
                                       .low_discrepancy = true};
-            BF_TRY(bf_scorer_rows(s, data + at * dims, rows, &key, scratch, err));
+            BF_TRY(bf_scorer_rows(s, data + at * dims, rows, &key, scratch, NULL, err));
             for (uint32_t i = 0; i < rows; i++) nats[at + i] += scratch[i] / (double)repeats;
         }
 out:

@@ -129,7 +129,7 @@ static bf_status score(evaluation *e, bf_scorer *s, double *nats, bf_time_bin *b
                                   .passes = (uint32_t)e->repeats,
                                   .total = (uint32_t)e->samples,
                                   .low_discrepancy = e->low_discrepancy};
-        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, &key, e->scratch, on_batch, e, err));
+        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, &key, e->scratch, NULL, on_batch, e, err));
         for (uint64_t i = 0; i < e->samples; i++) nats[i] += e->scratch[i];
         if (n_bins == 0) continue;
         bf_scorer_times(s, &key, key.total, t);
@@ -157,10 +157,18 @@ static void mean_bits(const evaluation *e, const double *nats, double *mean, dou
     *se /= BF_LN2;
 }
 
+/* The n-step loss of some group needs draws. */
+static bool draws_noise(const bf_hybrid *h)
+{
+    for (int i = 0; i < h->groups; i++)
+        if (h->group[i].flow.kind != BF_FLOW_CONTINUOUS) return true;
+    return false;
+}
+
 /* Everything of loss k but its bins. */
 static void fill_row(evaluation *e, size_t k, bool text, bfncl_eval_row *row)
 {
-    const bool choice = e->steps[k] && e->m->flow.kind == BF_FLOW_CATEGORICAL;
+    const bool choice = e->steps[k] && bf_hybrid_categorical(&e->m->hybrid);
     *row = (bfncl_eval_row){.loss_steps = e->steps[k],
                             .receiver = !choice                            ? "none"
                                         : e->receiver == BF_RECEIVER_JOINT ? "joint"
@@ -168,7 +176,7 @@ static void fill_row(evaluation *e, size_t k, bool text, bfncl_eval_row *row)
                             .dims = e->m->dims,
                             .samples = e->samples,
                             .repeats = e->repeats,
-                            .draws = e->steps[k] && e->m->flow.kind != BF_FLOW_CONTINUOUS ? DEFAULT_DRAWS : 1};
+                            .draws = e->steps[k] && draws_noise(&e->m->hybrid) ? DEFAULT_DRAWS : 1};
     for (uint64_t i = 0; i < e->samples; i++) e->scratch[i] = e->loss[k][i] + e->recon[i];
     mean_bits(e, e->loss[k], &row->bits_per_dim, &row->stderr_bits_per_dim);
     mean_bits(e, e->recon, &row->recon_bits_per_dim, &row->stderr_recon_bits_per_dim);

@@ -23,9 +23,9 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_
     memcpy(m->shape, shape, sizeof m->shape);
     m->dims = (uint64_t)shape[0] * shape[1] * shape[2];
     m->state = bf_run_state_new(c);
-    m->flow = bf_setup_flow(c);
-    BF_TRY(bf_flow_check(&m->flow, err));
-    BF_TRY(bf_setup_net(c, &m->flow, shape, &m->net, err));
+    BF_TRY(bf_setup_hybrid(c, shape, &m->hybrid, err));
+    BF_TRY(bf_hybrid_check(&m->hybrid, err));
+    BF_TRY(bf_setup_net(c, &m->hybrid.group[0].flow, shape, &m->net, err));
     const double start = bf_seconds();
     BF_TRY(bf_setup_ctx(c, d, &m->ctx, err));
     BF_TRY(bf_profiler_new(m->ctx, d, &m->profiler, err));
@@ -41,6 +41,7 @@ out:
 void bf_model_free(bf_model *m)
 {
     if (!m) return;
+    bf_hybrid_free(&m->hybrid);
     bf_params_free(m->params);
     bf_buf_free(m->clip_queue);
     bf_profiler_free(m->profiler);
@@ -61,29 +62,34 @@ bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err)
              (unsigned long long)m->dims, (unsigned long long)length);
     m->shape[0] = m->shape[2] = 1;
     m->shape[1] = (uint32_t)length;
-    m->dims = length;
+    m->dims = m->hybrid.group[0].dims = length;
 out:
     return st;
 }
 
-bf_tid bf_model_net(void *model, bf_graph *g, bf_tid input, bf_tid t)
+void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const bf_model *m = model;
     /* classes K > 2 arrive as [B,H,W,C,K]; the network sees C K channels */
     const uint64_t dims[4] = {bf_graph_dim(g, t, 0), m->shape[0], m->shape[1], (uint64_t)m->net.input.channels};
-    return bf_net_build(g, &m->net, bf_graph_reshape(g, input, 4, dims), t);
+    out[0] = bf_net_build(g, &m->net, bf_graph_reshape(g, input[0], 4, dims), t);
 }
 
-bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad)
+void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
+                   bf_loss_nodes *n)
 {
-    bf_loss_nodes n;
     const uint64_t dims[4] = {batch, m->shape[0], m->shape[1], m->shape[2]};
-    n.data = bf_graph_input(g, "data", 4, dims);
-    n.t = bf_graph_input(g, "t", 1, dims);
-    bf_flow_state s = bf_flow_input(g, &m->flow, n.data, n.t, BF_NONE);
-    n.net_out = bf_model_net(m, g, s.input, n.t);
-    n.losses = bf_flow_loss(g, &m->flow, spec, s, n.data, n.t, n.net_out, BF_NONE, want_grad);
-    return n;
+    n->data = bf_graph_input(g, "data", 4, dims);
+    n->t = bf_graph_input(g, "t", 1, dims);
+    bf_hybrid_rows(g, &m->hybrid, n->data, m->missing, n->group);
+    bf_hybrid_input(g, &m->hybrid, n->t, n->group);
+    bf_hybrid_net(g, &m->hybrid, bf_model_net, m, n->t, n->group);
+    n->total = bf_hybrid_loss(g, &m->hybrid, spec, n->t, n->group, want_grad);
+}
+
+uint64_t bf_model_block(const bf_model *m, uint64_t batch)
+{
+    return batch * m->dims;
 }
 
 bool bf_model_halve_batch(bf_status status, uint32_t *batch, const bf_err *err)
@@ -100,8 +106,9 @@ bf_status bf_model_register(bf_model *m, bf_err *err)
     bf_graph *g = NULL;
     const bf_graph_options o = {.training = false, .weights = BF_SET_VALUE};
     const bf_flow_loss_spec spec = {.kind = BF_LOSS_RECON};
+    bf_loss_nodes nodes;
     BF_TRY(bf_graph_new(m->ctx, m->params, &o, &g, err));
-    (void)bf_model_loss(m, g, &spec, 1, false);
+    bf_model_loss(m, g, &spec, 1, false, &nodes);
     BF_TRY(bf_graph_status(g, err));
 out:
     bf_graph_free(g);

@@ -50,7 +50,8 @@ typedef struct bf_model {
     bf_config config;
     uint32_t shape[3]; /* height, width, channels of one example */
     uint64_t dims;     /* their product */
-    bf_flow flow;
+    bf_hybrid hybrid;  /* the groups of its variables; `dims` of them in all */
+    bool missing;      /* NaN in a row stands for a variable that was not observed */
     bf_net_config net;
     bf_ctx *ctx;
     bf_profiler *profiler; /* NULL unless asked for */
@@ -62,6 +63,8 @@ typedef struct bf_model {
 /* ---- from the configuration (setup.c) ---------------------------------------------------------------------------- */
 
 bf_flow bf_setup_flow(const bf_config *c);
+/* The groups of a model; free in every case. */
+bf_status bf_setup_hybrid(const bf_config *c, const uint32_t shape[3], bf_hybrid *out, bf_err *err);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
 /* Data set options of a training or test set. */
 bf_dataset_options bf_setup_data(const bf_config *c);
@@ -97,14 +100,18 @@ void bf_model_free(bf_model *m);
 bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err);
 
 /* bf_net_fn: the network of `model` (bf_model *). */
-bf_tid bf_model_net(void *model, bf_graph *g, bf_tid input, bf_tid t);
+void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out);
 
-/* Appends one network evaluation and its loss to a graph: inputs data [B,H,W,C] and t [B]. */
+/* Appends one network evaluation and its losses to a graph: inputs data (bf_model_block floats) and t [B]. */
 typedef struct bf_loss_nodes {
-    bf_tid data, t, net_out;
-    bf_flow_losses losses;
+    bf_tid data, t, total; /* total [B]: what is minimised in the mean */
+    bf_group_nodes group[BF_MAX_GROUPS];
 } bf_loss_nodes;
-bf_loss_nodes bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad);
+void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
+                   bf_loss_nodes *out);
+
+/* Floats that describe `batch` examples to the graph of bf_model_loss: rows of m->dims numbers. */
+uint64_t bf_model_block(const bf_model *m, uint64_t batch);
 
 /* After `status` of something that was prepared for *batch examples: true when it did not fit into memory and half of
  * them may, which is then *batch and said in the log. */

@@ -25,8 +25,8 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler 
     bf_sampler_options o = {.ctx = m->ctx,
                             .params = m->params,
                             .weights = BF_SET_VALUE,
-                            .flow = m->flow,
-                            .ndim = 4,
+                            .hybrid = &m->hybrid,
+                            .ndim = m->hybrid.groups == 1 ? 4 : 1,
                             .dims = {0, m->shape[0], m->shape[1], m->shape[2]},
                             .net = bf_model_net,
                             .user = m,
@@ -86,9 +86,10 @@ void bf_sampling_bytes(const bf_model *m, const float *x, uint64_t count, uint8_
 {
     const bool bins = m->config.data.transform == BF_TRANSFORM_BINS;
     double low = bins ? -1 + 1.0 / (double)m->config.data.bins : -1, high = -low;
-    if (m->flow.kind == BF_FLOW_CATEGORICAL) {
+    const bf_group *classes = bf_hybrid_categorical(&m->hybrid);
+    if (classes) {
         low = 0;
-        high = m->flow.classes - 1;
+        high = classes->flow.classes - 1;
     }
     for (uint64_t i = 0; i < count; i++) {
         const double v = ((double)x[i] - low) / (high - low) * 255;
@@ -233,7 +234,7 @@ static bf_status add_frame(void *user, bf_sampler *s, int i, double t, bf_err *e
     const bool last = i == a->steps + 1;
     (void)t;
     if (!last && i % a->every != 0) return BF_OK;
-    BF_TRY(bf_sampler_get(s, last ? BF_SAMPLER_MODE : BF_SAMPLER_MEAN, a->mean, err));
+    BF_TRY(bf_sampler_get(s, 0, last ? BF_SAMPLER_MODE : BF_SAMPLER_MEAN, a->mean, err));
     BF_TRY(grid_of(a->m, a->mean, a->n, &im, err));
     if (!a->gif) BF_TRY(bf_gif_open(a->path, im.width, im.height, im.channels, &a->gif, err));
     BF_TRY(bf_gif_frame(a->gif, im.pixels, last ? 200 : 8, err));

@@ -13,7 +13,7 @@ typedef struct flight {
     bf_mark *end;
     uint32_t rows;
     bool skips;
-    float *loss;    /* [batch] */
+    float *loss;    /* [groups, batch] */
     float *element; /* [batch, D], once it is needed */
     uint32_t *skip; /* [batch] */
 } flight;
@@ -25,7 +25,7 @@ struct bf_scorer {
     bf_flow_loss_spec spec;
     uint32_t batch;
     bf_loss_nodes nodes;
-    bf_upload *upload; /* of a batch: rows [batch, D], then times [batch] */
+    bf_upload *upload; /* of a batch (bf_model_block), then times [batch] */
     float *x, *t;      /* in the slot that is being filled */
     flight flight[2];  /* batch number i of this scorer in flight[i % 2] */
     uint64_t submitted, waited;
@@ -35,7 +35,7 @@ struct bf_scorer {
 
 static size_t upload_bytes(const bf_scorer *s)
 {
-    return (size_t)s->batch * (size_t)(s->m->dims + 1) * sizeof(float);
+    return (size_t)(bf_model_block(s->m, s->batch) + s->batch) * sizeof(float);
 }
 
 static bf_status build(bf_scorer *s, bf_param_set weights, const bf_graph *beside, bool dry_run, bf_plan *plan,
@@ -45,10 +45,10 @@ static bf_status build(bf_scorer *s, bf_param_set weights, const bf_graph *besid
     bf_plan unused;
     const bf_graph_options o = {.training = false, .weights = weights, .beside = beside};
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
-    s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->batch, false);
-    bf_graph_keep(s->g, s->nodes.losses.sample);
-    bf_graph_keep(s->g, s->nodes.losses.element);
+    bf_model_loss(s->m, s->g, &s->spec, s->batch, false, &s->nodes);
     BF_TRY(bf_graph_status(s->g, err));
+    for (int i = 0; i < s->m->hybrid.groups; i++) bf_graph_keep(s->g, s->nodes.group[i].losses.sample);
+    bf_graph_keep(s->g, s->nodes.group[0].losses.element);
     if (!dry_run && !bf_params_allocated(s->m->params)) BF_TRY(bf_params_alloc(s->m->params, 1u << BF_SET_VALUE, err));
     if (!plan) plan = &unused;
     BF_TRY(bf_graph_plan(s->g, !dry_run, plan, err));
@@ -75,7 +75,7 @@ bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_sp
     if (dry_run) goto out;
     BF_TRY(bf_upload_new(m->ctx, upload_bytes(s), !bf_ctx_unified(m->ctx), &s->upload, err));
     for (size_t i = 0; i < BF_COUNT(s->flight); i++) {
-        BF_NEW(s->flight[i].loss, batch);
+        BF_NEW(s->flight[i].loss, (uint64_t)m->hybrid.groups * batch);
         BF_NEW(s->flight[i].skip, batch);
     }
     BF_NEW(s->values, batch * m->dims);
@@ -143,7 +143,7 @@ static bf_status next_rows(bf_scorer *s, bf_err *err)
     void *host;
     BF_TRY(bf_upload_next(s->upload, &host, err));
     s->x = host;
-    s->t = s->x + s->batch * s->m->dims;
+    s->t = s->x + bf_model_block(s->m, s->batch);
 out:
     return st;
 }
@@ -168,6 +168,7 @@ static bf_status submit(bf_scorer *s, uint32_t rows, const bf_score_key *key, bf
     }
     f->rows = rows;
     f->skips = key->skip != NULL;
+    BF_CHECK(!f->skips || s->m->hybrid.groups == 1, BF_USAGE, "windows that overlap are of a single group");
     if (f->skips) memcpy(f->skip, key->skip, rows * sizeof *f->skip);
     if (f->skips && f->element == NULL) BF_NEW(f->element, s->batch * dims);
     BF_TRY(bf_upload_send(s->upload, err));
@@ -175,20 +176,31 @@ static bf_status submit(bf_scorer *s, uint32_t rows, const bf_score_key *key, bf
     BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), s->batch * row, s->batch * sizeof(float), err));
     BF_TRY(bf_graph_set_step(s->g, words, err));
     BF_TRY(bf_cmds_run(s->c, err));
-    if (f->skips)
-        BF_TRY(bf_read_async(ctx, f->element, bf_graph_mem(s->g, s->nodes.losses.element), rows * row, err));
-    else
-        BF_TRY(bf_read_async(ctx, f->loss, bf_graph_mem(s->g, s->nodes.losses.sample), rows * sizeof(float), err));
+    const bf_group_nodes *group = s->nodes.group;
+    if (f->skips) BF_TRY(bf_read_async(ctx, f->element, bf_graph_mem(s->g, group->losses.element), rows * row, err));
+    for (int i = 0; i < s->m->hybrid.groups && !f->skips; i++)
+        BF_TRY(bf_read_async(ctx, f->loss + (size_t)i * s->batch, bf_graph_mem(s->g, group[i].losses.sample),
+                             rows * sizeof(float), err));
     BF_TRY(bf_mark_new(ctx, &f->end, err));
     s->submitted++;
 out:
     return st;
 }
 
+/* Mean over the variables of all groups of row i. */
+static float mean_of_groups(const bf_hybrid *h, const flight *f, uint32_t batch, uint32_t i)
+{
+    double sum = 0;
+    if (h->groups == 1) return f->loss[i];
+    for (int k = 0; k < h->groups; k++) sum += (double)h->group[k].dims * (double)f->loss[(size_t)k * batch + i];
+    return (float)(sum / (double)bf_hybrid_dims(h));
+}
+
 /* The losses of the oldest batch under way: of rows that skip, the means behind the first skip[i] variables. */
-static bf_status collect(bf_scorer *s, float *nats, bf_err *err)
+static bf_status collect(bf_scorer *s, float *nats, float *groups, bf_err *err)
 {
     const uint64_t dims = s->m->dims;
+    const bf_hybrid *h = &s->m->hybrid;
     flight *f = &s->flight[s->waited++ % 2];
     bf_status st = bf_mark_wait(f->end, err);
     bf_mark_free(f->end);
@@ -197,21 +209,24 @@ static bf_status collect(bf_scorer *s, float *nats, bf_err *err)
     if (st != BF_OK) return st;
     for (uint32_t i = 0; i < f->rows; i++) {
         double sum = 0;
-        nats[i] = f->loss[i];
+        nats[i] = mean_of_groups(h, f, s->batch, i);
         if (!f->skips) continue;
         for (uint64_t d = f->skip[i]; d < dims; d++) sum += f->element[i * dims + d];
         nats[i] = (float)(sum / (double)(dims - f->skip[i]));
     }
+    for (int k = 0; groups && k < h->groups; k++)
+        memcpy(groups + (size_t)k * f->rows, f->loss + (size_t)k * s->batch, f->rows * sizeof *groups);
     return st;
 }
 
-bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats, bf_err *err)
+bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats,
+                         float *groups, bf_err *err)
 {
     bf_status st = BF_OK;
     BF_TRY(next_rows(s, err));
     memcpy(s->x, x, rows * (size_t)s->m->dims * sizeof *x);
     BF_TRY(submit(s, rows, key, err));
-    BF_TRY(collect(s, nats, err));
+    BF_TRY(collect(s, nats, groups, err));
 out:
     return st;
 }
@@ -238,15 +253,16 @@ out:
 }
 
 bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, const bf_score_key *key, double *sums,
-                         bf_score_fn progress, void *user, bf_err *err)
+                         double *groups, bf_score_fn progress, void *user, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_err ignored;
-    float *nats = NULL;
+    float *nats = NULL, *apart = NULL;
     uint32_t *skip = NULL;
     uint64_t sent = 0;
     double seconds = INFINITY;
     BF_NEW(nats, s->batch);
+    BF_NEW(apart, (uint64_t)s->m->hybrid.groups * s->batch);
     BF_NEW(skip, s->batch);
     const uint64_t total = key->total;
     for (uint64_t first = 0; first < total; first += s->batch) {
@@ -256,18 +272,21 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, con
         for (; sent <= first + ahead && sent < total; sent += s->batch)
             BF_TRY(
                 submit_split(s, ds, split, sent, (uint32_t)BF_MIN((uint64_t)s->batch, total - sent), key, skip, err));
-        BF_TRY(collect(s, nats, err));
+        BF_TRY(collect(s, nats, apart, err));
         seconds = bf_seconds() - start;
         for (uint32_t i = 0; i < n; i++) {
             BF_CHECK(isfinite(nats[i]), BF_NUMERIC, "the loss of example %llu is not finite",
                      (unsigned long long)(first + i));
             sums[first + i] += nats[i];
+            for (int k = 0; groups && k < s->m->hybrid.groups; k++)
+                groups[(uint64_t)k * total + first + i] += apart[(size_t)k * n + i];
         }
         BF_CHECK(!progress || progress(user, first + n, total), BF_STOPPED, "scoring was stopped");
     }
 out:
-    while (s->waited < s->submitted) (void)collect(s, nats, &ignored);
+    while (s->waited < s->submitted) (void)collect(s, nats, apart, &ignored);
     free(nats);
+    free(apart);
     free(skip);
     return st;
 }

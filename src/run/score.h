@@ -26,23 +26,26 @@ typedef struct bf_score_key {
     uint32_t first;        /* index of the first row among `total` */
     uint32_t total;
     bool low_discrepancy;
-    const uint32_t *skip; /* [rows], or NULL: that many variables at the beginning of a row do not count */
+    const uint32_t *skip; /* [rows], or NULL: that many variables at the beginning of a row do not count (one group
+                             only) */
 } bf_score_key;
 
 /* The times at which bf_scorer_rows scores rows first .. first + rows - 1. */
 void bf_scorer_times(const bf_scorer *s, const bf_score_key *key, uint32_t rows, float *t);
 
-/* Losses of rows <= batch examples x [rows, D], as the flow wants them, in nats per dimension into nats[rows]. */
+/* Losses of rows <= batch examples x [rows, D], as the flow wants them, in nats per dimension into nats[rows]: sums
+ * over the groups, without their weights, divided by D. `groups` [groups, rows], may be NULL: of each group, in nats
+ * per variable of its own. */
 bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats,
-                         bf_err *err);
+                         float *groups, bf_err *err);
 
 /* Called after every batch with the number of examples done; false stops with BF_STOPPED. */
 typedef bool (*bf_score_fn)(void *user, uint64_t done, uint64_t total);
 
 /* One pass over the first key->total examples of a split (key->first and skip are not looked at); adds the loss of
- * example i to sums[i], of BF_SPLIT_ALL without what overlaps with the example before. A loss that is not finite is
- * BF_NUMERIC. */
+ * example i to sums[i], of BF_SPLIT_ALL without what overlaps with the example before, and that of its group g to
+ * groups[g key->total + i] (groups may be NULL). A loss that is not finite is BF_NUMERIC. */
 bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, const bf_score_key *key, double *sums,
-                         bf_score_fn progress, void *user, bf_err *err);
+                         double *groups, bf_score_fn progress, void *user, bf_err *err);
 
 #endif

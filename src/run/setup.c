@@ -32,6 +32,16 @@ bf_flow bf_setup_flow(const bf_config *c)
     return f;
 }
 
+bf_status bf_setup_hybrid(const bf_config *c, const uint32_t shape[3], bf_hybrid *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_flow f = bf_setup_flow(c);
+    BF_TRY(bf_hybrid_new(1, out, err));
+    out->group[0] = bf_group_alone(&f, (uint64_t)shape[0] * shape[1] * shape[2]);
+out:
+    return st;
+}
+
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err)
 {
     bf_status st = BF_OK;

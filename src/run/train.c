@@ -318,7 +318,7 @@ static bf_status validate(trainer *t, bf_err *err)
     memset(t->sums, 0, (size_t)t->examples * sizeof *t->sums);
     const bf_score_key key = {
         .seed = (uint64_t)t->config.eval.seed, .total = (uint32_t)t->examples, .low_discrepancy = true};
-    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, &key, t->sums, on_validation, t, err);
+    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, &key, t->sums, NULL, on_validation, t, err);
     bf_report_phase(&t->report, phase, s->step);
     bf_profiler_span(t->m->profiler, "validate", start, bf_seconds());
     if (st == BF_STOPPED) t->stopping = true;

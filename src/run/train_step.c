@@ -26,7 +26,7 @@ struct bf_stepper {
     bf_loss_nodes nodes;
     bf_flow_loss_spec spec;
     bf_buf *record, *ws;
-    bf_upload *upload; /* of a step: rows [batch, D], then times [batch] */
+    bf_upload *upload; /* of a step: the batch (bf_model_block), then times [batch] */
     float *x, *t;      /* in the slot that is being filled */
     struct {
         float record[RECORD_FLOATS];
@@ -37,7 +37,8 @@ struct bf_stepper {
 
 static size_t upload_bytes(const bf_model *m)
 {
-    return (size_t)m->config.train.batch * (size_t)(m->dims + 1) * sizeof(float);
+    return (size_t)m->config.train.batch * sizeof(float) +
+           (size_t)bf_model_block(m, (uint64_t)m->config.train.batch) * sizeof(float);
 }
 
 bf_flow_loss_spec bf_train_loss(const bf_config *c)
@@ -58,12 +59,9 @@ static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err
                                 .recompute = s->m->config.train.recompute,
                                 .half_storage = s->m->config.train.storage == BF_STORAGE_HALF};
     BF_TRY(bf_graph_new(s->m->ctx, s->m->params, &o, &s->g, err));
-    s->nodes = bf_model_loss(s->m, s->g, &s->spec, s->rows, true);
-    bf_graph_keep(s->g, s->nodes.losses.sample);
-    BF_TRY(bf_graph_status(s->g, err));
-    bf_tid grad = s->nodes.losses.grad; /* of the mean over the part */
-    if (s->parts > 1) grad = bf_graph_affine(s->g, grad, 1.0f / (float)s->parts, 0.0f);
-    BF_TRY(bf_graph_backward(s->g, s->nodes.net_out, grad, err));
+    bf_model_loss(s->m, s->g, &s->spec, s->rows, true, &s->nodes);
+    bf_graph_keep(s->g, s->nodes.total);
+    BF_TRY(bf_hybrid_backward(s->g, &s->m->hybrid, s->nodes.group, 1.0f / (float)s->parts, err));
     if (allocate) BF_TRY(bf_params_alloc(s->m->params, ALL_SETS, err));
     BF_TRY(bf_graph_plan(s->g, allocate, plan, err));
     plan->io_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s->m));
@@ -103,8 +101,8 @@ static bf_status append_part(bf_stepper *s, bf_err *err)
     bf_status st = BF_OK;
     const float share = 1.0f / (float)(s->parts * s->rows);
     BF_TRY(bf_graph_emit(s->g, s->part, err));
-    BF_TRY(bf_sum_mid(s->part, loss_mem(s), s->parts > 1, share, bf_graph_mem(s->g, s->nodes.losses.sample), 1, s->rows,
-                      1, (bf_mem){s->ws, 0}, err));
+    BF_TRY(bf_sum_mid(s->part, loss_mem(s), s->parts > 1, share, bf_graph_mem(s->g, s->nodes.total), 1, s->rows, 1,
+                      (bf_mem){s->ws, 0}, err));
 out:
     return st;
 }
@@ -212,10 +210,11 @@ static uint32_t float_word(double x)
 static bf_status run_part(bf_stepper *s, uint64_t first, uint32_t words[BF_STEP_WORDS], bf_err *err)
 {
     bf_status st = BF_OK;
-    const uint64_t batch = (uint64_t)s->m->config.train.batch, row = s->m->dims * sizeof(float);
+    const uint64_t batch = bf_model_block(s->m, (uint64_t)s->m->config.train.batch) * sizeof(float);
+    const uint64_t part = bf_model_block(s->m, s->rows) * sizeof(float);
     words[BF_STEP_SAMPLE0] = (uint32_t)first;
-    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.data), first * row, (size_t)(s->rows * row), err));
-    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), batch * row + first * sizeof(float),
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.data), first / s->rows * part, (size_t)part, err));
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), batch + first * sizeof(float),
                           (size_t)s->rows * sizeof(float), err));
     BF_TRY(bf_graph_set_step(s->g, words, err));
     BF_TRY(bf_cmds_run(s->part, err));
@@ -229,7 +228,7 @@ bf_status bf_stepper_rows(bf_stepper *s, float **x, bf_err *err)
     void *host;
     BF_TRY(bf_upload_next(s->upload, &host, err));
     s->x = *x = host;
-    s->t = s->x + (uint64_t)s->m->config.train.batch * s->m->dims;
+    s->t = s->x + bf_model_block(s->m, (uint64_t)s->m->config.train.batch);
 out:
     return st;
 }
@@ -287,7 +286,7 @@ bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr
     bf_status st = BF_OK;
     float *rows;
     BF_TRY(bf_stepper_rows(s, &rows, err));
-    memcpy(rows, x, (size_t)s->m->config.train.batch * (size_t)s->m->dims * sizeof *x);
+    memcpy(rows, x, (size_t)bf_model_block(s->m, (uint64_t)s->m->config.train.batch) * sizeof *x);
     BF_TRY(bf_stepper_submit(s, step, lr, err));
     BF_TRY(bf_stepper_wait(s, r, err));
 out:

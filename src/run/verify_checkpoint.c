@@ -102,10 +102,9 @@ out:
 
 /* ---- network ----------------------------------------------------------------------------------------------------- */
 
-/* bf_net_fn. Classes of an image arrive as [B,H,W,C,K]; the network sees C K channels. */
-static bf_tid build_net(void *user, bf_graph *g, bf_tid input, bf_tid t)
+/* Classes of an image arrive as [B,H,W,C,K]; the network sees C K channels. */
+static bf_tid build_net(const checkpoint *c, bf_graph *g, bf_tid input, bf_tid t)
 {
-    const checkpoint *c = user;
     if (bf_graph_ndim(g, input) == 5) {
         uint64_t dims[4];
         for (int i = 0; i < 4; i++) dims[i] = bf_graph_dim(g, input, i);
@@ -113,6 +112,12 @@ static bf_tid build_net(void *user, bf_graph *g, bf_tid input, bf_tid t)
         input = bf_graph_reshape(g, input, 4, dims);
     }
     return bf_net_build(g, &c->net, input, t);
+}
+
+/* bf_net_fn */
+static void sampled_net(void *user, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
+{
+    *out = build_net(user, g, *input, t);
 }
 
 static bf_status prepare(checkpoint *c, bf_err *err)
@@ -305,16 +310,19 @@ static bf_status replay_sampling(checkpoint *c, bf_err *err)
     bf_recording rec = {.steps = 0};
     float *data = NULL, *message = NULL;
     uint64_t steps = 0;
+    bf_group group;
+    const bf_hybrid hybrid = {1, &group};
     bf_sampler_options o = {.ctx = bf_verify_ctx(c->r.v),
                             .params = c->r.params,
                             .weights = BF_SET_VALUE,
-                            .flow = c->flow,
-                            .net = build_net,
+                            .hybrid = &hybrid,
+                            .net = sampled_net,
                             .user = c};
     if (!final) return BF_OK;
     BF_CHECK(final->ndim >= 2 && final->ndim < BF_MAX_DIMS && final->count > 0, BF_FILE,
              "sample.final: unexpected shape");
     o.ndim = final->ndim;
+    group = bf_group_alone(&c->flow, final->count / final->dims[0]);
     memcpy(o.dims, final->dims, (size_t) final->ndim * sizeof *o.dims);
     BF_TRY(
         read_draws(c, "sample.noise_y", final->count * (uint64_t)bf_flow_noise_width(&c->flow), &steps, &message, err));

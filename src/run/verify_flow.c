@@ -248,14 +248,14 @@ static bf_tid linear_param(bf_graph *g, const char *name, int ndim, uint64_t row
     return bf_graph_param(g, &spec);
 }
 
-static bf_tid linear_build(void *user, bf_graph *g, bf_tid input, bf_tid t)
+static void linear_build(void *user, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const linear_net *net = user;
     const uint64_t batch = bf_graph_dim(g, t, 0), flat[] = {batch, net->in}, column[] = {batch, 1};
     const bf_tid w = linear_param(g, "W", 2, net->out, net->in), b = linear_param(g, "b", 1, net->out, 1);
     const bf_tid v = linear_param(g, "v", 2, net->out, 1);
     const bf_tid by_time = bf_graph_linear(g, bf_graph_reshape(g, t, 2, column), v, BF_NONE, BF_ACT_NONE, BF_NONE);
-    return bf_graph_linear(g, bf_graph_reshape(g, input, 2, flat), w, b, BF_ACT_NONE, by_time);
+    *out = bf_graph_linear(g, bf_graph_reshape(g, *input, 2, flat), w, b, BF_ACT_NONE, by_time);
 }
 
 static bf_status record_step(void *user, bf_sampler *s, int i, double t, bf_err *err)
@@ -266,7 +266,7 @@ static bf_status record_step(void *user, bf_sampler *s, int i, double t, bf_err 
     for (int item = 0; item < BF_SAMPLER_ITEMS; item++) {
         const bool drawn = item == BF_SAMPLER_DRAWN || item == BF_SAMPLER_Y || item == BF_SAMPLER_STATE;
         if (drawn && i > rec->steps) continue;
-        BF_TRY(bf_sampler_get(s, (bf_sampler_item)item, rec->all[item] + (uint64_t)(i - 1) * rec->size[item], err));
+        BF_TRY(bf_sampler_get(s, 0, (bf_sampler_item)item, rec->all[item] + (uint64_t)(i - 1) * rec->size[item], err));
     }
 out:
     return st;
@@ -278,13 +278,13 @@ bf_status bf_record(bf_sampler *s, int steps, const float *noise_data, const flo
     bf_status st = BF_OK;
     *rec = (bf_recording){.steps = steps};
     for (int i = 0; i < BF_SAMPLER_ITEMS; i++) {
-        rec->size[i] = bf_sampler_size(s, (bf_sampler_item)i);
+        rec->size[i] = bf_sampler_size(s, 0, (bf_sampler_item)i);
         BF_NEW(rec->all[i], rec->size[i] * (uint64_t)(steps + 1));
     }
     BF_NEW(rec->t, steps + 1);
     BF_NEW(rec->final, rec->size[BF_SAMPLER_MODE]);
-    const bf_sampler_run_options run = {
-        .steps = steps, .noise_data = noise_data, .noise_y = noise_y, .on_step = record_step, .user = rec};
+    const bf_sampler_draws draws = {.noise_data = noise_data, .noise_y = noise_y};
+    const bf_sampler_run_options run = {.steps = steps, .draws = &draws, .on_step = record_step, .user = rec};
     BF_TRY(bf_sampler_run(s, &run, rec->final, err));
 out:
     return st;
@@ -364,6 +364,8 @@ bf_status bf_golden_trajectory(bf_flow_case *r, const char *noise_data, bf_err *
     float *data = NULL, *message = NULL;
     linear_net net = {r->shape.dims * (uint64_t)bf_flow_inputs(&r->flow),
                       r->shape.dims * (uint64_t)bf_flow_outputs(&r->flow)};
+    bf_group group = bf_group_alone(&r->flow, r->shape.dims);
+    const bf_hybrid hybrid = {1, &group};
     if (!bf_golden_has(r, "traj", "noise_y")) return BF_OK;
     BF_TRY(bf_st_need(bf_verify_file(r->v), "traj.noise_y", &noise, err));
     BF_CHECK(noise->ndim >= 3 && noise->dims[2] == r->shape.dims && noise->dims[0] < 100000, BF_FILE,
@@ -372,7 +374,7 @@ bf_status bf_golden_trajectory(bf_flow_case *r, const char *noise_data, bf_err *
     const bf_sampler_options o = {.ctx = bf_verify_ctx(r->v),
                                   .params = params,
                                   .weights = BF_SET_VALUE,
-                                  .flow = r->flow,
+                                  .hybrid = &hybrid,
                                   .ndim = 2,
                                   .dims = {noise->dims[1], r->shape.dims},
                                   .net = linear_build,

@@ -144,9 +144,21 @@ static json_t *describe(writer *w, const value *v)
     }
 }
 
-bf_status bf_pt_contents(const bf_pt *f, json_t **out, bf_err *err)
+static bf_status contents(const bf_pt *f, const value *v, json_t **out, bf_err *err)
 {
     writer w = {0};
-    *out = describe(&w, bf_pt_root(f));
+    *out = describe(&w, v);
     return *out != NULL ? BF_OK : bf_fail(err, BF_RUNTIME, "out of memory while describing %s", bf_pt_name(f));
+}
+
+bf_status bf_pt_contents(const bf_pt *f, json_t **out, bf_err *err)
+{
+    return contents(f, bf_pt_root(f), out, err);
+}
+
+bf_status bf_pt_contents_of(const bf_pt *f, const char *key, json_t **out, bf_err *err)
+{
+    const value *v = bf_pickle_get(bf_pt_root(f), key);
+    *out = NULL;
+    return v != NULL ? contents(f, v, out, err) : BF_OK;
 }

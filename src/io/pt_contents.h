@@ -12,5 +12,7 @@
  * lists are cut and what is left out is said. The caller decrefs *out.
  */
 bf_status bf_pt_contents(const bf_pt *f, json_t **out, bf_err *err);
+/* The same of one entry of the outermost dictionary; NULL where there is none. */
+bf_status bf_pt_contents_of(const bf_pt *f, const char *key, json_t **out, bf_err *err);
 
 #endif

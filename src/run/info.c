@@ -12,6 +12,7 @@
 #include "io/tensors.h"
 #include "io/text.h"
 #include "run/model.h"
+#include "run/molcraft.h"
 
 static bf_status out_of_memory(bf_err *err)
 {
@@ -157,6 +158,25 @@ static bf_status add_folders(json_t *root, const bf_tensors *f, bf_err *err)
     return ok ? BF_OK : out_of_memory(err);
 }
 
+/* "molcraft": what its release stored as settings, with the time input that the weights have; {"unsupported": why}. */
+static bf_status add_molcraft(json_t *root, const bf_tensors *f, bf_err *err)
+{
+    bf_status st = BF_OK;
+    json_t *hyper = NULL;
+    const json_t *dynamics;
+    bf_molcraft m;
+    bf_err why = {0};
+    BF_TRY(bf_molcraft_hyper(bf_tensors_pt(f), &hyper, &dynamics, err));
+    if (dynamics == NULL) goto out;
+    bf_status known = bf_molcraft_read(dynamics, &m, &why);
+    if (known == BF_OK) known = bf_molcraft_time_input(&m, f, &why);
+    json_t *j = known == BF_OK ? bf_molcraft_json(&m) : json_pack("{s:s}", "unsupported", why.message);
+    if (json_object_set_new(root, "molcraft", j) != 0) st = out_of_memory(err);
+out:
+    json_decref(hyper);
+    return st;
+}
+
 static bf_status describe_torch(json_t *root, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -168,6 +188,7 @@ static bf_status describe_torch(json_t *root, const char *path, bf_err *err)
     BF_TRY(add_tensors(root, f, "", err));
     BF_TRY(add_folders(root, f, err));
     BF_TRY(bf_pt_contents(p, &contents, err));
+    BF_TRY(add_molcraft(root, f, err));
     if (json_object_set_new(root, "kind", json_string("pytorch")) ||
         json_object_set_new(root, "container", json_string(bf_pt_legacy(p) ? "pickles" : "zip")) ||
         json_object_set_new(root, "protocol", json_integer(bf_pt_protocol(p))) ||

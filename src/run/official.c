@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 #include "io/json.h"
+#include "run/official_read.h"
 
 #define MAX_VALUES 100000 /* a list of parameter names is the longest there is */
 
@@ -24,132 +25,60 @@ const char *bf_official_class(const json_t *part)
     return name ? name : "";
 }
 
-/* ---- entries: absent ones keep the default, wrong ones set *bad ----------------------------------------------------
- */
-
-typedef struct reader {
-    const json_t *from;
-    const char *bad; /* first entry that has the wrong type or range; NULL so far */
-} reader;
-
-static void get_int(reader *r, const char *key, int *out)
+static bf_reader parameters(const json_t *part)
 {
-    const json_t *j = json_object_get(r->from, key);
-    const json_int_t n = json_integer_value(j);
-
-    if (!j) return;
-    if (!json_is_integer(j) || n < -1 || n > 1000000)
-        r->bad = key;
-    else
-        *out = (int)n;
-}
-
-static void get_bool(reader *r, const char *key, bool *out)
-{
-    const json_t *j = json_object_get(r->from, key);
-
-    if (!j) return;
-    if (!json_is_boolean(j))
-        r->bad = key;
-    else
-        *out = json_is_true(j);
-}
-
-static void get_float(reader *r, const char *key, double *out)
-{
-    const json_t *j = json_object_get(r->from, key);
-
-    if (!j) return;
-    if (!json_is_number(j))
-        r->bad = key;
-    else
-        *out = json_number_value(j);
-}
-
-/* A list of at most `most` integers. */
-static void get_ints(reader *r, const char *key, int most, int *out, int *count)
-{
-    const json_t *j = json_object_get(r->from, key);
-    const size_t n = json_array_size(j);
-
-    if (!j) return;
-    if (!json_is_array(j) || n > (size_t)most) {
-        r->bad = key;
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const json_t *e = json_array_get(j, i);
-        const json_int_t v = json_integer_value(e);
-        if (!json_is_integer(e) || v < 1 || v > 1000000) {
-            r->bad = key;
-            return;
-        }
-        out[i] = (int)v;
-    }
-    *count = (int)n;
-}
-
-static reader parameters(const json_t *part)
-{
-    return (reader){.from = json_object_get(part, "parameters")};
-}
-
-static bf_status finish(const reader *r, const char *what, bf_err *err)
-{
-    if (!json_is_object(r->from)) return bf_fail(err, BF_FILE, "configuration: %s has no parameters", what);
-    if (r->bad) return bf_fail(err, BF_FILE, "configuration: %s.%s has an impossible value", what, r->bad);
-    return BF_OK;
+    return bf_reader_of(json_object_get(part, "parameters"));
 }
 
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 bf_status bf_official_image_adapter(const json_t *part, bf_image_adapter *out, bf_err *err)
 {
-    reader r = parameters(part);
+    bf_reader r = parameters(part);
     int shape[2] = {224, 224}, dims = 2;
 
     *out = bf_image_adapter_defaults();
     out->channels = 3;
     out->output = 256;
-    get_int(&r, "input_channels", &out->channels);
-    get_ints(&r, "input_shape", 2, shape, &dims);
-    get_int(&r, "n_freq_bands", &out->bands);
-    get_int(&r, "output_height", &out->output);
-    get_int(&r, "mask_res", &out->time_resolution);
-    get_bool(&r, "add_pos_feats", &out->positions);
-    get_bool(&r, "add_mask", &out->time);
-    get_bool(&r, "learn_pos_feats", &out->learned_positions);
-    get_int(&r, "pos_embed_size", &out->position_size);
+    bf_reader_int(&r, "input_channels", &out->channels);
+    bf_reader_ints(&r, "input_shape", 2, shape, &dims);
+    bf_reader_int(&r, "n_freq_bands", &out->bands);
+    bf_reader_int(&r, "output_height", &out->output);
+    bf_reader_int(&r, "mask_res", &out->time_resolution);
+    bf_reader_bool(&r, "add_pos_feats", &out->positions);
+    bf_reader_bool(&r, "add_mask", &out->time);
+    bf_reader_bool(&r, "learn_pos_feats", &out->learned_positions);
+    bf_reader_int(&r, "pos_embed_size", &out->position_size);
     if (dims != 2) r.bad = "input_shape";
     out->height = shape[0];
     out->width = shape[1];
-    return finish(&r, "input_adapter", err);
+    return bf_reader_end(&r, "input_adapter", err);
 }
 
 bf_status bf_official_text_adapter(const json_t *part, bf_text_adapter *out, bf_err *err)
 {
-    reader r = parameters(part);
+    bf_reader r = parameters(part);
 
     *out = (bf_text_adapter){.output = 256};
-    get_int(&r, "vocab_size", &out->classes);
-    get_int(&r, "seq_len", &out->length);
-    get_int(&r, "output_size", &out->output);
-    get_bool(&r, "learn_pos_embedding", &out->learned_positions);
+    bf_reader_int(&r, "vocab_size", &out->classes);
+    bf_reader_int(&r, "seq_len", &out->length);
+    bf_reader_int(&r, "output_size", &out->output);
+    bf_reader_bool(&r, "learn_pos_embedding", &out->learned_positions);
     if (out->classes < 1) r.bad = "vocab_size";
     if (out->length < 1) r.bad = "seq_len";
-    return finish(&r, "input_adapter", err);
+    return bf_reader_end(&r, "input_adapter", err);
 }
 
 bf_status bf_official_output_adapter(const json_t *part, bf_output_adapter *out, bf_err *err)
 {
-    reader r = parameters(part);
+    bf_reader r = parameters(part);
 
     *out = (bf_output_adapter){.channels = 1, .outputs = 1};
-    get_int(&r, "input_height", &out->input);
-    get_int(&r, "output_channels", &out->channels);
-    get_int(&r, "output_height", &out->outputs);
+    bf_reader_int(&r, "input_height", &out->input);
+    bf_reader_int(&r, "output_channels", &out->channels);
+    bf_reader_int(&r, "output_height", &out->outputs);
     if (out->input < 1) r.bad = "input_height";
-    return finish(&r, "output_adapter", err);
+    return bf_reader_end(&r, "output_adapter", err);
 }
 
 static bf_status check_image_size(const bf_net_config *c, int image_size, bf_err *err)
@@ -177,7 +106,7 @@ static bf_status check_unet(const bf_net_config *c, bool resample, int up_heads,
 static bf_status official_unet(const json_t *model, bf_net_config *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    reader r = parameters(json_object_get(model, "net"));
+    bf_reader r = parameters(json_object_get(model, "net"));
     bf_output_adapter o;
     int image_size = 0, up_heads = -1;
     bool resample = true;
@@ -186,20 +115,20 @@ static bf_status official_unet(const json_t *model, bf_net_config *out, bf_err *
     *out = bf_net_defaults(BF_NET_UNET);
     BF_TRY(bf_official_image_adapter(json_object_get(model, "input_adapter"), &out->input, err));
     BF_TRY(bf_official_output_adapter(json_object_get(model, "output_adapter"), &o, err));
-    get_int(&r, "image_size", &image_size);
-    get_int(&r, "model_channels", &out->width);
-    get_int(&r, "out_channels", &out->out_features);
-    get_int(&r, "num_res_blocks", &out->blocks);
-    get_ints(&r, "attention_resolutions", BF_NET_LEVELS, out->attention, &out->attentions);
-    get_ints(&r, "channel_mult", BF_NET_LEVELS, out->mult, &out->levels);
-    get_float(&r, "dropout", &dropout);
-    get_bool(&r, "conv_resample", &resample);
-    get_int(&r, "num_heads", &out->heads);
-    get_int(&r, "num_heads_upsample", &up_heads);
-    get_bool(&r, "project_input", &out->project_input);
-    get_bool(&r, "skip", &out->skip);
-    get_bool(&r, "use_scale_shift_norm", &out->scale_shift);
-    BF_TRY(finish(&r, "net", err));
+    bf_reader_int(&r, "image_size", &image_size);
+    bf_reader_int(&r, "model_channels", &out->width);
+    bf_reader_int(&r, "out_channels", &out->out_features);
+    bf_reader_int(&r, "num_res_blocks", &out->blocks);
+    bf_reader_ints(&r, "attention_resolutions", BF_NET_LEVELS, out->attention, &out->attentions);
+    bf_reader_ints(&r, "channel_mult", BF_NET_LEVELS, out->mult, &out->levels);
+    bf_reader_float(&r, "dropout", &dropout);
+    bf_reader_bool(&r, "conv_resample", &resample);
+    bf_reader_int(&r, "num_heads", &out->heads);
+    bf_reader_int(&r, "num_heads_upsample", &up_heads);
+    bf_reader_bool(&r, "project_input", &out->project_input);
+    bf_reader_bool(&r, "skip", &out->skip);
+    bf_reader_bool(&r, "use_scale_shift_norm", &out->scale_shift);
+    BF_TRY(bf_reader_end(&r, "net", err));
     out->dropout = (float)dropout;
     out->channels = o.channels;
     out->outputs = o.outputs;
@@ -213,7 +142,7 @@ out:
 static bf_status official_vdm_unet(const json_t *model, bf_net_config *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    reader r = parameters(json_object_get(model, "net"));
+    bf_reader r = parameters(json_object_get(model, "net"));
     bf_output_adapter o;
     int image_size = 32, input_channels = 3;
     double dropout = 0.1;
@@ -221,16 +150,16 @@ static bf_status official_vdm_unet(const json_t *model, bf_net_config *out, bf_e
     *out = bf_net_defaults(BF_NET_VDM_UNET);
     BF_TRY(bf_official_image_adapter(json_object_get(model, "input_adapter"), &out->input, err));
     BF_TRY(bf_official_output_adapter(json_object_get(model, "output_adapter"), &o, err));
-    get_int(&r, "embedding_dim", &out->width);
-    get_int(&r, "n_blocks", &out->blocks);
-    get_int(&r, "n_attention_heads", &out->heads);
-    get_float(&r, "dropout_prob", &dropout);
-    get_int(&r, "norm_groups", &out->groups);
-    get_int(&r, "input_channels", &input_channels);
-    get_bool(&r, "use_fourier_features", &out->fourier);
-    get_bool(&r, "attention_everywhere", &out->attention_everywhere);
-    get_int(&r, "image_size", &image_size);
-    BF_TRY(finish(&r, "net", err));
+    bf_reader_int(&r, "embedding_dim", &out->width);
+    bf_reader_int(&r, "n_blocks", &out->blocks);
+    bf_reader_int(&r, "n_attention_heads", &out->heads);
+    bf_reader_float(&r, "dropout_prob", &dropout);
+    bf_reader_int(&r, "norm_groups", &out->groups);
+    bf_reader_int(&r, "input_channels", &input_channels);
+    bf_reader_bool(&r, "use_fourier_features", &out->fourier);
+    bf_reader_bool(&r, "attention_everywhere", &out->attention_everywhere);
+    bf_reader_int(&r, "image_size", &image_size);
+    BF_TRY(bf_reader_end(&r, "net", err));
     out->dropout = (float)dropout;
     out->out_features = out->width;
     out->channels = o.channels;
@@ -249,7 +178,7 @@ out:
 static bf_status official_transformer(const json_t *model, bf_net_config *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    reader r = parameters(json_object_get(model, "net"));
+    bf_reader r = parameters(json_object_get(model, "net"));
     bf_text_adapter in;
     double dropout = 0.0;
 
@@ -257,15 +186,15 @@ static bf_status official_transformer(const json_t *model, bf_net_config *out, b
     out->skip = false;
     out->outputs = 0;
     BF_TRY(bf_official_text_adapter(json_object_get(model, "input_adapter"), &in, err));
-    get_int(&r, "vocab_size", &out->outputs);
-    get_int(&r, "n_layer", &out->blocks);
-    get_int(&r, "n_head", &out->heads);
-    get_int(&r, "n_embd", &out->width);
-    get_float(&r, "dropout", &dropout);
-    get_bool(&r, "skip", &out->skip);
-    get_bool(&r, "bias", &out->bias);
-    get_bool(&r, "is_causal", &out->causal);
-    BF_TRY(finish(&r, "net", err));
+    bf_reader_int(&r, "vocab_size", &out->outputs);
+    bf_reader_int(&r, "n_layer", &out->blocks);
+    bf_reader_int(&r, "n_head", &out->heads);
+    bf_reader_int(&r, "n_embd", &out->width);
+    bf_reader_float(&r, "dropout", &dropout);
+    bf_reader_bool(&r, "skip", &out->skip);
+    bf_reader_bool(&r, "bias", &out->bias);
+    bf_reader_bool(&r, "is_causal", &out->causal);
+    BF_TRY(bf_reader_end(&r, "net", err));
     BF_CHECK(in.output == out->width, BF_FILE, "configuration: input_adapter.output_size is %d, net.n_embd is %d",
              in.output, out->width);
     out->dropout = (float)dropout;
@@ -304,20 +233,20 @@ bf_status bf_official_net(const json_t *model, bf_net_config *out, bf_err *err)
 
 static bf_status categorical_flow(const json_t *part, bf_flow *out, bf_err *err)
 {
-    reader r = parameters(part);
+    bf_reader r = parameters(part);
 
     *out = bf_flow_defaults(BF_FLOW_CATEGORICAL);
-    get_int(&r, "n_classes", &out->classes);
-    get_float(&r, "max_sqrt_beta", &out->max_sqrt_beta);
-    get_bool(&r, "discretize", &out->discretize);
-    return finish(&r, "bayesian_flow", err);
+    bf_reader_int(&r, "n_classes", &out->classes);
+    bf_reader_float(&r, "max_sqrt_beta", &out->max_sqrt_beta);
+    bf_reader_bool(&r, "discretize", &out->discretize);
+    return bf_reader_end(&r, "bayesian_flow", err);
 }
 
 /* The output distribution decides whether real-valued data are continuous or discretised. */
 static bf_status output_distribution(const json_t *part, bf_flow *out, bool *log_sd, bf_err *err)
 {
     bf_status st = BF_OK;
-    reader r = parameters(part);
+    bf_reader r = parameters(part);
     const char *name = bf_official_class(part);
     bool clip = true;
 
@@ -328,13 +257,13 @@ static bf_status output_distribution(const json_t *part, bf_flow *out, bool *log
     BF_CHECK(strcmp(name, "DiscretizedNormalFactory") == 0, BF_FILE,
              "configuration: the output distribution '%.60s' is not known", name);
     *out = bf_flow_defaults(BF_FLOW_DISCRETISED);
-    get_int(&r, "num_bins", &out->bins);
-    get_bool(&r, "clip", &clip);
-    get_bool(&r, "log_dev", log_sd);
-    get_float(&r, "min_std_dev", &out->min_sd);
-    get_float(&r, "max_std_dev", &out->max_sd);
+    bf_reader_int(&r, "num_bins", &out->bins);
+    bf_reader_bool(&r, "clip", &clip);
+    bf_reader_bool(&r, "log_dev", log_sd);
+    bf_reader_float(&r, "min_std_dev", &out->min_sd);
+    bf_reader_float(&r, "max_std_dev", &out->max_sd);
     out->truncated = !clip;
-    BF_TRY(finish(&r, "distribution_factory", err));
+    BF_TRY(bf_reader_end(&r, "distribution_factory", err));
 out:
     return st;
 }
@@ -342,17 +271,17 @@ out:
 static bf_status real_flow(const json_t *model, bf_flow *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    reader flow = parameters(json_object_get(model, "bayesian_flow")),
-           loss = parameters(json_object_get(model, "loss"));
+    bf_reader flow = parameters(json_object_get(model, "bayesian_flow")),
+              loss = parameters(json_object_get(model, "loss"));
     bool noise = true, log_sd = true;
     double min_loss_variance = -1.0;
 
     BF_TRY(output_distribution(json_object_get(model, "distribution_factory"), out, &log_sd, err));
-    get_float(&flow, "min_variance", &out->min_variance);
-    BF_TRY(finish(&flow, "bayesian_flow", err));
-    get_bool(&loss, "noise_pred", &noise);
-    get_float(&loss, "min_loss_variance", &min_loss_variance);
-    BF_TRY(finish(&loss, "loss", err));
+    bf_reader_float(&flow, "min_variance", &out->min_variance);
+    BF_TRY(bf_reader_end(&flow, "bayesian_flow", err));
+    bf_reader_bool(&loss, "noise_pred", &noise);
+    bf_reader_float(&loss, "min_loss_variance", &min_loss_variance);
+    BF_TRY(bf_reader_end(&loss, "loss", err));
     BF_CHECK(log_sd || !noise, BF_FILE, "configuration: noise prediction needs a logarithm of the deviation");
     out->predict = noise ? BF_PREDICT_NOISE : log_sd ? BF_PREDICT_DATA : BF_PREDICT_DATA_SD;
     out->min_loss_variance = min_loss_variance > 0.0 ? min_loss_variance : 0.0;

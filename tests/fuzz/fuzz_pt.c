@@ -3,6 +3,23 @@
 
 #include "fuzz.h"
 #include "io/pt_contents.h"
+#include "run/molcraft.h"
+
+/* What is taken for the settings of a molecule network. */
+static void try_settings(const bf_pt *f)
+{
+    bf_err err;
+    json_t *hyper = NULL, *j = NULL;
+    const json_t *dynamics;
+    bf_molcraft m;
+    FUZZ_CHECK(bf_molcraft_hyper(f, &hyper, &dynamics, &err) == BF_OK);
+    if (dynamics && bf_molcraft_read(dynamics, &m, &err) == BF_OK) {
+        j = bf_molcraft_json(&m);
+        FUZZ_CHECK(j != NULL && m.width > 0 && m.width % m.heads == 0 && m.sigma1 > 0);
+    }
+    json_decref(j);
+    json_decref(hyper);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -23,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)bf_pt_verify(f, &err);
     FUZZ_CHECK(bf_pt_contents(f, &contents, &err) == BF_OK);
     json_decref(contents);
+    try_settings(f);
     bf_pt_close(f);
     return 0;
 }

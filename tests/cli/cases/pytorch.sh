@@ -15,6 +15,8 @@ fit="--config $config --size 8x8x1"
         bfncl info "$file" --json
         json kind=pytorch container=zip byte_order=little tensors.0.name
     done
+    bfncl info "$REPO/tests/golden/molcraft/checkpoint.pt" --json
+    json molcraft.sigma1 molcraft.beta1=1.5 molcraft.time=simple molcraft.layers=2 weights.1.path=ema_state_dict.
     refused 4 info "$REPO/tests/golden/bad/pickle_os_system.pt"
     err_has 'os\.system'
     bfncl convert "$weights" plain.safetensors

@@ -1,6 +1,4 @@
 /* Neighbours inside segments and the lists of who is whose neighbour, against sorting. */
-#include <string.h>
-
 #include "io/safetensors.h"
 #include "op_test.h"
 #include "ref/neighbours.h"
@@ -42,19 +40,6 @@ static float *points(const shape *s, size_t n)
     return x;
 }
 
-static test_tensor words(bf_ctx *ctx, size_t n, const uint32_t *data)
-{
-    float *f = NULL;
-    if (data) {
-        f = malloc(n * sizeof *f);
-        ck_assert_ptr_nonnull(f);
-        memcpy(f, data, n * sizeof *f);
-    }
-    test_tensor t = test_new(ctx, n, f);
-    free(f);
-    return t;
-}
-
 static void expect_words(bf_ctx *ctx, const char *what, test_tensor *t, const uint32_t *want, size_t n)
 {
     float *f = malloc(t->n * sizeof *f);
@@ -80,9 +65,10 @@ static void check_edges(bf_ctx *ctx, const float *x, const uint32_t *offset, siz
         for (uint32_t i = offset[s]; i < offset[s + 1]; i++) segment[i] = s;
     ref_reverse(rev_offset, rev_edge, src, n, (int)slots);
 
-    test_tensor tx = test_new(ctx, 3 * n, x), toffset = words(ctx, segments + 1, offset);
-    test_tensor tsegment = words(ctx, n, segment), tsrc = words(ctx, edges, NULL), tcount = words(ctx, n, NULL);
-    test_tensor trev = words(ctx, n + 1, NULL), tedge = words(ctx, edges, NULL);
+    test_tensor tx = test_new(ctx, 3 * n, x), toffset = op_words(ctx, segments + 1, offset);
+    test_tensor tsegment = op_words(ctx, n, segment), tsrc = op_words(ctx, edges, NULL),
+                tcount = op_words(ctx, n, NULL);
+    test_tensor trev = op_words(ctx, n + 1, NULL), tedge = op_words(ctx, edges, NULL);
     const bf_neighbours s = {n, segments, k, toffset.mem, tsegment.mem};
     test_tensor ws = op_workspace(ctx, bf_neighbours_workspace(&s));
     bf_cmds *c = op_cmds(ctx);

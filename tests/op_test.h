@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "op/op.h"
 #include "support.h"
@@ -75,6 +76,17 @@ static inline void op_expect(bf_ctx *ctx, const char *what, op_tensor *x, bool a
     op_read(ctx, x);
     test_close(what, x->f, w, x->n, 1e-7, rel);
     free(w);
+}
+
+/* Words (uint32) in the place of floats; data NULL: to be written. */
+static inline test_tensor op_words(bf_ctx *ctx, size_t n, const uint32_t *data)
+{
+    float *f = malloc((n ? n : 1) * sizeof *f);
+    ck_assert_ptr_nonnull(f);
+    if (data) memcpy(f, data, n * sizeof *f);
+    test_tensor t = test_new(ctx, n, data ? f : NULL);
+    free(f);
+    return t;
 }
 
 /* Workspace of exactly `bytes`, with sentinels; n = 0 when none is needed. */

@@ -108,6 +108,19 @@ typedef struct bf_edges {
     int slots;                   /* k + 1 */
 } bf_edges;
 bf_edges bf_graph_neighbours(bf_graph *g, bf_tid x, const bf_ragged *batch, int k); /* x [N,3] */
+/* x [R,...], index [E] words -> [E,...]: row index[e] of x, zeros for BF_NO_ITEM. For backward the lists of the e that
+ * take from each row: offset [R+1], entry [E] words (of edges' src: rev_offset, rev_edge); of an ascending index, such
+ * as the segment of an item, entry is BF_NONE. */
+bf_tid bf_graph_gather(bf_graph *g, bf_tid x, bf_tid index, bf_tid offset, bf_tid entry);
+/* x [N,...] -> [S,...]; the mean of an empty segment is 0 */
+bf_tid bf_graph_segment_sum(bf_graph *g, bf_tid x, const bf_ragged *batch);
+bf_tid bf_graph_segment_mean(bf_graph *g, bf_tid x, const bf_ragged *batch);
+bf_tid bf_graph_segment_softmax(bf_graph *g, bf_tid x, const bf_ragged *batch); /* over the rows of a segment */
+/* x minus its mean over the segment, rows weighted by weight [N] (constant; 0 or more; BF_NONE: all 1), op/op.h */
+bf_tid bf_graph_segment_centre(bf_graph *g, bf_tid x, bf_tid weight, const bf_ragged *batch);
+bf_tid bf_graph_edge_length(bf_graph *g, bf_tid x, const bf_edges *edges); /* [N slots]; 0 in slots without an edge */
+/* d [n] and constant offsets [R] -> [n,R]: exp(-((d - o) scale)^2 / 2), or the exponent, op/op.h */
+bf_tid bf_graph_radial(bf_graph *g, bf_tid d, bf_tid offsets, float scale, bool exponent);
 
 /* The nodes from here on, up to the next call or the end, form a block: with the option recompute only what later nodes
  * read of its tensors is kept for backward. Good blocks end in few and small tensors: residual blocks, layers. */

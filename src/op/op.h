@@ -258,6 +258,43 @@ bf_status bf_neighbours_find(bf_cmds *c, const bf_neighbours *s, bf_mem src, bf_
 bf_status bf_neighbours_reverse(bf_cmds *c, const bf_neighbours *s, bf_mem rev_offset, bf_mem rev_edge, bf_mem src,
                                 bf_mem count, bf_mem ws, bf_err *err);
 
+/* ---- segment: rows of a ragged batch ----------------------------------------------------------------------------- */
+/* The rows of list s are those numbered offset[s] .. offset[s+1] - 1, perhaps none (a segment), or those whose numbers
+ * stand there in `entry` (such as rev_edge above). Sums are in a fixed order. */
+/* y[e,:] (+)= x[index[e],:], 0 where index[e] is BF_NO_ITEM; with mean_of (an offset table) divided by the length of
+ * list index[e]. The gradients of sum and mean over segments: index = segment. */
+bf_status bf_gather(bf_cmds *c, bf_mem y, bool acc, bf_mem x, bf_mem index, bf_mem mean_of, uint64_t rows, int cols,
+                    bf_err *err);
+/* y[s,:] (+)= sum, or mean (0 of an empty list), over the rows x[m,:] of list s. The gradient of gather: list s = the
+ * rows e with index[e] = s. entry: none where the lists are segments. */
+bf_status bf_segment_sum(bf_cmds *c, bf_mem y, bool acc, bool mean, bf_mem x, bf_mem offset, bf_mem entry,
+                         uint64_t segments, int cols, bf_err *err);
+/* y[m,c] = exp(x[m,c]) / sum over the rows of its segment */
+bf_status bf_segment_softmax_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem offset, uint64_t segments, int cols,
+                                     bf_err *err);
+bf_status bf_segment_softmax_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem y, bf_mem offset,
+                                      uint64_t segments, int cols, bf_err *err);
+/* y[m,:] = x[m,:] - sum w x / sum w over the rows of its segment: centre of mass, or mean of the rows with w = 1.
+ * weight [N]: 0 or more; none: all 1. A segment without weight stays as it is. */
+bf_status bf_segment_centre_forward(bf_cmds *c, bf_mem y, bf_mem x, bf_mem weight, bf_mem offset, uint64_t segments,
+                                    int cols, bf_err *err);
+bf_status bf_segment_centre_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem weight, bf_mem offset,
+                                     uint64_t segments, int cols, bf_err *err);
+
+/* ---- radial: lengths of edges and their code --------------------------------------------------------------------- */
+/* d[i,s] = |x[i] - x[src[i,s]]| from x [N,3], src [N,slots]; 0 where src is BF_NO_ITEM */
+bf_status bf_edge_length_forward(bf_cmds *c, bf_mem d, bf_mem x, bf_mem src, uint64_t items, int slots, bf_err *err);
+/* by both ends of every edge; 0 where d is 0 */
+bf_status bf_edge_length_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dd, bf_mem d, bf_mem x, bf_mem src,
+                                  bf_mem rev_offset, bf_mem rev_edge, uint64_t items, int slots, bf_err *err);
+/* y[e,j] = exp(-((d[e] - offset[j]) scale)^2 / 2), j < cols; `exponent`: without the exp, so that a softmax over j
+ * gives functions that sum to 1 */
+#define BF_RADIAL_MOST 256
+bf_status bf_radial_forward(bf_cmds *c, bf_mem y, bf_mem d, bf_mem offset, float scale, bool exponent, uint64_t n,
+                            int cols, bf_err *err);
+bf_status bf_radial_backward(bf_cmds *c, bf_mem dd, bool acc, bf_mem dy, bf_mem y, bf_mem d, bf_mem offset, float scale,
+                             bool exponent, uint64_t n, int cols, bf_err *err);
+
 /* ---- random: fills from Philox, element e of sample s at out[s * per_sample + e]; keyed by the step record ------- */
 typedef enum bf_random_kind { BF_RANDOM_U32, BF_RANDOM_UNIFORM, BF_RANDOM_NORMAL } bf_random_kind;
 bf_status bf_random(bf_cmds *c, bf_random_kind kind, bf_mem out, uint32_t stream, bf_mem step, uint64_t samples,

@@ -35,22 +35,35 @@ ifeq ($(FLAVOUR),asan)
 SAN_LDFLAGS := -fsanitize=address,undefined
 endif
 
+# RDKit (C++), which checks molecules and finds their aromatic rings, is used where its headers and Boost's are installed;
+# RDKIT= (nothing) builds without.
+CXX       := $(if $(filter default undefined,$(origin CXX)),$(if $(findstring clang,$(CC)),clang++,g++),$(CXX))
+RDKIT_INC ?= $(firstword $(wildcard /usr/include/rdkit /usr/local/include/rdkit))
+HASH      := \#
+RDKIT     ?= $(shell printf '$(HASH)if !__has_include(<GraphMol/RWMol.h>) || !__has_include(<boost/config.hpp>)\n$(HASH)error\n$(HASH)endif\n' | \
+               $(CXX) -isystem $(RDKIT_INC) -E -x c++ - >/dev/null 2>&1 && echo yes)
+RDKIT     := $(RDKIT)
+ifneq ($(RDKIT),)
+LIBS_RDKIT := -lRDKitFileParsers -lRDKitSmilesParse -lRDKitSubstructMatch -lRDKitGraphMol -lRDKitRDGeneral -lstdc++
+endif
+
 LIBS_PKG  := OpenCL clblast jansson yaml-0.1 spng zlib
 STD       := -std=c11 -D_POSIX_C_SOURCE=200809L -DCL_TARGET_OPENCL_VERSION=120
 WARN      := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CPPFLAGS = -Iinclude -Isrc $(shell $(PKG_CONFIG) --cflags $(LIBS_PKG) 2>/dev/null) $(CPPFLAGS)
 ALL_CFLAGS = $(STD) $(WARN) -fPIC -fvisibility=hidden -pthread $(CFLAGS)
-LDLIBS    += $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null || echo -lOpenCL -lclblast -ljansson -lyaml -lspng -lz) -lgif -lm -pthread
+LDLIBS    += $(shell $(PKG_CONFIG) --libs $(LIBS_PKG) 2>/dev/null || echo -lOpenCL -lclblast -ljansson -lyaml -lspng -lz) -lgif -lm $(LIBS_RDKIT) -pthread
+ALL_CXXFLAGS = -std=c++17 -Wall -Wextra -Werror -fPIC -fvisibility=hidden -pthread $(CFLAGS)
 ALL_LDFLAGS = $(SAN_LDFLAGS) $(LDFLAGS)
 
-LIB_SRC  := $(sort $(wildcard src/base/*.c src/device/*.c src/op/*.c src/graph/*.c src/net/*.c src/flow/*.c src/io/*.c src/run/*.c))
+LIB_SRC  := $(sort $(wildcard src/base/*.c src/device/*.c src/op/*.c src/graph/*.c src/net/*.c src/flow/*.c src/io/*.c src/chem/*.c src/run/*.c) $(if $(RDKIT),src/chem/rdkit.cc))
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))
 REF_SRC  := $(sort $(wildcard tests/ref/*.c))
 TEST_SRC := $(sort $(wildcard tests/check_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 KERNELS  := $(sort $(wildcard cl/*.cl cl/*.h))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o) $(O)/kernels.o
+LIB_OBJ  := $(addprefix $(O)/,$(addsuffix .o,$(basename $(LIB_SRC)))) $(O)/kernels.o
 CLI_OBJ  := $(CLI_SRC:%.c=$(O)/%.o)
 TEST_LIB_OBJ := $(REF_SRC:%.c=$(O)/%.o) $(O)/tests/support.o
 TESTS    := $(TEST_SRC:tests/%.c=$(B)/tests/%)
@@ -72,15 +85,24 @@ lib: $(STATIC) $(SHARED) $(B)/bfncl.pc ## static and shared library
 cli: $(PROG) ## the program: build/bfncl
 tests: $(TESTS) ## build the test programs without running them
 
-# Rewritten only when a folder differs from the last build's, so that `make install PREFIX=...` rebuilds what names it.
+# Rewritten only when a folder or a library differs from the last build's, so that `make install PREFIX=...` rebuilds what
+# names it.
 $(B)/places: FORCE
 	@mkdir -p $(@D)
-	@echo '$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(DATADIR)' | cmp -s - $@ || echo '$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(DATADIR)' > $@
+	@echo '$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(DATADIR) $(RDKIT)' | cmp -s - $@ || echo '$(PREFIX) $(LIBDIR) $(INCLUDEDIR) $(DATADIR) $(RDKIT)' > $@
 FORCE:
 
 # Where `bfncl verify` finds the installed vectors.
 $(O)/src/run/verify.o: $(B)/places
 $(O)/src/run/verify.o: ALL_CPPFLAGS += -DBF_DATADIR='"$(DATADIR)"'
+
+$(O)/src/chem/standard.o: $(B)/places
+$(O)/src/chem/standard.o: ALL_CPPFLAGS += -DBF_WITH_RDKIT=$(if $(RDKIT),1,0)
+
+$(O)/src/chem/rdkit.o: src/chem/rdkit.cc
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) -Isrc -isystem $(RDKIT_INC) $(CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/%.o: %.c
 	$(call say,CC,$<)
@@ -126,7 +148,7 @@ $(B)/bfncl.pc: $(B)/places Makefile include/bfncl.h
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: bfncl' \
 	  'Description: Bayesian Flow Networks on any OpenCL device' 'Version: $(VERSION)' \
-	  'Requires.private: $(LIBS_PKG)' 'Libs: -L$${libdir} -lbfncl' 'Libs.private: -lgif -lm -pthread' 'Cflags: -I$${includedir}' > $@
+	  'Requires.private: $(LIBS_PKG)' 'Libs: -L$${libdir} -lbfncl' 'Libs.private: -lgif -lm $(LIBS_RDKIT) -pthread' 'Cflags: -I$${includedir}' > $@
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_LIB_OBJ:.o=.d) $(TEST_SRC:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d)
 .SECONDARY:

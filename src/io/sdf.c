@@ -569,7 +569,7 @@ bf_status bf_sdf_print(FILE *f, const bf_mol *m, bool v3000_, bf_err *err)
 {
     (void)err;
     put_line(f, m->name);
-    fprintf(f, "  bfncl             %s\n\n", m->dimensions == 2 ? "2D" : "3D");
+    fprintf(f, "  bfncl             %s\n\n", m->dimensions == 3 ? "3D" : m->dimensions == 2 ? "2D" : "");
     if (v3000_ || !fits(m))
         put_v3000(f, m);
     else

@@ -18,7 +18,6 @@
 #endif
 
 #define MAX_DEPTH 16
-#define PATH_ROOM 4096
 #define NOTE_ROOM 512
 #define LIST_BYTES ((size_t)16 << 20)
 #define LIST_VALUES 1000000
@@ -39,6 +38,8 @@ static const struct {
     {"training", bf_verify_training},
     {"checkpoint expectation", bf_verify_checkpoint},
     {"loader expectation", bf_verify_loader},
+    {"molcraft pocket", bf_verify_pocket},
+    {"molcraft ligand types", bf_verify_ligand_types},
     {"molcraft clipping and learning rate", bf_verify_clipping},
 };
 
@@ -254,6 +255,19 @@ out:
     return st;
 }
 
+bf_status bf_verify_beside(const bf_verify *v, const char *end, char out[BF_VERIFY_PATH], bf_err *err)
+{
+    static const char expected_end[] = "_expected.safetensors";
+    bf_status st = BF_OK;
+    const size_t n = strlen(v->path), m = strlen(expected_end);
+    BF_CHECK(n > m && strcmp(v->path + n - m, expected_end) == 0, BF_FILE,
+             "%s: an expectation is called NAME%s, and what it is about NAME...", v->path, expected_end);
+    const int length = snprintf(out, BF_VERIFY_PATH, "%.*s%s", (int)(n - m), v->path, end);
+    BF_CHECK(length < BF_VERIFY_PATH, BF_FILE, "%s: path too long", v->path);
+out:
+    return st;
+}
+
 /* ---- one file --------------------------------------------------------------------------------------------------- */
 
 static bf_status parse_floors(const bf_verify *v, const char *key, json_t **out, bf_err *err)
@@ -423,7 +437,7 @@ static bf_status verify_path(run *r, const char *path, int depth, bf_err *err);
 static bf_status verify_folder(run *r, const char *path, int depth, bf_err *err)
 {
     bf_status st = BF_OK;
-    char **names = NULL, inner[PATH_ROOM];
+    char **names = NULL, inner[BF_VERIFY_PATH];
     size_t n = 0;
     BF_CHECK(depth < MAX_DEPTH, BF_FILE, "%s: folders nested deeper than %d", path, MAX_DEPTH);
     BF_TRY(list_folder(path, &names, &n, err));
@@ -452,17 +466,17 @@ out:
 }
 
 /* $BFNCL_DATADIR/golden, the installed set, or that of a source tree the program is run from. */
-static bf_status installed_set(char path[PATH_ROOM], bf_err *err)
+static bf_status installed_set(char path[BF_VERIFY_PATH], bf_err *err)
 {
     bf_status st = BF_OK;
     struct stat info;
     const char *data = getenv("BFNCL_DATADIR");
     const char *const places[] = {data ? data : BF_DATADIR, BF_DATADIR};
     for (size_t i = 0; i < BF_COUNT(places); i++) {
-        snprintf(path, PATH_ROOM, "%s/golden", places[i]);
+        snprintf(path, BF_VERIFY_PATH, "%s/golden", places[i]);
         if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return BF_OK;
     }
-    snprintf(path, PATH_ROOM, "tests/golden/installed");
+    snprintf(path, BF_VERIFY_PATH, "tests/golden/installed");
     BF_CHECK(stat(path, &info) == 0 && S_ISDIR(info.st_mode), BF_FILE,
              "no golden files: neither %s/golden nor tests/golden/installed exists", data ? data : BF_DATADIR);
 out:
@@ -479,7 +493,7 @@ bf_status bf_verify_run(bf_ctx *ctx, const bfncl_verify_options *o, bfncl_verify
 {
     bf_status st = BF_OK;
     run r = {.options = o, .result = out, .ctx = ctx};
-    char path[PATH_ROOM];
+    char path[BF_VERIFY_PATH];
     *out = (bfncl_verify_result){0};
     snprintf(out->device, sizeof out->device, "%s", bf_ctx_name(ctx));
     if (o->n_paths == 0) {

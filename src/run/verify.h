@@ -56,6 +56,11 @@ bf_status bf_verify_read(const bf_verify *v, const char *name, float **out, uint
 /* First element of a stored tensor as a double. */
 bf_status bf_verify_scalar(const bf_verify *v, const char *name, double *out, bf_err *err);
 
+/* A file that belongs to NAME_expected.safetensors: NAME with another end. BF_FILE when the file is called otherwise.
+ */
+#define BF_VERIFY_PATH 4096
+bf_status bf_verify_beside(const bf_verify *v, const char *end, char out[BF_VERIFY_PATH], bf_err *err);
+
 /* ---- replays ------------------------------------------------------------------------------------------------------
  */
 
@@ -71,7 +76,9 @@ bf_status bf_verify_training(bf_verify *v, bf_err *err);
 bf_status bf_verify_checkpoint(bf_verify *v, bf_err *err);
 bf_status bf_verify_loader(bf_verify *v, bf_err *err); /* loader expectation: NAME_expected.safetensors of NAME.pt */
 
-bf_status bf_verify_clipping(bf_verify *v, bf_err *err); /* molcraft clipping and learning rate */
+bf_status bf_verify_clipping(bf_verify *v, bf_err *err);     /* molcraft clipping and learning rate */
+bf_status bf_verify_pocket(bf_verify *v, bf_err *err);       /* molcraft pocket: NAME.pdb and NAME.sdf */
+bf_status bf_verify_ligand_types(bf_verify *v, bf_err *err); /* molcraft ligand types: NAME.sdf */
 
 /* The list of parameters of a full-size network, a JSON file ("model" and "tensors"): names, shapes, order, kind and
  * weight decay against the network's own list. No weights are allocated. */

@@ -13,11 +13,8 @@
 #include "run/verify_flow.h"
 #include "run/weights.h"
 
-#define PATH_ROOM 4096
 #define MAX_CONFIG ((uint64_t)1 << 20)
 #define MAX_STEPS 100000
-
-static const char expected_end[] = "_expected.safetensors";
 
 typedef struct checkpoint {
     bf_replay r;
@@ -27,28 +24,14 @@ typedef struct checkpoint {
 
 /* ---- files beside the expectation -------------------------------------------------------------------------------- */
 
-/* The path of STEM_expected.safetensors with another end. */
-static bf_status beside(const bf_verify *v, const char *end, char out[PATH_ROOM], bf_err *err)
-{
-    bf_status st = BF_OK;
-    const char *path = bf_st_name(bf_verify_file(v));
-    const size_t n = strlen(path), m = strlen(expected_end);
-    BF_CHECK(n > m && strcmp(path + n - m, expected_end) == 0, BF_FILE,
-             "%s: an expectation is called NAME%s, and what it is about NAME...", path, expected_end);
-    const int length = snprintf(out, PATH_ROOM, "%.*s%s", (int)(n - m), path, end);
-    BF_CHECK(length < PATH_ROOM, BF_FILE, "%s: path too long", path);
-out:
-    return st;
-}
-
 /* NAME_raw.pt and NAME_ema.pt; where they are not, one NAME.pt with both sets of weights. */
-static bf_status weights_path(const bf_verify *v, bool averaged, char out[PATH_ROOM], bf_err *err)
+static bf_status weights_path(const bf_verify *v, bool averaged, char out[BF_VERIFY_PATH], bf_err *err)
 {
     const char *const ends[] = {averaged ? "_ema.pt" : "_raw.pt", ".pt", averaged ? "_ema.pt" : "_raw.pt"};
     bf_status st = BF_OK;
     struct stat info;
     for (size_t i = 0; i < BF_COUNT(ends); i++) { /* nowhere: the message is about the first name */
-        BF_TRY(beside(v, ends[i], out, err));
+        BF_TRY(bf_verify_beside(v, ends[i], out, err));
         if (stat(out, &info) == 0) break;
     }
 out:
@@ -58,7 +41,7 @@ out:
 static bf_status load_weights(checkpoint *c, bool averaged, bf_err *err)
 {
     bf_status st = BF_OK;
-    char path[PATH_ROOM];
+    char path[BF_VERIFY_PATH];
     bf_tensors *f = NULL;
     bf_weights w = {0};
     BF_TRY(weights_path(c->r.v, averaged, path, err));
@@ -77,12 +60,12 @@ static bf_status read_config(checkpoint *c, bf_err *err)
     bf_status st = BF_OK;
     const bf_st *f = bf_verify_file(c->r.v);
     const char *name = bf_st_name(f), *text = bf_st_meta_get(f, "config");
-    char path[PATH_ROOM];
+    char path[BF_VERIFY_PATH];
     void *data = NULL;
     json_t *root = NULL;
     if (!text) {
         size_t size;
-        BF_TRY(beside(c->r.v, "_config.json", path, err));
+        BF_TRY(bf_verify_beside(c->r.v, "_config.json", path, err));
         BF_TRY(bf_file_read(path, MAX_CONFIG, &data, &size, err));
         name = path;
         text = data; /* ends with a NUL byte */
@@ -405,9 +388,9 @@ bf_status bf_verify_loader(bf_verify *v, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_st *want = bf_verify_file(v);
-    char path[PATH_ROOM];
+    char path[BF_VERIFY_PATH];
     bf_tensors *f = NULL;
-    BF_TRY(beside(v, ".pt", path, err));
+    BF_TRY(bf_verify_beside(v, ".pt", path, err));
     BF_TRY(bf_tensors_open(path, &f, err));
     for (size_t i = 0; i < bf_st_count(want); i++) BF_TRY(compare_loaded(v, bf_st_at(want, i), f, err));
     for (size_t i = 0; i < bf_tensors_count(f); i++) {

@@ -6,7 +6,6 @@
 #include "flow.h"
 #include "rows.h"
 
-#define CLASS_MAX_T (1.0f - 1e-6f)
 #define CLASS_MIN_SQRT_BETA 1e-10f
 
 /* Class of a variable as a float: the data hold it, or (discretize) a real value that falls into a bin. */
@@ -153,15 +152,15 @@ static inline void class_message(__global float *y, __global const float *x, __g
     }
 }
 
-/* z = beta (K e_x - 1) + sqrt(K beta) noise, sqrt(beta) = s min(t, 1 - 1e-6); uniform where that is below 1e-10. */
+/* z = beta (K e_x - 1) + sqrt(K beta) noise, sqrt(beta) = s min(t, max_t); uniform where that is below 1e-10. */
 __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t), const int dims, const int classes,
-                           const int discretize, const float max_sqrt_beta)
+                           const int discretize, const float max_sqrt_beta, const float max_t)
 {
     PTR(z);
     PTR_CONST(x);
     PTR_CONST(noise);
     PTR_CONST(t);
-    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], CLASS_MAX_T);
+    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], max_t);
     const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root;
     class_message(z, x, noise, dims, classes, discretize, beta, sqrt((float)classes * beta));
 }
@@ -169,14 +168,14 @@ __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t),
 /* The same around probabilities p instead of a class: z = beta (K p - 1) + sqrt(K beta) noise; all K x variables of a
  * sample. */
 __kernel void class_sample_around(ARG(z), ARG_CONST(p), ARG_CONST(noise), ARG_CONST(t), const int dims,
-                                  const int classes, const float max_sqrt_beta)
+                                  const int classes, const float max_sqrt_beta, const float max_t)
 {
     PTR(z);
     PTR_CONST(p);
     PTR_CONST(noise);
     PTR_CONST(t);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
-    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], CLASS_MAX_T);
+    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], max_t);
     const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root, sd = sqrt((float)classes * beta);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
@@ -364,8 +363,14 @@ __kernel void class_recon(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), co
     }
 }
 
-/* The receiver of the n-step loss and one draw. Its weights are w = plane / total, or exp(plane) / total (joint). */
+/* enum bf_receiver */
+#define RECEIVER_JOINT 0
+#define RECEIVER_OFFICIAL 1
+#define RECEIVER_CLAMPED 2
+
+/* The receiver of the n-step loss and one draw. Its weights are w = plane / total (official), or exp(plane) / total. */
 typedef struct receiver {
+    int kind;
     __global float *weight, *by_w; /* planes; by_w: sums of w dL/dw over the draws */
     columns noise;
     int plane, classes, left;
@@ -434,10 +439,17 @@ static inline lf draw_official(receiver *r, const int first, const int has_grad)
     return loss;
 }
 
+/* A probability as the releases' receivers see it. */
+static inline lf clamped(const lf p)
+{
+    return clamp(p, (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
+}
+
 /* Fills the planes of the weights, and what belongs to them. */
-static inline void receiver_weights(receiver *r, soft *s, const int joint)
+static inline void receiver_weights(receiver *r, soft *s)
 {
     lf top = (lf)(0.0f);
+    const int joint = r->kind == RECEIVER_JOINT;
     for (int k = 0; joint && k < r->classes; k++)
         stn(class_logit(&s->net, k) - s->max, plane_at(r, r->weight, k), r->left);
     class_sum(s);
@@ -445,13 +457,13 @@ static inline void receiver_weights(receiver *r, soft *s, const int joint)
     r->most = (lf)(0.0f);
     r->most_rest = (lf)(0.0f);
     for (int k = 0; !joint && k < r->classes; k++) {
-        const lf w = clamp(class_prob(s, k), (lf)(FLOW_EPS), (lf)(1.0f - FLOW_EPS));
+        const lf w = clamped(class_prob(s, k));
         const li more = w > top;
         r->most_rest += select(w, top, more);
         r->most = select(r->most, (lf)((float)k), more);
         top = fmax(top, w);
         r->total += w;
-        stn(w, plane_at(r, r->weight, k), r->left);
+        stn(r->kind == RECEIVER_CLAMPED ? vlog(w) : w, plane_at(r, r->weight, k), r->left);
     }
     r->by_total = 1.0f / r->total;
     r->most_rest *= r->by_total;
@@ -459,14 +471,14 @@ static inline void receiver_weights(receiver *r, soft *s, const int joint)
 }
 
 /* The planes hold S = sum over draws of w dL/dw: through the normalisation, the clamp, the softmax. */
-static inline void receiver_grad(const receiver *r, soft *s, new_columns *to, const int joint, const float scale)
+static inline void receiver_grad(const receiver *r, soft *s, new_columns *to, const float scale)
 {
     lf mean = (lf)(0.0f), inner = (lf)(0.0f);
+    const int joint = r->kind == RECEIVER_JOINT;
     for (int k = 0; k < r->classes; k++) mean += ldn(plane_at(r, r->by_w, k), r->left);
     for (int k = 0; k < r->classes; k++) {
         __global float *plane = plane_at(r, r->by_w, k);
-        const lf p = class_prob(s, k);
-        const lf w = joint ? p : ldn(plane_at(r, r->weight, k), r->left) * r->by_total;
+        const lf p = class_prob(s, k), w = joint ? p : clamped(p) * r->by_total;
         const lf by_ln = ldn(plane, r->left) - mean * w;
         const lf open = joint ? by_ln : select((lf)(0.0f), by_ln, (p > FLOW_EPS) & (p < 1.0f - FLOW_EPS));
         inner += open;
@@ -477,12 +489,12 @@ static inline void receiver_grad(const receiver *r, soft *s, new_columns *to, co
 }
 
 /* n-step loss: y = alpha (K e_x - 1) + sqrt(K alpha) noise, loss = n mean over draws of the divergence per draw;
- * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1 (any_time: rounded down). joint: which receiver. Its weights are the probabilities, those of the
- * released form clamped to [eps, 1 - eps] and normalised. Noise as in bins_n_step with K numbers per variable.
+ * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1 (any_time: rounded down). The receiver's weights are the probabilities, unless it
+ * is JOINT clamped to [eps, 1 - eps] and normalised. Noise as in bins_n_step with K numbers per variable.
  * ws: [B, K, dims], twice when has_grad. */
 __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG_CONST(t), ARG_CONST(noise), ARG(ws),
                            const int dims, const int classes, const int discretize, const float max_sqrt_beta,
-                           const int joint, const int n_steps, const int any_time, const int draws,
+                           const int kind, const int n_steps, const int any_time, const int draws,
                            const ulong draw_pitch, const ulong sample_pitch, const int has_grad, const float scale)
 {
     PTR(loss);
@@ -500,6 +512,7 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
     const float at_step = t[get_group_id(1)] * n, step = (any_time ? floor(at_step) : at_step) + 1.0f;
     const int end = LANE_END(dims);
     receiver r;
+    r.kind = kind;
     r.plane = dims;
     r.classes = classes;
     r.alpha = unit * unit * (2.0f * step - 1.0f);
@@ -515,15 +528,15 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
         r.weight = ws + row * (ulong)classes + d;
         r.by_w = r.weight + (ulong)get_num_groups(1) * (ulong)dims * (ulong)classes;
         r.label = class_of(ldn(x + row + d, left), classes, discretize);
-        receiver_weights(&r, &s, joint);
+        receiver_weights(&r, &s);
         for (int i = 0; i < draws; i++) {
             r.noise = columns_of(first + (ulong)i * draw_pitch, classes, left, held_noise);
-            sum += joint ? draw_joint(&r, i == 0, has_grad) : draw_official(&r, i == 0, has_grad);
+            sum += kind == RECEIVER_OFFICIAL ? draw_official(&r, i == 0, has_grad) : draw_joint(&r, i == 0, has_grad);
         }
         stn(n * sum / (float)draws, loss + row + d, left);
         if (has_grad) {
             new_columns to = new_columns_of(grad + at, classes, left, held_noise);
-            receiver_grad(&r, &s, &to, joint, scale * n / (float)draws);
+            receiver_grad(&r, &s, &to, scale * n / (float)draws);
         }
     }
 }

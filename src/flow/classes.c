@@ -18,7 +18,8 @@ bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, 
                            bf_arg_i32((int32_t)shape.dims),
                            bf_arg_i32(f->classes),
                            bf_arg_i32(f->discretize),
-                           bf_arg_f32((float)f->max_sqrt_beta)};
+                           bf_arg_f32((float)f->max_sqrt_beta),
+                           bf_arg_f32((float)f->max_t)};
     return bf_flow_launch(c, CL_FILE, "class_sample", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
@@ -32,7 +33,8 @@ bf_status bf_class_op_sample_around(bf_cmds *c, const bf_flow *f, bf_flow_shape 
                            bf_arg_mem(t),
                            bf_arg_i32((int32_t)flat.dims),
                            bf_arg_i32(f->classes),
-                           bf_arg_f32((float)f->max_sqrt_beta)};
+                           bf_arg_f32((float)f->max_sqrt_beta),
+                           bf_arg_f32((float)f->max_t)};
     return bf_flow_launch(c, CL_FILE, "class_sample_around", NULL, flat, 1, args, BF_COUNT(args), err);
 }
 
@@ -106,7 +108,7 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
                            classes,
                            discretize,
                            bf_arg_f32((float)f->max_sqrt_beta),
-                           bf_arg_i32(spec->receiver == BF_RECEIVER_JOINT),
+                           bf_arg_i32(spec->receiver),
                            bf_arg_i32(spec->steps),
                            bf_arg_i32(spec->any_time),
                            bf_arg_i32(bf_flow_loss_draws(f, spec)),

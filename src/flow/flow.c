@@ -14,7 +14,8 @@
 
 bf_flow bf_flow_defaults(bf_flow_kind kind)
 {
-    bf_flow f = {.kind = kind, .min_sd = 1e-3, .max_sd = 10.0, .mixture = 1, .clip = 1.0, .min_t = 1e-6};
+    bf_flow f = {
+        .kind = kind, .min_sd = 1e-3, .max_sd = 10.0, .mixture = 1, .clip = 1.0, .min_t = 1e-6, .max_t = 1.0 - 1e-6};
     switch (kind) {
     case BF_FLOW_CONTINUOUS:
         f.min_variance = 1e-6;
@@ -69,6 +70,7 @@ bf_status bf_flow_check(const bf_flow *f, bf_err *err)
              MAX_CLASSES, f->classes);
     BF_CHECK(f->max_sqrt_beta > 0.0 && f->max_sqrt_beta <= 100.0, BF_USAGE,
              "flow: max_sqrt_beta must be in (0, 100], got %g", f->max_sqrt_beta);
+    BF_CHECK(f->max_t >= 0.5 && f->max_t <= 1.0, BF_USAGE, "flow: max_t must be in [0.5, 1], got %g", f->max_t);
     BF_CHECK(f->min_prob >= 0.0 && f->min_prob < 1.0, BF_USAGE, "flow: min_prob must be in [0, 1), got %g",
              f->min_prob);
 out:

@@ -49,12 +49,13 @@ typedef struct bf_flow {
     /* categorical */
     int classes;          /* 2..4096 */
     double max_sqrt_beta; /* s; beta(1) = s^2 */
+    double max_t;         /* later times are this one in the flow distribution; 1: none is */
     double min_prob;      /* probabilities are raised to it while sampling, and not normalised again */
     bool discretize;      /* data are reals in [-1, 1] that fall into `classes` bins */
 } bf_flow;
 
 /* The released settings of a kind: sigma_1^2 1e-6 | 16 bins, 1e-3 | K = 2, s = 3; noise prediction from t = 1e-6 on,
- * clip 1. */
+ * clip 1, classes up to t = 1 - 1e-6. */
 bf_flow bf_flow_defaults(bf_flow_kind kind);
 
 /* BF_USAGE with one sentence when a setting is out of range or two contradict each other. */
@@ -81,8 +82,9 @@ bf_flow_state bf_flow_input(bf_graph *g, const bf_flow *f, bf_tid data, bf_tid t
 
 typedef enum bf_loss_kind { BF_LOSS_CTS, BF_LOSS_N_STEP, BF_LOSS_RECON } bf_loss_kind;
 typedef enum bf_receiver {
-    BF_RECEIVER_JOINT,   /* the paper's mixture of K-dimensional normals: the true code length */
-    BF_RECEIVER_OFFICIAL /* product of the coordinates' marginals, as the released code (spec 2.5) */
+    BF_RECEIVER_JOINT,    /* the paper's mixture of K-dimensional normals: the true code length */
+    BF_RECEIVER_OFFICIAL, /* product of the coordinates' marginals, as the released code (spec 2.5) */
+    BF_RECEIVER_CLAMPED   /* joint, with probabilities clamped to [2^-23, 1 - 2^-23], as MolCRAFT's code */
 } bf_receiver;
 
 typedef struct bf_flow_loss_spec {

@@ -43,6 +43,16 @@ out:
     return st;
 }
 
+bf_status bf_pool_host(bf_pool *p, uint64_t n, float **out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_CHECK(p->hosts < BF_POOL_SIZE, BF_RUNTIME, "replay: more than %d tensors", BF_POOL_SIZE);
+    BF_NEW(p->host[p->hosts], BF_MAX(n, 1));
+    *out = p->host[p->hosts++];
+out:
+    return st;
+}
+
 bf_status bf_pool_load(bf_pool *p, const char *name, float **host, bf_mem *mem, uint64_t *n, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -61,10 +71,8 @@ bf_status bf_pool_run(bf_pool *p, bf_mem mem, uint64_t n, float **out, bf_err *e
 {
     bf_status st = BF_OK;
     bf_ctx *ctx = bf_verify_ctx(p->v);
-    BF_CHECK(p->hosts < BF_POOL_SIZE, BF_RUNTIME, "replay: more than %d tensors", BF_POOL_SIZE);
     BF_TRY(bf_cmds_run(p->cmds, err));
-    BF_NEW(p->host[p->hosts], n);
-    *out = p->host[p->hosts++];
+    BF_TRY(bf_pool_host(p, n, out, err));
     BF_TRY(bf_read(ctx, *out, mem, (size_t)n * sizeof **out, err));
     bf_cmds_free(p->cmds);
     p->cmds = NULL;

@@ -22,6 +22,8 @@ void bf_pool_reset(bf_pool *p, const bf_pool *mark);
 /* n floats on the device: undefined, or `data`. */
 bf_status bf_pool_new(bf_pool *p, uint64_t n, bf_mem *out, bf_err *err);
 bf_status bf_pool_put(bf_pool *p, const float *data, uint64_t n, bf_mem *out, bf_err *err);
+/* n floats on the host, zero. */
+bf_status bf_pool_host(bf_pool *p, uint64_t n, float **out, bf_err *err);
 /* A stored tensor on the host and, unless `mem` is NULL, on the device. *n may be NULL. */
 bf_status bf_pool_load(bf_pool *p, const char *name, float **host, bf_mem *mem, uint64_t *n, bf_err *err);
 /* Runs the commands added since the last call and reads `n` floats of `mem` into memory of the pool. */

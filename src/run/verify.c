@@ -40,6 +40,7 @@ static const struct {
     {"loader expectation", bf_verify_loader},
     {"molcraft pocket", bf_verify_pocket},
     {"molcraft ligand types", bf_verify_ligand_types},
+    {"molcraft flow, updates and losses", bf_verify_hybrid},
     {"molcraft clipping and learning rate", bf_verify_clipping},
 };
 

@@ -76,6 +76,7 @@ bf_status bf_verify_training(bf_verify *v, bf_err *err);
 bf_status bf_verify_checkpoint(bf_verify *v, bf_err *err);
 bf_status bf_verify_loader(bf_verify *v, bf_err *err); /* loader expectation: NAME_expected.safetensors of NAME.pt */
 
+bf_status bf_verify_hybrid(bf_verify *v, bf_err *err);       /* molcraft flow, updates and losses */
 bf_status bf_verify_clipping(bf_verify *v, bf_err *err);     /* molcraft clipping and learning rate */
 bf_status bf_verify_pocket(bf_verify *v, bf_err *err);       /* molcraft pocket: NAME.pdb and NAME.sdf */
 bf_status bf_verify_ligand_types(bf_verify *v, bf_err *err); /* molcraft ligand types: NAME.sdf */

@@ -19,12 +19,12 @@ typedef struct parts {
     double w[MAX_PARTS], m[MAX_PARTS], s[MAX_PARTS];
 } parts;
 
-/* The output distribution as a mixture; the time limit of the reference is the float nearest 1e-6. */
+/* The output distribution as a mixture; times are compared with the float nearest min_t. */
 static parts output(const bf_flow *f, double mu, double t, const double *net)
 {
     parts d = {.n = f->output == BF_OUT_MIXTURE ? f->mixture : 1};
     const bool mixture = f->output == BF_OUT_MIXTURE, noise = f->predict == BF_PREDICT_NOISE;
-    const double limit = (double)1e-6f, post = pow((double)(float)f->min_variance, fmax(t, limit));
+    const double limit = (double)(float)f->min_t, post = pow((double)(float)f->min_variance, fmax(t, limit));
     const double gamma = 1.0 - post, min_sd = f->min_sd < 0 ? 1.0 / (5.0 * f->bins) : f->min_sd;
     double sum = 0.0;
     for (int i = 0; i < d.n; i++) {
@@ -108,7 +108,9 @@ double ref_mean(const bf_flow *f, double mu, double t, const double *net)
         return sum;
     }
     for (int i = 0; i < d.n; i++) sum += d.w[i] * d.m[i];
-    return f->output == BF_OUT_DELTA ? clamp(sum, -1.0, 1.0) : sum;
+    return f->output == BF_OUT_DELTA
+               ? clamp(sum, -(f->clip > 0.0 ? f->clip : INFINITY), f->clip > 0.0 ? f->clip : INFINITY)
+               : sum;
 }
 
 double ref_log_density(const bf_flow *f, double mu, double t, const double *net, double x)
@@ -134,10 +136,16 @@ static void receiver_weights(double *w, int n)
     for (int k = 0; k < n; k++) w[k] /= all;
 }
 
-static double binned_steps(const bf_flow *f, int n, double x, double t, const parts *d, const double *noise, int draws)
+/* i of the n-step loss */
+static double step_index(const bf_flow_loss_spec *spec, double t)
+{
+    return spec->any_time ? floor((double)((float)t * (float)spec->steps)) + 1.0 : t * spec->steps + 1.0;
+}
+
+static double binned_steps(const bf_flow *f, int n, double i, double x, const parts *d, const double *noise, int draws)
 {
     const double v = (double)(float)f->min_variance;
-    const double alpha = pow(v, -(t * n + 1.0) / n) * (1.0 - pow(v, 1.0 / n));
+    const double alpha = pow(v, -i / n) * (1.0 - pow(v, 1.0 / n));
     double w[MAX_BINS], a[MAX_BINS], sum = 0.0;
     for (int k = 0; k < f->bins; k++) w[k] = bin_mass(d, k, f->bins, f->truncated);
     receiver_weights(w, f->bins);
@@ -163,8 +171,8 @@ double ref_real_loss(const bf_flow *f, const bf_flow_loss_spec *spec, double x, 
         return -log_prob(&point, x, coarse ? 16 : 256, false);
     }
     if (spec->kind == BF_LOSS_RECON) return -log_prob(&d, x, f->bins, f->truncated);
-    if (f->kind == BF_FLOW_DISCRETISED) return binned_steps(f, spec->steps, x, t, &d, noise, draws);
-    return n * pow(v, -(t * n + 1.0) / n) * (1.0 - pow(v, 1.0 / n)) * (x - mean) * (x - mean) / 2.0;
+    if (f->kind == BF_FLOW_DISCRETISED) return binned_steps(f, spec->steps, step_index(spec, t), x, &d, noise, draws);
+    return n * pow(v, -step_index(spec, t) / n) * (1.0 - pow(v, 1.0 / n)) * (x - mean) * (x - mean) / 2.0;
 }
 
 /* ---- classes ---------------------------------------------------------------------------------------------------- */
@@ -208,7 +216,7 @@ double ref_class_loss(const bf_flow *f, const bf_flow_loss_spec *spec, int label
                       const double *noise, int draws)
 {
     const int classes = f->classes;
-    const bool joint = spec->receiver == BF_RECEIVER_JOINT;
+    const bool joint = spec->receiver != BF_RECEIVER_OFFICIAL;
     double p[MAX_BINS], sum = 0.0;
     ref_probs(classes, net, p);
     if (spec->kind == BF_LOSS_RECON) return -log(p[label]);
@@ -216,8 +224,8 @@ double ref_class_loss(const bf_flow *f, const bf_flow_loss_spec *spec, int label
         for (int k = 0; k < classes; k++) sum += pow((k == label) - p[k], 2.0);
         return classes * f->max_sqrt_beta * f->max_sqrt_beta * t * sum;
     }
-    const double n = spec->steps, alpha = pow(f->max_sqrt_beta / n, 2.0) * (2.0 * (t * n + 1.0) - 1.0);
-    if (!joint) receiver_weights(p, classes);
+    const double n = spec->steps, alpha = pow(f->max_sqrt_beta / n, 2.0) * (2.0 * step_index(spec, t) - 1.0);
+    if (spec->receiver != BF_RECEIVER_JOINT) receiver_weights(p, classes);
     for (int s = 0; s < draws; s++) sum += class_steps(classes, joint, label, alpha, p, noise + s * classes);
     return n * sum / draws;
 }

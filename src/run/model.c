@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/resident.h"
 #include "base/size.h"
+#include "net/mlp.h"
 
 bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
                        bf_err *err)
@@ -67,9 +68,32 @@ out:
     return st;
 }
 
+/* Several groups: their inputs side by side, an output layer "output.NUMBER" for each. */
+static void net_of_groups(const bf_model *m, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
+{
+    char names[BF_MAX_GROUPS][16];
+    const char *name[BF_MAX_GROUPS];
+    uint64_t sizes[BF_MAX_GROUPS];
+    if (m->net.kind != BF_NET_MLP) {
+        (void)bf_graph_fail(g, BF_USAGE, "several groups of variables need net.kind mlp");
+        return;
+    }
+    for (int i = 0; i < m->hybrid.groups; i++) {
+        const bf_group *one = &m->hybrid.group[i];
+        snprintf(names[i], sizeof names[i], "output.%d", i);
+        name[i] = names[i];
+        sizes[i] = one->dims * (uint64_t)bf_flow_outputs(&one->flow);
+    }
+    bf_mlp_build(g, &m->net, m->hybrid.groups, input, t, m->hybrid.groups, name, sizes, out);
+}
+
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const bf_model *m = model;
+    if (m->hybrid.groups > 1) {
+        net_of_groups(m, g, input, t, out);
+        return;
+    }
     /* classes K > 2 arrive as [B,H,W,C,K]; the network sees C K channels */
     const uint64_t dims[4] = {bf_graph_dim(g, t, 0), m->shape[0], m->shape[1], (uint64_t)m->net.input.channels};
     out[0] = bf_net_build(g, &m->net, bf_graph_reshape(g, input[0], 4, dims), t);

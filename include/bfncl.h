@@ -207,6 +207,15 @@ typedef struct bfncl_eval_bin {
     double nats_per_dim, bits_per_dim, stderr_bits_per_dim;
 } bfncl_eval_bin;
 
+/* What one group of variables of a model (such as a column of a table) contributes, in bits per variable of its own;
+ * times dims, and summed over the groups, it is the row's. */
+typedef struct bfncl_eval_group {
+    char name[48];
+    uint64_t dims;
+    double bits_per_dim, stderr_bits_per_dim;
+    double recon_bits_per_dim, total_bits_per_dim, stderr_total_bits_per_dim;
+} bfncl_eval_group;
+
 /* Per dimension unless the name says otherwise; total = loss + reconstruction. Standard errors are over examples (their
  * mean over the repeats is one observation). */
 typedef struct bfncl_eval_row {
@@ -220,6 +229,8 @@ typedef struct bfncl_eval_row {
     uint64_t dims, samples, repeats, draws; /* draws: Monte-Carlo draws of noise per example, time and repeat */
     bfncl_eval_bin *over_time;              /* [n_over_time], freed with the result; NULL: not asked for */
     size_t n_over_time;
+    bfncl_eval_group *groups; /* [n_groups], freed with the result; NULL: the model has only one */
+    size_t n_groups;
 } bfncl_eval_row;
 
 typedef struct bfncl_eval_result {

@@ -86,7 +86,18 @@ START_TEST(file_names_are_quoted)
     static const char *const names[] = {"named/a b.png", "named/b,c.png", "named/d\"e.png"};
     static uint8_t pixels[4];
     static const double recon[3] = {0, BF_LN2, 0.5}, loss[3] = {BF_LN2, 2 * BF_LN2, 0.25};
-    const bf_example_scores s = {3, recon, (const double *const[]){loss}, (const int64_t[]){25}, 1};
+    /* and so are names of groups: two, of 2 variables and 1 */
+    static const double recon_of[6] = {0, 0, 0, BF_LN2, 0, 0}, loss_of[6] = {BF_LN2, 0, 0, 0, BF_LN2, 0};
+    const bf_group groups[2] = {{.name = "a", .dims = 2}, {.name = "b \"1\", 2", .dims = 1}};
+    bf_example_scores s = {.samples = 3,
+                           .recon = recon,
+                           .loss = (const double *const[]){loss},
+                           .groups = 1,
+                           .group = groups,
+                           .recon_of = recon_of,
+                           .loss_of = (const double *const[]){loss_of},
+                           .steps = (const int64_t[]){25},
+                           .n = 1};
     const bf_dataset_options o = {.transform = BF_TRANSFORM_CONTINUOUS};
     bf_dataset *ds;
     bf_writer *w;
@@ -105,6 +116,15 @@ START_TEST(file_names_are_quoted)
     ck_assert_int_eq(strncmp(text, line, strlen(line)), 0);
     snprintf(line, sizeof line, "\n1,\"%s/b,c.png\",1,2,3\n2,\"%s/d\"\"e.png\",", folder, folder);
     ck_assert_ptr_nonnull(strstr(text, line));
+    free(text);
+    s.groups = 2;
+    OK(bf_writer_open(test_path("named.csv"), &w, err));
+    OK(bf_example_scores_write(&s, ds, w, err));
+    OK(bf_writer_commit(w, err));
+    text = (char *)test_slurp(test_path("named.csv"), &size);
+    ck_assert_ptr_nonnull(strstr(text, ",total_25_bits_per_dim,total_25_bits a,\"total_25_bits b \"\"1\"\", 2\"\n0,"));
+    ck_assert_ptr_nonnull(strstr(text, "/a b.png,0,1,1,2,1\n"));
+    ck_assert_ptr_nonnull(strstr(text, "/b,c.png\",1,2,3,0,1\n"));
     free(text);
     bf_dataset_free(ds);
 }

@@ -21,6 +21,24 @@ static json_t *bins_json(const bfncl_eval_row *row)
     return list;
 }
 
+/* "groups": [{"name","dims","bits_per_dim","stderr_bits_per_dim","recon_bits_per_dim","total_bits_per_dim",
+ * "stderr_total_bits_per_dim"}] */
+static json_t *groups_json(const bfncl_eval_row *row)
+{
+    json_t *list = json_array();
+    for (size_t k = 0; k < row->n_groups; k++) {
+        const bfncl_eval_group *g = &row->groups[k];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "name", g->name, "dims",
+                                        (json_int_t)g->dims, "bits_per_dim", cli_json_number(g->bits_per_dim),
+                                        "stderr_bits_per_dim", cli_json_number(g->stderr_bits_per_dim),
+                                        "recon_bits_per_dim", cli_json_number(g->recon_bits_per_dim),
+                                        "total_bits_per_dim", cli_json_number(g->total_bits_per_dim),
+                                        "stderr_total_bits_per_dim", cli_json_number(g->stderr_total_bits_per_dim)));
+    }
+    return list;
+}
+
 static void add_units(json_t *j, const bfncl_eval_result *r, const bfncl_eval_row *row)
 {
     json_object_set_new(j, "stderr_recon_bits_per_dim", cli_json_number(row->stderr_recon_bits_per_dim));
@@ -31,6 +49,7 @@ static void add_units(json_t *j, const bfncl_eval_result *r, const bfncl_eval_ro
     json_object_set_new(j, "total_bits_per_char", cli_json_number(row->total_bits_per_char));
     json_object_set_new(j, "stride", r->text ? json_integer((json_int_t)r->stride) : json_null());
     json_object_set_new(j, "variables", json_integer((json_int_t)r->variables));
+    if (row->groups) json_object_set_new(j, "groups", groups_json(row));
     if (row->over_time) json_object_set_new(j, "over_time", bins_json(row));
 }
 
@@ -142,10 +161,24 @@ static void print_over_time(const bfncl_eval_row *row, const char *bits)
     }
 }
 
+static void print_groups(const bfncl_eval_row *row)
+{
+    char name[32];
+    if (!row->groups) return;
+    loss_name(row, name);
+    printf("\n%s by group\n%-24s %9s %9s %9s %-19s\n", name, "group", "variables", "loss", "recon", "total, bits/dim");
+    for (size_t k = 0; k < row->n_groups; k++) {
+        const bfncl_eval_group *g = &row->groups[k];
+        printf("%-24s %9llu %9.4f %9.4f %9.4f +- %.4f\n", g->name, (unsigned long long)g->dims, g->bits_per_dim,
+               g->recon_bits_per_dim, g->total_bits_per_dim, g->stderr_total_bits_per_dim);
+    }
+}
+
 static void print_table(const bfncl_eval_result *r)
 {
     print_head(r);
     print_losses(r);
+    for (size_t i = 0; i < r->n_rows; i++) print_groups(&r->rows[i]);
     for (size_t i = 0; i < r->n_rows; i++) print_over_time(&r->rows[i], r->text ? "bits/char" : "bits/dim");
 }
 

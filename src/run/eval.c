@@ -23,7 +23,10 @@ void bfncl_eval_defaults(bfncl_eval_options *o)
 void bfncl_eval_result_free(bfncl_eval_result *result)
 {
     if (!result) return;
-    for (size_t i = 0; i < result->n_rows; i++) free(result->rows[i].over_time);
+    for (size_t i = 0; i < result->n_rows; i++) {
+        free(result->rows[i].over_time);
+        free(result->rows[i].groups);
+    }
     free(result->rows);
     result->rows = NULL;
     result->n_rows = 0;
@@ -37,10 +40,12 @@ typedef struct evaluation {
     uint32_t batch;
     bool low_discrepancy;
     bf_receiver receiver;
-    size_t n;               /* losses */
-    int64_t *steps;         /* [n], 0 = continuous time */
-    double *recon, **loss;  /* [samples], [n][samples]: nats per dimension of every example */
-    double *scratch;        /* [samples] */
+    size_t n;              /* losses */
+    int64_t *steps;        /* [n], 0 = continuous time */
+    double *recon, **loss; /* [samples], [n][samples]: nats per dimension of every example */
+    double *scratch;       /* [samples] */
+    /* [groups, samples], [n][groups, samples]: the same of every group; NULL: there is only one */
+    double *recon_of, **loss_of;
     double *weight;         /* [samples]: variables that count; NULL: all in every example */
     bf_writer *per_example; /* NULL: not asked for */
     bf_report report;
@@ -108,6 +113,10 @@ static bf_status allocate(evaluation *e, bf_err *err)
     BF_NEW(e->scratch, e->samples);
     BF_NEW(e->loss, e->n);
     for (size_t k = 0; k < e->n; k++) BF_NEW(e->loss[k], e->samples);
+    const uint64_t groups = (uint64_t)e->m->hybrid.groups;
+    BF_NEW(e->loss_of, e->n);
+    if (groups > 1) BF_NEW(e->recon_of, groups * e->samples);
+    for (size_t k = 0; groups > 1 && k < e->n; k++) BF_NEW(e->loss_of[k], groups * e->samples);
     if (bf_dataset_overlap(e->ds, 1) == 0) goto out;
     BF_NEW(e->weight, e->samples);
     for (uint64_t i = 0; i < e->samples; i++) e->weight[i] = (double)(e->m->dims - bf_dataset_overlap(e->ds, i));
@@ -115,8 +124,10 @@ out:
     return st;
 }
 
-/* Mean per example over the repeats, in nats; bins[n_bins] receive every estimate at its time. */
-static bf_status score(evaluation *e, bf_scorer *s, double *nats, bf_time_bin *bins, size_t n_bins, bf_err *err)
+/* Mean per example over the repeats, in nats, and of every group (may be NULL); bins[n_bins] receive every estimate at
+ * its time. */
+static bf_status score(evaluation *e, bf_scorer *s, double *nats, double *groups, bf_time_bin *bins, size_t n_bins,
+                       bf_err *err)
 {
     bf_status st = BF_OK;
     float *t = NULL;
@@ -129,13 +140,14 @@ static bf_status score(evaluation *e, bf_scorer *s, double *nats, bf_time_bin *b
                                   .passes = (uint32_t)e->repeats,
                                   .total = (uint32_t)e->samples,
                                   .low_discrepancy = e->low_discrepancy};
-        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, &key, e->scratch, NULL, on_batch, e, err));
+        BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, &key, e->scratch, groups, on_batch, e, err));
         for (uint64_t i = 0; i < e->samples; i++) nats[i] += e->scratch[i];
         if (n_bins == 0) continue;
         bf_scorer_times(s, &key, key.total, t);
         bf_time_bins_add(bins, n_bins, bf_scorer_spec(s), t, e->scratch, e->samples);
     }
     for (uint64_t i = 0; i < e->samples; i++) nats[i] /= (double)e->repeats;
+    for (uint64_t i = 0; groups && i < e->samples * (uint64_t)e->m->hybrid.groups; i++) groups[i] /= (double)e->repeats;
 out:
     free(t);
     return st;
@@ -188,6 +200,29 @@ static void fill_row(evaluation *e, size_t k, bool text, bfncl_eval_row *row)
     row->total_bits_per_char = text ? row->total_bits_per_dim : NAN;
 }
 
+/* What the groups contribute to loss k. */
+static bf_status fill_groups(evaluation *e, size_t k, bfncl_eval_row *row, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_hybrid *h = &e->m->hybrid;
+    double unused;
+    if (h->groups == 1) goto out;
+    BF_NEW(row->groups, h->groups);
+    row->n_groups = (size_t)h->groups;
+    for (int i = 0; i < h->groups; i++) {
+        bfncl_eval_group *g = &row->groups[i];
+        const double *loss = e->loss_of[k] + (uint64_t)i * e->samples, *recon = e->recon_of + (uint64_t)i * e->samples;
+        snprintf(g->name, sizeof g->name, "%s", h->group[i].name);
+        g->dims = h->group[i].dims;
+        for (uint64_t s = 0; s < e->samples; s++) e->scratch[s] = loss[s] + recon[s];
+        mean_bits(e, loss, &g->bits_per_dim, &g->stderr_bits_per_dim);
+        mean_bits(e, recon, &g->recon_bits_per_dim, &unused);
+        mean_bits(e, e->scratch, &g->total_bits_per_dim, &g->stderr_total_bits_per_dim);
+    }
+out:
+    return st;
+}
+
 /* The marginal model is fitted on the training data of the configuration; data without classes have none. */
 static bf_status marginal(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
@@ -212,9 +247,10 @@ static bf_status score_loss(evaluation *e, bf_scorer *s, size_t k, bfncl_eval_re
     const size_t n = (size_t)e->o->over_time;
     bf_time_bin *bins = NULL;
     if (n > 0) BF_NEW(bins, n);
-    BF_TRY(score(e, s, e->loss[k], bins, n, err));
+    BF_TRY(score(e, s, e->loss[k], e->loss_of[k], bins, n, err));
     fill_row(e, k, r->text, &r->rows[k]);
     r->n_rows = k + 1;
+    BF_TRY(fill_groups(e, k, &r->rows[k], err));
     if (n == 0) goto out;
     BF_NEW(r->rows[k].over_time, n);
     r->rows[k].n_over_time = n;
@@ -231,7 +267,7 @@ static bf_status baselines(evaluation *e, bf_scorer *s, bfncl_eval_result *r, bf
     double *nats = NULL;
     BF_NEW(nats, e->samples);
     BF_TRY(bf_params_init(e->m->params, (uint64_t)e->m->config.train.seed, err));
-    BF_TRY(score(e, s, nats, NULL, 0, err));
+    BF_TRY(score(e, s, nats, NULL, NULL, 0, err));
     mean_bits(e, nats, &r->untrained_bits_per_dim, &r->untrained_stderr_bits);
     BF_TRY(marginal(e, r, err));
 out:
@@ -242,8 +278,15 @@ out:
 static bf_status write_per_example(evaluation *e, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_example_scores scores = {
-        .samples = e->samples, .recon = e->recon, .loss = (const double *const *)e->loss, .steps = e->steps, .n = e->n};
+    const bf_example_scores scores = {.samples = e->samples,
+                                      .recon = e->recon,
+                                      .loss = (const double *const *)e->loss,
+                                      .groups = e->m->hybrid.groups,
+                                      .group = e->m->hybrid.group,
+                                      .recon_of = e->recon_of,
+                                      .loss_of = (const double *const *)e->loss_of,
+                                      .steps = e->steps,
+                                      .n = e->n};
     BF_TRY(bf_example_scores_write(&scores, e->ds, e->per_example, err));
     st = bf_writer_commit(e->per_example, err);
     e->per_example = NULL;
@@ -271,7 +314,7 @@ static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
     const bf_flow_loss_spec recon = {.kind = BF_LOSS_RECON};
     e->passes = (e->n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
     BF_TRY(scorer_new(e, &recon, &s, err));
-    BF_TRY(score(e, s, e->recon, NULL, 0, err));
+    BF_TRY(score(e, s, e->recon, e->recon_of, NULL, 0, err));
     for (size_t k = 0; k < e->n; k++) {
         const bf_flow_loss_spec spec = spec_of(e, e->steps[k]);
         bf_scorer_free(s);
@@ -359,7 +402,10 @@ static void free_evaluation(evaluation *e)
 {
     bf_writer_discard(e->per_example);
     for (size_t k = 0; e->loss && k < e->n; k++) free(e->loss[k]);
+    for (size_t k = 0; e->loss_of && k < e->n; k++) free(e->loss_of[k]);
     free(e->loss);
+    free(e->loss_of);
+    free(e->recon_of);
     free(e->recon);
     free(e->scratch);
     free(e->weight);

@@ -10,20 +10,6 @@
 #include "base/size.h"
 #include "base/stats.h"
 
-static void put_header(FILE *f, const bf_example_scores *s, const bf_dataset *ds)
-{
-    fputs("index", f);
-    if (bf_dataset_file(ds, 0)) fputs(",file", f);
-    if (bf_dataset_get_info(ds).text) fputs(",offset,characters", f);
-    fputs(",recon_bits_per_dim", f);
-    for (size_t k = 0; k < s->n; k++) {
-        char name[24] = "inf";
-        if (s->steps[k]) snprintf(name, sizeof name, "%" PRId64, s->steps[k]);
-        fprintf(f, ",loss_%s_bits_per_dim,total_%s_bits_per_dim", name, name);
-    }
-    fputc('\n', f);
-}
-
 static void put_text(FILE *f, const char *text)
 {
     const bool quoted = strpbrk(text, ",\"\r\n") != NULL;
@@ -33,6 +19,35 @@ static void put_text(FILE *f, const char *text)
         fputc(*text, f);
     }
     if (quoted) fputc('"', f);
+}
+
+static void put_header(FILE *f, const bf_example_scores *s, const bf_dataset *ds)
+{
+    fputs("index", f);
+    if (bf_dataset_file(ds, 0)) fputs(",file", f);
+    if (bf_dataset_get_info(ds).text) fputs(",offset,characters", f);
+    fputs(",recon_bits_per_dim", f);
+    for (size_t k = 0; k < s->n; k++) {
+        char name[24] = "inf", of_group[96];
+        if (s->steps[k]) snprintf(name, sizeof name, "%" PRId64, s->steps[k]);
+        fprintf(f, ",loss_%s_bits_per_dim,total_%s_bits_per_dim", name, name);
+        for (int g = 0; s->groups > 1 && g < s->groups; g++) {
+            snprintf(of_group, sizeof of_group, "total_%s_bits %s", name, s->group[g].name);
+            fputc(',', f);
+            put_text(f, of_group);
+        }
+    }
+    fputc('\n', f);
+}
+
+/* Loss k of example i. */
+static void put_losses(FILE *f, const bf_example_scores *s, size_t k, uint64_t i)
+{
+    fprintf(f, ",%.9g,%.9g", s->loss[k][i] / BF_LN2, (s->loss[k][i] + s->recon[i]) / BF_LN2);
+    for (int g = 0; s->groups > 1 && g < s->groups; g++) {
+        const uint64_t at = (uint64_t)g * s->samples + i;
+        fprintf(f, ",%.9g", (s->loss_of[k][at] + s->recon_of[at]) * (double)s->group[g].dims / BF_LN2);
+    }
 }
 
 static void put_example(FILE *f, const bf_example_scores *s, const bf_dataset *ds, uint64_t i)
@@ -45,8 +60,7 @@ static void put_example(FILE *f, const bf_example_scores *s, const bf_dataset *d
     }
     if (info.text) fprintf(f, ",%" PRIu64 ",%" PRIu64, bf_dataset_offset(ds, i), info.dims - bf_dataset_overlap(ds, i));
     fprintf(f, ",%.9g", s->recon[i] / BF_LN2);
-    for (size_t k = 0; k < s->n; k++)
-        fprintf(f, ",%.9g,%.9g", s->loss[k][i] / BF_LN2, (s->loss[k][i] + s->recon[i]) / BF_LN2);
+    for (size_t k = 0; k < s->n; k++) put_losses(f, s, k, i);
     fputc('\n', f);
 }
 

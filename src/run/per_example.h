@@ -3,6 +3,7 @@
 #define BF_RUN_PER_EXAMPLE_H
 
 #include "base/file.h"
+#include "flow/hybrid.h"
 #include "io/dataset.h"
 
 /* In nats per dimension; `samples` numbers each. */
@@ -10,7 +11,11 @@ typedef struct bf_example_scores {
     uint64_t samples;
     const double *recon;
     const double *const *loss; /* [n] */
-    const int64_t *steps;      /* [n], 0 = continuous time */
+    int groups;                /* of variables */
+    const bf_group *group;
+    const double *recon_of;       /* [groups, samples], per variable of the group; of several groups only */
+    const double *const *loss_of; /* [n][groups, samples] */
+    const int64_t *steps;         /* [n], 0 = continuous time */
     size_t n;
 } bf_example_scores;
 
@@ -22,7 +27,8 @@ typedef struct bf_example_scores {
  *   recon_bits_per_dim      reconstruction
  *   loss_X_bits_per_dim     for each loss, X = inf or the number of steps,
  *   total_X_bits_per_dim    and with reconstruction
- * A file name with a comma, quote or line end is quoted as RFC 4180 says; lines end in "\n". Does not commit.
+ *   total_X_bits NAME       the same for every one of several groups, of all its variables
+ * A file name or header with a comma, quote or line end is quoted as RFC 4180 says; lines end in "\n". Does not commit.
  */
 bf_status bf_example_scores_write(const bf_example_scores *s, const bf_dataset *ds, bf_writer *w, bf_err *err);
 

@@ -316,36 +316,48 @@ END_TEST
 START_TEST(loader_is_the_data_set)
 {
     enum { ROWS = 32 };
-    static float v[ROWS * D];
+    static float v[ROWS * D], block[ROWS * D];
     static int32_t k[ROWS * D];
-    static uint32_t index[ROWS];
-    bf_rows direct = {v, k, index}, batch;
-    bf_dataset_options o = {.transform = BF_TRANSFORM_BINS, .bins = 16, .seed = 3, .validation = 0.1, .flip = true};
+    const bool classes = _i == 1;
+    const bf_rows direct = {.values = classes ? NULL : v, .classes = classes ? k : NULL};
+    const float *batch;
+    bf_dataset_options o = {.transform = BF_TRANSFORM_BINS,
+                            .bins = 16,
+                            .seed = 3,
+                            .validation = 0.1,
+                            .flip = true,
+                            .class_blocks = classes};
     bf_dataset *ds = open_u8(o);
     bf_loader *l;
-    uint64_t position;
-    OK(bf_loader_start(ds, 1000, ROWS, &l, err));
+    uint64_t position, next;
+    uint32_t count;
+    ck_assert_uint_eq(bf_dataset_block(ds, ROWS), ROWS * D);
+    OK(bf_loader_start(ds, 1000, 4, ROWS / 4, &l, err));
     for (uint64_t i = 0; i < 50; i++) {
-        OK(bf_loader_next(l, &batch, &position, err));
+        OK(bf_loader_next(l, &batch, &position, &next, err));
         ck_assert_uint_eq(position, 1000 + i * ROWS);
+        ck_assert_uint_eq(next, position + ROWS);
         OK(bf_dataset_train_rows(ds, position, ROWS, &direct, err)); /* also from this thread, meanwhile */
-        ck_assert_mem_eq(batch.values, v, sizeof v);
-        ck_assert_mem_eq(batch.classes, k, sizeof k);
-        ck_assert_mem_eq(batch.index, index, sizeof index);
+        for (int e = 0; classes && e < ROWS * D; e++) v[e] = (float)k[e];
+        ck_assert_mem_eq(batch, v, sizeof v);
     }
     bf_loader_stop(l);
+    OK(bf_dataset_eval_block(ds, BF_SPLIT_VALIDATION, 3, 10, ROWS, 0, block, &count, err));
+    ck_assert_uint_eq(count, 7);
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_VALIDATION, 3, 7, 0, &direct, err));
+    for (int e = 0; e < 7 * D; e++) ck_assert(block[e] == (classes ? (float)k[e] : v[e]));
     for (int i = 0; i < 50; i++) { /* stopped at any moment */
-        OK(bf_loader_start(ds, 0, ROWS, &l, err));
-        if (i % 3 > 0) OK(bf_loader_next(l, &batch, NULL, err));
+        OK(bf_loader_start(ds, 0, 1, ROWS, &l, err));
+        if (i % 3 > 0) OK(bf_loader_next(l, &batch, NULL, &next, err));
         bf_loader_stop(l);
     }
     /* Its last batch, then the failure of the one behind, for ever. */
     uint64_t end = UINT64_C(4294967295) * bf_dataset_get_info(ds).train;
-    OK(bf_loader_start(ds, end - ROWS - 1, ROWS, &l, err));
-    OK(bf_loader_next(l, &batch, &position, err));
-    for (int i = 0; i < 3; i++) FAILS(BF_USAGE, "epochs", bf_loader_next(l, &batch, NULL, err));
+    OK(bf_loader_start(ds, end - ROWS - 1, 1, ROWS, &l, err));
+    OK(bf_loader_next(l, &batch, &position, &next, err));
+    for (int i = 0; i < 3; i++) FAILS(BF_USAGE, "epochs", bf_loader_next(l, &batch, NULL, &next, err));
     bf_loader_stop(l);
-    FAILS(BF_USAGE, "row", bf_loader_start(ds, 0, 0, &l, err));
+    FAILS(BF_USAGE, "row", bf_loader_start(ds, 0, 1, 0, &l, err));
     bf_loader_stop(NULL);
     bf_dataset_free(ds);
 }
@@ -604,7 +616,7 @@ int main(void)
     tcase_add_test(c, flips);
     tcase_add_test(c, flip_of_colours);
     tcase_add_test(c, checksum);
-    tcase_add_test(c, loader_is_the_data_set);
+    tcase_add_loop_test(c, loader_is_the_data_set, 0, 2);
     tcase_add_test(c, marginal_model);
     tcase_add_test(c, marginal_of_a_text);
     tcase_add_test(c, text_windows);

@@ -33,6 +33,7 @@ struct bf_dataset {
     uint64_t start[3];   /* TEXT, by bf_split: where its windows begin */
     uint64_t characters; /* TEXT: of the training part */
     char vocabulary[BF_VOCABULARY_TEXT];
+    bf_molecules molecules;       /* MOLECULES; `raw` is empty then */
     char **files;                 /* of a folder: [raw.dims[0]] */
     uint32_t *train, *validation; /* indices, ascending */
     float *centre;                /* BINS: [bins] */
@@ -43,7 +44,7 @@ struct bf_dataset {
 
 void bf_dataset_defaults(bf_dataset_options *o)
 {
-    *o = (bf_dataset_options){.transform = BF_TRANSFORM_CONTINUOUS, .validation = 0.01, .length = 256};
+    *o = (bf_dataset_options){.transform = BF_TRANSFORM_CONTINUOUS, .validation = 0.01, .length = 256, .scale = 1};
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------------- */
@@ -290,6 +291,35 @@ out:
     return st;
 }
 
+static bf_status open_molecules(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_options *o = &ds->options;
+    bf_dataset_info *info = &ds->info;
+    BF_TRY(bf_molecules_read(path, o->elements ? o->elements : "learned", o->scale, o->limit, &ds->molecules, err));
+    ds->options.elements = NULL; /* the caller's */
+    BF_CHECK(ds->molecules.count <= UINT32_MAX, BF_FILE, "%s: more than 2^32 molecules", path);
+    info->count = ds->molecules.count;
+    info->height = info->width = 1;
+    info->channels = BF_MOLECULE_DIMS;
+    info->dims = BF_MOLECULE_DIMS;
+    info->packed = true;
+    info->crc = ds->molecules.crc;
+    BF_TRY(split(ds, err));
+    BF_TRY(new_order(info->train, &ds->order, err));
+out:
+    return st;
+}
+
+static bf_status open_any(bf_dataset *ds, const char *path, bf_err *err)
+{
+    switch (ds->options.transform) {
+    case BF_TRANSFORM_TEXT: return open_text(ds, path, err);
+    case BF_TRANSFORM_MOLECULES: return open_molecules(ds, path, err);
+    default: return open_examples(ds, path, err);
+    }
+}
+
 bf_status bf_dataset_open(const char *path, const bf_dataset_options *o, bf_dataset **out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -297,7 +327,8 @@ bf_status bf_dataset_open(const char *path, const bf_dataset_options *o, bf_data
     BF_TRY(check_options(o, err));
     BF_NEW(ds, 1);
     ds->options = *o;
-    BF_TRY(o->transform == BF_TRANSFORM_TEXT ? open_text(ds, path, err) : open_examples(ds, path, err));
+    BF_TRY(open_any(ds, path, err));
+    ds->info.class_blocks = o->class_blocks;
     *out = ds;
     ds = NULL;
 out:
@@ -316,6 +347,7 @@ void bf_dataset_free(bf_dataset *ds)
     for (uint64_t i = 0; ds->files != NULL && i < ds->raw.dims[0]; i++) free(ds->files[i]);
     free(ds->files);
     bf_array_free(&ds->raw);
+    bf_molecules_free(&ds->molecules);
     free(ds->train);
     free(ds->validation);
     free(ds->centre);
@@ -325,6 +357,11 @@ void bf_dataset_free(bf_dataset *ds)
 bf_dataset_info bf_dataset_get_info(const bf_dataset *ds)
 {
     return ds->info;
+}
+
+const bf_molecules *bf_dataset_molecules(const bf_dataset *ds)
+{
+    return ds->info.packed ? &ds->molecules : NULL;
 }
 
 const char *bf_dataset_vocabulary(const bf_dataset *ds)
@@ -400,6 +437,7 @@ static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mi
 {
     uint64_t d = ds->info.dims;
     if (out->index != NULL) out->index[at] = index;
+    if (ds->info.packed) return;
     if (ds->options.transform == BF_TRANSFORM_TEXT) {
         const uint16_t *window = (const uint16_t *)ds->raw.data + index;
         for (uint64_t e = 0; out->classes != NULL && e < d; e++) out->classes[at * d + e] = window[e];
@@ -417,6 +455,9 @@ static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mi
 
 static bf_status check_rows(const bf_dataset *ds, const bf_rows *out, bf_err *err)
 {
+    if (ds->info.packed && (out->values != NULL || out->classes != NULL)) {
+        return bf_fail(err, BF_USAGE, "data set: molecules come in blocks, not in rows");
+    }
     if (out->values != NULL && !ds->info.values) {
         return bf_fail(err, BF_USAGE, "data set: binarised data and text have classes, no values");
     }

@@ -5,6 +5,8 @@
  *   CIFAR-10 binary files  one .bin file, or a folder with data_batch_*.bin: [n,32,32,3]
  *   NPY                    uint8 or float32: [n,D], [n,H,W] or [n,H,W,C]
  *   text                   (transform TEXT) windows of `length` characters: H = 1, W = length, C = 1
+ *   SDF, MOL, PDB, XYZ     (transform MOLECULES) molecules, whose atoms are the items: H = W = 1, C = 4 numbers of an
+ * atom
  *
  * What a batch holds is decided by the transform (pixel p of 0..255; v = 2p/255 - 1; float32 data are v themselves):
  *   CONTINUOUS   values v
@@ -25,6 +27,8 @@
  * With a stride below `length` the windows of BF_SPLIT_ALL overlap. Each character then belongs to the first window
  * that holds it: all of window 0, the last `stride` characters of the others; those before them are context.
  *
+ * MOLECULES    io/molecules.h; they come in blocks only
+ *
  * Training order: an endless stream. Position p is place p % n of epoch p / n; an epoch is a permutation of the
  * training part and a function of (seed, epoch) alone. The last short batch of an epoch wraps into the next one. The
  * validation part is chosen by a fixed seed, not by the run's. A data set is read-only once open and may be shared by
@@ -34,6 +38,7 @@
 #define BF_IO_DATASET_H
 
 #include "base/err.h"
+#include "io/molecules.h"
 
 #define BF_VALIDATION_SEED 2147483647u
 
@@ -41,7 +46,8 @@ typedef enum bf_transform {
     BF_TRANSFORM_CONTINUOUS,
     BF_TRANSFORM_BINS,
     BF_TRANSFORM_BINARISE,
-    BF_TRANSFORM_TEXT
+    BF_TRANSFORM_TEXT,
+    BF_TRANSFORM_MOLECULES
 } bf_transform;
 
 typedef enum bf_split { BF_SPLIT_TRAIN, BF_SPLIT_VALIDATION, BF_SPLIT_ALL } bf_split;
@@ -62,6 +68,12 @@ typedef struct bf_dataset_options {
     double test;            /* fraction at the end that is not trained on, [0,1) */
     bool test_part;         /* open that end instead of the rest */
     uint32_t stride;        /* windows of BF_SPLIT_ALL begin every so many characters, at most `length`; 0: length */
+
+    /* MOLECULES */
+    const char *elements; /* see io/molecules.h; NULL: learned */
+    double scale;         /* Angstrom per unit of the data */
+
+    bool class_blocks; /* blocks hold class numbers instead of values */
 } bf_dataset_options;
 
 /* CONTINUOUS, validation 0.01, the rest 0. */
@@ -77,13 +89,17 @@ typedef struct bf_dataset_info {
     uint64_t count; /* examples */
     uint64_t train, validation;
     uint32_t height, width, channels;
-    uint64_t dims;    /* D = height * width * channels */
-    bool values;      /* CONTINUOUS and BINS */
-    bool text;        /* TEXT */
+    uint64_t dims; /* D = height * width * channels */
+    bool values;   /* CONTINUOUS and BINS */
+    bool text;     /* TEXT */
+    bool packed;   /* MOLECULES: an example is several items of D numbers */
+    bool class_blocks;
     uint32_t classes; /* BINS: bins, BINARISE: 2, TEXT: characters of the vocabulary, CONTINUOUS: 0 */
     uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
 } bf_dataset_info;
 bf_dataset_info bf_dataset_get_info(const bf_dataset *ds);
+/* MOLECULES: all of them; else NULL. Valid as long as the data set. */
+const bf_molecules *bf_dataset_molecules(const bf_dataset *ds);
 /* TEXT: the vocabulary, never "learned"; "" for other data. Valid as long as the data set. */
 const char *bf_dataset_vocabulary(const bf_dataset *ds);
 /* How many variables at the beginning of example i of BF_SPLIT_ALL belong to the example before: 0 but for windows of a
@@ -106,6 +122,25 @@ bf_status bf_dataset_train_rows(const bf_dataset *ds, uint64_t first, uint32_t r
 /* Examples first .. first + rows - 1 of a split, in ascending order of index, unmirrored; `draw` numbers the passes. */
 bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split split, uint64_t first, uint32_t rows, uint32_t draw,
                                const bf_rows *out, bf_err *err);
+
+/* ---- blocks (blocks.c) ---------------------------------------------------------------------------------------- */
+
+/*
+ * What a model's graph is fed: `items` rows of D floats, values or (class_blocks) class numbers; or, of MOLECULES, a
+ * packed block (io/packed.h) that holds as many examples as fit, in their order.
+ */
+uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items); /* its floats */
+
+/* `parts` blocks, one behind the other, from position `first` of the training stream on; *next: the position behind
+ * them. Weights of packed blocks are those of a mean over all parts. BF_USAGE for a molecule that no block holds. */
+bf_status bf_dataset_train_block(const bf_dataset *ds, uint64_t first, uint64_t parts, uint64_t items, float *blocks,
+                                 uint64_t *next, bf_err *err);
+/* Examples of a split from number `first` up to `end` in ascending order of index, as many as one block holds: *count.
+ * Of rows, those behind the last example are not written. */
+bf_status bf_dataset_eval_block(const bf_dataset *ds, bf_split split, uint64_t first, uint64_t end, uint64_t items,
+                                uint32_t draw, float *block, uint32_t *count, bf_err *err);
+/* BF_USAGE, naming it, when there is an example that no block of so many items holds. */
+bf_status bf_dataset_fits(const bf_dataset *ds, const char *path, uint64_t items, bf_err *err);
 
 /*
  * The model every trained one must beat: each variable independent, its class probabilities counted on the training

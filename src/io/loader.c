@@ -4,15 +4,15 @@
 #include <stdlib.h>
 
 typedef struct slot {
-    bf_rows rows;
-    uint64_t position;
+    float *blocks;
+    uint64_t position, next;
     bool full;
 } slot;
 
 /* Two slots used in turn: the caller holds one while the thread fills the other. */
 struct bf_loader {
     const bf_dataset *ds;
-    uint32_t rows;
+    uint64_t parts, items;
     slot slots[2];
     pthread_t thread;
     pthread_mutex_t lock; /* guards `full`, `stop`, `status`, `err` */
@@ -29,7 +29,7 @@ static void *run(void *arg)
 {
     bf_loader *l = arg;
     uint64_t position = l->slots[0].position;
-    for (int i = 0;; i = !i, position += l->rows) {
+    for (int i = 0;; i = !i) {
         slot *s = &l->slots[i];
         bf_err err;
         pthread_mutex_lock(&l->lock);
@@ -37,9 +37,11 @@ static void *run(void *arg)
         bool stop = l->stop;
         pthread_mutex_unlock(&l->lock);
         if (stop) return NULL;
-        bf_status st = bf_dataset_train_rows(l->ds, position, l->rows, &s->rows, &err);
+        uint64_t next = position;
+        bf_status st = bf_dataset_train_block(l->ds, position, l->parts, l->items, s->blocks, &next, &err);
         pthread_mutex_lock(&l->lock);
         s->position = position;
+        s->next = position = next;
         s->full = st == BF_OK;
         l->status = st;
         if (st != BF_OK) l->err = err;
@@ -49,23 +51,19 @@ static void *run(void *arg)
     }
 }
 
-bf_status bf_loader_start(const bf_dataset *ds, uint64_t first, uint32_t rows, bf_loader **out, bf_err *err)
+bf_status bf_loader_start(const bf_dataset *ds, uint64_t first, uint64_t parts, uint64_t items, bf_loader **out,
+                          bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_dataset_info info = bf_dataset_get_info(ds);
     bf_loader *l = NULL;
-    BF_CHECK(rows > 0, BF_USAGE, "data loader: a batch needs at least one row");
+    BF_CHECK(parts > 0 && items > 0, BF_USAGE, "data loader: a batch needs at least one row");
     BF_NEW(l, 1);
     l->ds = ds;
-    l->rows = rows;
+    l->parts = parts;
+    l->items = items;
     l->held = -1;
     l->slots[0].position = first;
-    for (int i = 0; i < 2; i++) {
-        bf_rows *r = &l->slots[i].rows;
-        BF_NEW(r->index, rows);
-        if (info.values) BF_NEW(r->values, rows * info.dims);
-        if (info.classes > 0) BF_NEW(r->classes, rows * info.dims);
-    }
+    for (int i = 0; i < 2; i++) BF_NEW(l->slots[i].blocks, parts * bf_dataset_block(ds, items));
     BF_CHECK(pthread_mutex_init(&l->lock, NULL) == 0, BF_RUNTIME, "data loader: cannot make a lock");
     l->started |= 1;
     BF_CHECK(pthread_cond_init(&l->changed, NULL) == 0, BF_RUNTIME, "data loader: cannot make a condition");
@@ -79,7 +77,7 @@ out:
     return st;
 }
 
-bf_status bf_loader_next(bf_loader *l, bf_rows *batch, uint64_t *position, bf_err *err)
+bf_status bf_loader_next(bf_loader *l, const float **blocks, uint64_t *position, uint64_t *next, bf_err *err)
 {
     bf_status st = BF_OK;
     slot *s = &l->slots[l->next];
@@ -91,7 +89,8 @@ bf_status bf_loader_next(bf_loader *l, bf_rows *batch, uint64_t *position, bf_er
     }
     while (!s->full && l->status == BF_OK) pthread_cond_wait(&l->changed, &l->lock);
     if (s->full) {
-        *batch = s->rows;
+        *blocks = s->blocks;
+        *next = s->next;
         if (position != NULL) *position = s->position;
         l->held = l->next;
         l->next = !l->next;
@@ -115,10 +114,6 @@ void bf_loader_stop(bf_loader *l)
     }
     if (l->started & 2) pthread_cond_destroy(&l->changed);
     if (l->started & 1) pthread_mutex_destroy(&l->lock);
-    for (int i = 0; i < 2; i++) {
-        free(l->slots[i].rows.index);
-        free(l->slots[i].rows.values);
-        free(l->slots[i].rows.classes);
-    }
+    for (int i = 0; i < 2; i++) free(l->slots[i].blocks);
     free(l);
 }

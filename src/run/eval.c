@@ -97,7 +97,7 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     BF_TRY(bf_dataset_open(path, &o, &e->ds, err));
     BF_TRY(bf_setup_same_shape(e->m, path, e->ds, err));
     e->samples = bf_dataset_get_info(e->ds).count;
-    e->batch = (uint32_t)BF_MIN((uint64_t)e->batch, e->samples);
+    if (!e->m->packed) e->batch = (uint32_t)BF_MIN((uint64_t)e->batch, e->samples);
     r->text = bf_dataset_get_info(e->ds).text;
     if (r->text) r->stride = o.stride ? o.stride : o.length;
     r->variables = e->samples * e->m->dims - (e->samples - 1) * bf_dataset_overlap(e->ds, 1);

@@ -99,21 +99,33 @@ void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_ti
     out[0] = bf_net_build(g, &m->net, bf_graph_reshape(g, input[0], 4, dims), t);
 }
 
+/* An input of the graph that is the next `count` floats of the block. */
+static void add_part(bf_loss_nodes *n, bf_tid t, uint64_t count)
+{
+    const bf_block_part *last = n->parts > 0 ? &n->part[n->parts - 1] : NULL;
+    n->part[n->parts++] = (bf_block_part){.t = t, .first = last ? last->first + last->count : 0, .count = count};
+}
+
 void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
                    bf_loss_nodes *n)
 {
     const uint64_t dims[4] = {batch, m->shape[0], m->shape[1], m->shape[2]};
-    n->data = bf_graph_input(g, "data", 4, dims);
+    const bf_tid data = bf_graph_input(g, "data", 4, dims);
+    n->parts = 0;
     n->t = bf_graph_input(g, "t", 1, dims);
-    bf_hybrid_rows(g, &m->hybrid, n->data, m->missing, n->group);
+    add_part(n, data, batch * m->dims);
+    bf_hybrid_rows(g, &m->hybrid, data, m->missing, n->group);
+    if (m->packed) {
+        const bf_tid weight = bf_graph_input(g, "weight", 1, dims);
+        const bf_ragged r = bf_model_ragged(g, batch);
+        for (int i = 0; i < m->hybrid.groups; i++) n->group[i].weight = weight;
+        add_part(n, weight, batch);
+        add_part(n, r.segment, batch);
+        add_part(n, r.offset, bf_model_block(m, batch) - n->part[2].first - batch);
+    }
     bf_hybrid_input(g, &m->hybrid, n->t, n->group);
     bf_hybrid_net(g, &m->hybrid, bf_model_net, m, n->t, n->group);
     n->total = bf_hybrid_loss(g, &m->hybrid, spec, n->t, n->group, want_grad);
-}
-
-uint64_t bf_model_block(const bf_model *m, uint64_t batch)
-{
-    return batch * m->dims;
 }
 
 bool bf_model_halve_batch(bf_status status, uint32_t *batch, const bf_err *err)

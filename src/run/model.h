@@ -52,6 +52,7 @@ typedef struct bf_model {
     uint64_t dims;     /* their product */
     bf_hybrid hybrid;  /* the groups of its variables; `dims` of them in all */
     bool missing;      /* NaN in a row stands for a variable that was not observed */
+    bool packed;       /* an example is several items, blocks are packed (io/packed.h); `shape` is that of an item */
     bf_net_config net;
     bf_ctx *ctx;
     bf_profiler *profiler; /* NULL unless asked for */
@@ -85,8 +86,6 @@ bf_status bf_setup_overrides(bf_config *c, const char *const *set, size_t n_set,
 bf_status bf_setup_same_shape(const bf_model *m, const char *path, const bf_dataset *ds, bf_err *err);
 /* True when the flow wants class numbers rather than values. */
 bool bf_setup_wants_classes(const bf_config *c);
-/* rows of a batch as the flow wants them: values, or class numbers as floats. */
-void bf_setup_rows(const bf_config *c, const bf_rows *rows, uint64_t count, float *out);
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
@@ -102,16 +101,38 @@ bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err);
 /* bf_net_fn: the network of `model` (bf_model *). */
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out);
 
-/* Appends one network evaluation and its losses to a graph: inputs data (bf_model_block floats) and t [B]. */
+/*
+ * What `batch` items are to a graph: a block of floats (io/dataset.h). An item is what has a time of its own in the
+ * flow: a row, or of molecules an atom. Examples are rows; or molecules, whose items have one time, and as many as fit.
+ */
+typedef struct bf_block_part {
+    bf_tid t;
+    uint64_t first, count; /* floats of the block */
+} bf_block_part;
+
+/* Appends one network evaluation and its losses to a graph, with the inputs that a block fills and t [B]. */
 typedef struct bf_loss_nodes {
-    bf_tid data, t, total; /* total [B]: what is minimised in the mean */
+    bf_block_part part[4]; /* the inputs, in the order of the block */
+    int parts;
+    bf_tid t, total; /* total [B]: what is minimised in the mean */
     bf_group_nodes group[BF_MAX_GROUPS];
 } bf_loss_nodes;
 void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
                    bf_loss_nodes *out);
 
-/* Floats that describe `batch` examples to the graph of bf_model_loss: rows of m->dims numbers. */
+/* The segments of a packed block of `items` as inputs "segment" and "offset" of a graph: made, or those that are there.
+ */
+bf_ragged bf_model_ragged(bf_graph *g, uint64_t items);
+/* Floats of a block of `batch` items. */
 uint64_t bf_model_block(const bf_model *m, uint64_t batch);
+/* Copies the block at `offset` bytes of an upload to the inputs of a graph. */
+bf_status bf_model_take(const bf_loss_nodes *n, const bf_graph *g, bf_upload *upload, size_t offset, bf_err *err);
+/* Examples in a filled block of `batch` items, and the item where example i begins (that of their number: where the
+ * last one ends). */
+uint64_t bf_model_examples(const bf_model *m, const float *block, uint64_t batch);
+uint64_t bf_model_first(const bf_model *m, const float *block, uint64_t batch, uint64_t i);
+/* Times t [batch] of the items from those of the examples: [bf_model_examples]; 0 behind the last one. */
+void bf_model_times(const bf_model *m, const float *block, uint64_t batch, const float *examples, float *t);
 
 /* After `status` of something that was prepared for *batch examples: true when it did not fit into memory and half of
  * them may, which is then *batch and said in the log. */

@@ -11,7 +11,8 @@
 /* A batch under way. */
 typedef struct flight {
     bf_mark *end;
-    uint32_t rows;
+    uint32_t examples;
+    uint32_t *first; /* [batch + 1]: the item where an example begins */
     bool skips;
     float *loss;    /* [groups, batch] */
     float *element; /* [batch, D], once it is needed */
@@ -23,14 +24,13 @@ struct bf_scorer {
     bf_graph *g;
     bf_cmds *c;
     bf_flow_loss_spec spec;
-    uint32_t batch;
+    uint32_t batch; /* items */
     bf_loss_nodes nodes;
     bf_upload *upload; /* of a batch (bf_model_block), then times [batch] */
     float *x, *t;      /* in the slot that is being filled */
+    float *times;      /* [batch]: of the examples */
     flight flight[2];  /* batch number i of this scorer in flight[i % 2] */
     uint64_t submitted, waited;
-    float *values; /* for data sets: [batch, D] */
-    int32_t *classes;
 };
 
 static size_t upload_bytes(const bf_scorer *s)
@@ -77,9 +77,9 @@ bf_status bf_scorer_new(bf_model *m, bf_param_set weights, const bf_flow_loss_sp
     for (size_t i = 0; i < BF_COUNT(s->flight); i++) {
         BF_NEW(s->flight[i].loss, (uint64_t)m->hybrid.groups * batch);
         BF_NEW(s->flight[i].skip, batch);
+        BF_NEW(s->flight[i].first, batch + 1);
     }
-    BF_NEW(s->values, batch * m->dims);
-    BF_NEW(s->classes, batch * m->dims);
+    BF_NEW(s->times, batch);
     *out = s;
     s = NULL;
 out:
@@ -108,9 +108,9 @@ void bf_scorer_free(bf_scorer *s)
         free(s->flight[i].loss);
         free(s->flight[i].element);
         free(s->flight[i].skip);
+        free(s->flight[i].first);
     }
-    free(s->values);
-    free(s->classes);
+    free(s->times);
     free(s);
 }
 
@@ -148,55 +148,70 @@ out:
     return st;
 }
 
-/* Enqueues the batch in the slot, and what brings its losses to the host. */
-static bf_status submit(bf_scorer *s, uint32_t rows, const bf_score_key *key, bf_err *err)
+/* Enqueues the batch in the slot, and what brings its losses to the host. `item`: how many items of the pass come
+ * before it. */
+static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf_score_key *key, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_ctx *ctx = s->m->ctx;
     const uint64_t dims = s->m->dims;
-    const size_t row = (size_t)dims * sizeof(float);
+    const bf_group_nodes *group = s->nodes.group;
     flight *f = &s->flight[s->submitted % 2];
     uint32_t words[BF_STEP_WORDS] = {0};
     words[BF_STEP_SEED_LO] = (uint32_t)key->seed;
     words[BF_STEP_SEED_HI] = (uint32_t)(key->seed >> 32);
     words[BF_STEP_STEP] = key->pass;
-    words[BF_STEP_SAMPLE0] = key->first;
-    bf_scorer_times(s, key, rows, s->t);
-    for (uint32_t i = rows; i < s->batch; i++) { /* a short batch is filled up with its last example */
-        memcpy(s->x + i * dims, s->x + (rows - 1) * dims, row);
-        s->t[i] = s->t[rows - 1];
+    words[BF_STEP_SAMPLE0] = (uint32_t)item;
+    bf_scorer_times(s, key, examples, s->times);
+    for (uint32_t i = examples; i < s->batch && !s->m->packed; i++) { /* rows are filled up with the last one */
+        memcpy(s->x + i * dims, s->x + (examples - 1) * dims, (size_t)dims * sizeof *s->x);
+        s->times[i] = s->times[examples - 1];
     }
-    f->rows = rows;
+    bf_model_times(s->m, s->x, s->batch, s->times, s->t);
+    f->examples = examples;
+    for (uint32_t i = 0; i <= examples; i++) f->first[i] = (uint32_t)bf_model_first(s->m, s->x, s->batch, i);
     f->skips = key->skip != NULL;
     BF_CHECK(!f->skips || s->m->hybrid.groups == 1, BF_USAGE, "windows that overlap are of a single group");
-    if (f->skips) memcpy(f->skip, key->skip, rows * sizeof *f->skip);
+    if (f->skips) memcpy(f->skip, key->skip, examples * sizeof *f->skip);
     if (f->skips && f->element == NULL) BF_NEW(f->element, s->batch * dims);
     BF_TRY(bf_upload_send(s->upload, err));
-    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.data), 0, s->batch * row, err));
-    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), s->batch * row, s->batch * sizeof(float), err));
+    BF_TRY(bf_model_take(&s->nodes, s->g, s->upload, 0, err));
+    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), bf_model_block(s->m, s->batch) * sizeof(float),
+                          s->batch * sizeof(float), err));
     BF_TRY(bf_graph_set_step(s->g, words, err));
     BF_TRY(bf_cmds_run(s->c, err));
-    const bf_group_nodes *group = s->nodes.group;
-    if (f->skips) BF_TRY(bf_read_async(ctx, f->element, bf_graph_mem(s->g, group->losses.element), rows * row, err));
+    const uint32_t items = f->first[examples];
+    if (f->skips)
+        BF_TRY(bf_read_async(ctx, f->element, bf_graph_mem(s->g, group->losses.element),
+                             items * (size_t)dims * sizeof(float), err));
     for (int i = 0; i < s->m->hybrid.groups && !f->skips; i++)
         BF_TRY(bf_read_async(ctx, f->loss + (size_t)i * s->batch, bf_graph_mem(s->g, group[i].losses.sample),
-                             rows * sizeof(float), err));
+                             items * sizeof(float), err));
     BF_TRY(bf_mark_new(ctx, &f->end, err));
     s->submitted++;
 out:
     return st;
 }
 
-/* Mean over the variables of all groups of row i. */
-static float mean_of_groups(const bf_hybrid *h, const flight *f, uint32_t batch, uint32_t i)
+/* Mean over the items of example e, of group k. */
+static double mean_of_items(const flight *f, uint32_t batch, int k, uint32_t e)
 {
     double sum = 0;
-    if (h->groups == 1) return f->loss[i];
-    for (int k = 0; k < h->groups; k++) sum += (double)h->group[k].dims * (double)f->loss[(size_t)k * batch + i];
-    return (float)(sum / (double)bf_hybrid_dims(h));
+    for (uint32_t i = f->first[e]; i < f->first[e + 1]; i++) sum += (double)f->loss[(size_t)k * batch + i];
+    return sum / (double)(f->first[e + 1] - f->first[e]);
 }
 
-/* The losses of the oldest batch under way: of rows that skip, the means behind the first skip[i] variables. */
+/* Mean over the variables of all groups of example e. */
+static double mean_of_groups(const bf_hybrid *h, const flight *f, uint32_t batch, uint32_t e)
+{
+    double sum = 0;
+    if (h->groups == 1) return mean_of_items(f, batch, 0, e);
+    for (int k = 0; k < h->groups; k++) sum += (double)h->group[k].dims * mean_of_items(f, batch, k, e);
+    return sum / (double)bf_hybrid_dims(h);
+}
+
+/* The losses of the oldest batch under way: of rows that skip, the means behind the first skip[i] variables. `groups`
+ * [groups, examples]. */
 static bf_status collect(bf_scorer *s, float *nats, float *groups, bf_err *err)
 {
     const uint64_t dims = s->m->dims;
@@ -207,15 +222,16 @@ static bf_status collect(bf_scorer *s, float *nats, float *groups, bf_err *err)
     f->end = NULL;
     if (st == BF_OK) st = bf_profiler_unit(s->m->profiler, err);
     if (st != BF_OK) return st;
-    for (uint32_t i = 0; i < f->rows; i++) {
+    for (uint32_t i = 0; i < f->examples; i++) {
         double sum = 0;
-        nats[i] = mean_of_groups(h, f, s->batch, i);
+        if (!f->skips) nats[i] = (float)mean_of_groups(h, f, s->batch, i);
         if (!f->skips) continue;
         for (uint64_t d = f->skip[i]; d < dims; d++) sum += f->element[i * dims + d];
         nats[i] = (float)(sum / (double)(dims - f->skip[i]));
     }
     for (int k = 0; groups && k < h->groups; k++)
-        memcpy(groups + (size_t)k * f->rows, f->loss + (size_t)k * s->batch, f->rows * sizeof *groups);
+        for (uint32_t i = 0; i < f->examples; i++)
+            groups[(size_t)k * f->examples + i] = (float)mean_of_items(f, s->batch, k, i);
     return st;
 }
 
@@ -225,29 +241,34 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
     bf_status st = BF_OK;
     BF_TRY(next_rows(s, err));
     memcpy(s->x, x, rows * (size_t)s->m->dims * sizeof *x);
-    BF_TRY(submit(s, rows, key, err));
+    BF_TRY(submit(s, rows, key->first, key, err));
     BF_TRY(collect(s, nats, groups, err));
 out:
     return st;
 }
 
-/* Reads and submits examples first .. first + n - 1 of a split. */
-static bf_status submit_split(bf_scorer *s, const bf_dataset *ds, bf_split split, uint64_t first, uint32_t n,
-                              const bf_score_key *key, uint32_t *skip, bf_err *err)
+/* Where a pass is. */
+typedef struct walk {
+    uint64_t sent, items; /* examples that were submitted, and their items */
+    uint32_t *skip;       /* [batch] */
+} walk;
+
+/* Reads and submits as many examples of a split as a batch holds. */
+static bf_status submit_split(bf_scorer *s, const bf_dataset *ds, bf_split split, const bf_score_key *key, walk *w,
+                              bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_config *c = &s->m->config;
-    const bool classes = bf_setup_wants_classes(c);
-    const bf_rows rows = {.values = classes ? NULL : s->values, .classes = classes ? s->classes : NULL};
     const bool overlap = split == BF_SPLIT_ALL && bf_dataset_overlap(ds, 1) > 0;
     bf_score_key k = *key;
-    k.first = (uint32_t)first;
-    k.skip = overlap ? skip : NULL;
-    for (uint32_t i = 0; i < n; i++) skip[i] = bf_dataset_overlap(ds, first + i);
-    BF_TRY(bf_dataset_eval_rows(ds, split, first, n, key->pass, &rows, err));
+    uint32_t n;
     BF_TRY(next_rows(s, err));
-    bf_setup_rows(c, &rows, n * s->m->dims, s->x);
-    BF_TRY(submit(s, n, &k, err));
+    BF_TRY(bf_dataset_eval_block(ds, split, w->sent, key->total, s->batch, key->pass, s->x, &n, err));
+    k.first = (uint32_t)w->sent;
+    k.skip = overlap ? w->skip : NULL;
+    for (uint32_t i = 0; i < n; i++) w->skip[i] = bf_dataset_overlap(ds, w->sent + i);
+    BF_TRY(submit(s, n, w->items, &k, err));
+    w->sent += n;
+    w->items += s->flight[(s->submitted - 1) % 2].first[n];
 out:
     return st;
 }
@@ -258,20 +279,17 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, con
     bf_status st = BF_OK;
     bf_err ignored;
     float *nats = NULL, *apart = NULL;
-    uint32_t *skip = NULL;
-    uint64_t sent = 0;
+    walk w = {0};
     double seconds = INFINITY;
     BF_NEW(nats, s->batch);
     BF_NEW(apart, (uint64_t)s->m->hybrid.groups * s->batch);
-    BF_NEW(skip, s->batch);
+    BF_NEW(w.skip, s->batch);
     const uint64_t total = key->total;
-    for (uint64_t first = 0; first < total; first += s->batch) {
-        const uint32_t n = (uint32_t)BF_MIN((uint64_t)s->batch, total - first);
-        const uint64_t ahead = bf_ctx_ahead(s->m->ctx, seconds) ? s->batch : 0;
+    for (uint64_t first = 0; first < total;) {
+        const uint64_t under_way = bf_ctx_ahead(s->m->ctx, seconds) ? 2 : 1;
         const double start = bf_seconds();
-        for (; sent <= first + ahead && sent < total; sent += s->batch)
-            BF_TRY(
-                submit_split(s, ds, split, sent, (uint32_t)BF_MIN((uint64_t)s->batch, total - sent), key, skip, err));
+        while (s->submitted - s->waited < under_way && w.sent < total) BF_TRY(submit_split(s, ds, split, key, &w, err));
+        const uint32_t n = s->flight[s->waited % 2].examples;
         BF_TRY(collect(s, nats, apart, err));
         seconds = bf_seconds() - start;
         for (uint32_t i = 0; i < n; i++) {
@@ -281,12 +299,13 @@ bf_status bf_scorer_pass(bf_scorer *s, const bf_dataset *ds, bf_split split, con
             for (int k = 0; groups && k < s->m->hybrid.groups; k++)
                 groups[(uint64_t)k * total + first + i] += apart[(size_t)k * n + i];
         }
-        BF_CHECK(!progress || progress(user, first + n, total), BF_STOPPED, "scoring was stopped");
+        first += n;
+        BF_CHECK(!progress || progress(user, first, total), BF_STOPPED, "scoring was stopped");
     }
 out:
     while (s->waited < s->submitted) (void)collect(s, nats, apart, &ignored);
     free(nats);
     free(apart);
-    free(skip);
+    free(w.skip);
     return st;
 }

@@ -97,6 +97,7 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.limit = (uint64_t)c->data.limit;
     o.length = (uint32_t)c->data.length;
     o.vocabulary = c->data.vocabulary;
+    o.class_blocks = bf_setup_wants_classes(c);
     o.test = bf_setup_tests_training_text(c) ? c->data.validation : 0;
     return o;
 }
@@ -211,12 +212,4 @@ out:
 bool bf_setup_wants_classes(const bf_config *c)
 {
     return c->flow.kind == BF_CONFIG_CATEGORICAL;
-}
-
-void bf_setup_rows(const bf_config *c, const bf_rows *rows, uint64_t count, float *out)
-{
-    if (bf_setup_wants_classes(c))
-        for (uint64_t i = 0; i < count; i++) out[i] = (float)rows->classes[i];
-    else
-        memcpy(out, rows->values, (size_t)count * sizeof *out);
 }

@@ -29,6 +29,7 @@ typedef struct trainer {
     bf_report report;
     uint64_t steps, first_step;
     uint64_t under_way;     /* steps that were submitted and whose results are not in yet: 0..2 */
+    uint64_t behind[2];     /* of step number i under way in behind[i % 2]: where it ends in the training stream */
     double before, ms_last; /* when the last result came in, and how long it took */
     double *sums;           /* [examples] of a validation */
     uint64_t examples;
@@ -107,6 +108,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     BF_TRY(bf_model_new(&t->config, shape, &t->o->device, &t->m, err));
     bf_profiler_span(t->m->profiler, "open the data", start, opened);
     t->m->state.data_crc = info.crc;
+    BF_TRY(bf_dataset_fits(t->ds, t->config.data.train, bf_setup_batch(&t->config), err));
 out:
     return st;
 }
@@ -121,7 +123,7 @@ static bf_status prepare(trainer *t, bool allocate, bf_stepper **stepper, bf_sco
     const bf_config *c = &t->m->config;
     const bf_flow_loss_spec spec = bf_train_loss(c);
     const uint64_t wanted = c->eval.batch ? (uint64_t)c->eval.batch : bf_setup_batch(c);
-    const uint64_t batch = BF_MIN(wanted, BF_MAX(t->examples, (uint64_t)1));
+    const uint64_t batch = t->m->packed ? wanted : BF_MIN(wanted, BF_MAX(t->examples, (uint64_t)1));
     BF_TRY(bf_stepper_new(t->m, allocate, stepper, plan, err));
     if (t->examples)
         BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, bf_stepper_graph(*stepper), !allocate, scorer,
@@ -209,7 +211,8 @@ static bf_status restart_loader(trainer *t, bf_err *err)
 {
     bf_loader_stop(t->loader);
     t->loader = NULL;
-    return bf_loader_start(t->ds, t->m->state.position, (uint32_t)t->config.train.batch, &t->loader, err);
+    return bf_loader_start(t->ds, t->m->state.position, (uint64_t)t->config.train.accumulate,
+                           bf_setup_batch(&t->config), &t->loader, err);
 }
 
 /* Everything that a step changes as it is at step 0. */
@@ -439,12 +442,13 @@ static void after_step(trainer *t, const bf_step_result *r, double lr, double ms
 static bf_status submit(trainer *t, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_rows rows;
+    const float *blocks;
     float *x;
     const uint64_t step = t->m->state.step + t->under_way;
-    BF_TRY(bf_loader_next(t->loader, &rows, NULL, err));
+    BF_TRY(bf_loader_next(t->loader, &blocks, NULL, &t->behind[step % 2], err));
     BF_TRY(bf_stepper_rows(t->stepper, &x, err));
-    bf_setup_rows(&t->config, &rows, (uint64_t)t->config.train.batch * t->m->dims, x);
+    memcpy(x, blocks,
+           (size_t)(t->config.train.accumulate) * (size_t)bf_model_block(t->m, bf_setup_batch(&t->config)) * sizeof *x);
     BF_TRY(bf_stepper_submit(t->stepper, step, bf_learning_rate(&t->config, &t->m->state.plateau, step), err));
     t->under_way++;
 out:
@@ -475,8 +479,8 @@ static bf_status collect(trainer *t, bf_err *err)
     BF_TRY(bf_profiler_unit(t->m->profiler, err));
     t->before = now;
     if (s->step == t->first_step) bf_report_phase(&t->report, "training", s->step + 1);
+    s->position = t->behind[s->step % 2];
     s->step++;
-    s->position += (uint64_t)t->config.train.batch;
     t->saved = false;
     if (!r.finite) return bad_step(t, &r, err);
     t->bad = 0;

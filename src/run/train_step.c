@@ -21,13 +21,14 @@ enum { RECORD_LOSS = BF_STATS, RECORD_FLOATS };
 struct bf_stepper {
     bf_model *m;
     bf_graph *g;
-    uint64_t parts, rows;           /* train.accumulate, and the examples of one part */
+    uint64_t parts, rows;           /* train.accumulate, and the items of one part */
     bf_cmds *clear, *part, *update; /* gradients and loss to 0 (only with several parts), one part, the optimiser */
     bf_loss_nodes nodes;
     bf_flow_loss_spec spec;
     bf_buf *record, *ws;
-    bf_upload *upload; /* of a step: the batch (bf_model_block), then times [batch] */
+    bf_upload *upload; /* of a step: the blocks of the parts, then times [batch] */
     float *x, *t;      /* in the slot that is being filled */
+    float *times;      /* [batch]: of the examples */
     struct {
         float record[RECORD_FLOATS];
         bf_mark *end;
@@ -35,10 +36,15 @@ struct bf_stepper {
     uint64_t submitted, waited;
 };
 
-static size_t upload_bytes(const bf_model *m)
+/* Floats of the blocks of a step. */
+static uint64_t block_floats(const bf_stepper *s)
 {
-    return (size_t)m->config.train.batch * sizeof(float) +
-           (size_t)bf_model_block(m, (uint64_t)m->config.train.batch) * sizeof(float);
+    return s->parts * bf_model_block(s->m, s->rows);
+}
+
+static size_t upload_bytes(const bf_stepper *s)
+{
+    return (size_t)(block_floats(s) + s->parts * s->rows) * sizeof(float);
 }
 
 bf_flow_loss_spec bf_train_loss(const bf_config *c)
@@ -64,8 +70,8 @@ static bf_status build_graph(bf_stepper *s, bool allocate, bf_plan *plan, bf_err
     BF_TRY(bf_hybrid_backward(s->g, &s->m->hybrid, s->nodes.group, 1.0f / (float)s->parts, err));
     if (allocate) BF_TRY(bf_params_alloc(s->m->params, ALL_SETS, err));
     BF_TRY(bf_graph_plan(s->g, allocate, plan, err));
-    plan->io_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s->m));
-    plan->peak_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s->m));
+    plan->io_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s));
+    plan->peak_bytes += bf_upload_device_bytes(s->m->ctx, upload_bytes(s));
 out:
     return st;
 }
@@ -142,10 +148,11 @@ bf_status bf_stepper_new(bf_model *m, bool allocate, bf_stepper **out, bf_plan *
     s->spec = bf_train_loss(&m->config);
     s->parts = (uint64_t)m->config.train.accumulate;
     s->rows = bf_setup_batch(&m->config);
+    BF_NEW(s->times, s->parts * s->rows);
     BF_TRY(build_graph(s, allocate, plan, err));
     if (allocate) {
         BF_TRY(bf_clip_queue_new(m, err));
-        BF_TRY(bf_upload_new(m->ctx, upload_bytes(m), !bf_ctx_unified(m->ctx), &s->upload, err));
+        BF_TRY(bf_upload_new(m->ctx, upload_bytes(s), !bf_ctx_unified(m->ctx), &s->upload, err));
         BF_TRY(bf_buf_new(m->ctx, RECORD_FLOATS * sizeof(float), "step record", &s->record, err));
         BF_TRY(bf_buf_new(m->ctx, workspace(s), "optimiser workspace", &s->ws, err));
         BF_TRY(bf_cmds_new(m->ctx, &s->clear, err));
@@ -175,6 +182,7 @@ void bf_stepper_free(bf_stepper *s)
     bf_buf_free(s->record);
     bf_buf_free(s->ws);
     bf_upload_free(s->upload);
+    free(s->times);
     free(s);
 }
 
@@ -206,14 +214,14 @@ static uint32_t float_word(double x)
     return w;
 }
 
-/* Examples first..first+rows-1 of the batch, with the times that they have in it. */
-static bf_status run_part(bf_stepper *s, uint64_t first, uint32_t words[BF_STEP_WORDS], bf_err *err)
+/* Part number i of the batch, with the times that its items have in it. */
+static bf_status run_part(bf_stepper *s, uint64_t i, uint32_t words[BF_STEP_WORDS], bf_err *err)
 {
     bf_status st = BF_OK;
-    const uint64_t batch = bf_model_block(s->m, (uint64_t)s->m->config.train.batch) * sizeof(float);
-    const uint64_t part = bf_model_block(s->m, s->rows) * sizeof(float);
+    const uint64_t part = bf_model_block(s->m, s->rows) * sizeof(float), batch = s->parts * part;
+    const uint64_t first = i * s->rows;
     words[BF_STEP_SAMPLE0] = (uint32_t)first;
-    BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.data), first / s->rows * part, (size_t)part, err));
+    BF_TRY(bf_model_take(&s->nodes, s->g, s->upload, (size_t)(i * part), err));
     BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), batch + first * sizeof(float),
                           (size_t)s->rows * sizeof(float), err));
     BF_TRY(bf_graph_set_step(s->g, words, err));
@@ -228,16 +236,35 @@ bf_status bf_stepper_rows(bf_stepper *s, float **x, bf_err *err)
     void *host;
     BF_TRY(bf_upload_next(s->upload, &host, err));
     s->x = *x = host;
-    s->t = s->x + bf_model_block(s->m, (uint64_t)s->m->config.train.batch);
+    s->t = s->x + block_floats(s);
 out:
     return st;
+}
+
+/* Times of the examples in all parts, and from them those of the items. */
+static void set_times(bf_stepper *s, uint64_t step)
+{
+    const bf_config *c = &s->m->config;
+    const uint64_t part = bf_model_block(s->m, s->rows);
+    uint64_t examples = 0;
+    for (uint64_t i = 0; i < s->parts; i++) examples += bf_model_examples(s->m, s->x + i * part, s->rows);
+    const bf_flow_time_key key = {.seed = (uint64_t)c->train.seed,
+                                  .step = (uint32_t)step,
+                                  .total = (uint32_t)examples,
+                                  .low_discrepancy = c->train.times == 0};
+    bf_flow_times(s->times, (int)examples, &s->spec, &key);
+    examples = 0;
+    for (uint64_t i = 0; i < s->parts; i++) {
+        bf_model_times(s->m, s->x + i * part, s->rows, s->times + examples, s->t + i * s->rows);
+        examples += bf_model_examples(s->m, s->x + i * part, s->rows);
+    }
 }
 
 bf_status bf_stepper_submit(bf_stepper *s, uint64_t step, double lr, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_config *c = &s->m->config;
-    const uint64_t batch = (uint64_t)c->train.batch, seed = (uint64_t)c->train.seed;
+    const uint64_t seed = (uint64_t)c->train.seed;
     const size_t slot = s->submitted % 2;
     uint32_t words[BF_STEP_WORDS] = {0};
     BF_CHECK(s->submitted - s->waited < 2, BF_RUNTIME, "two training steps are under way already");
@@ -248,12 +275,10 @@ bf_status bf_stepper_submit(bf_stepper *s, uint64_t step, double lr, bf_err *err
     words[BF_STEP_BIAS1] = float_word(1 - pow(c->train.beta1, (double)(step + 1)));
     words[BF_STEP_BIAS2] = float_word(1 - pow(c->train.beta2, (double)(step + 1)));
     words[BF_STEP_EMA] = float_word(1 - c->train.ema);
-    const bf_flow_time_key key = {
-        .seed = seed, .step = (uint32_t)step, .total = (uint32_t)batch, .low_discrepancy = c->train.times == 0};
-    bf_flow_times(s->t, (int)batch, &s->spec, &key);
+    set_times(s, step);
     BF_TRY(bf_upload_send(s->upload, err));
     if (s->parts > 1) BF_TRY(bf_cmds_run(s->clear, err));
-    for (uint64_t i = 0; i < s->parts; i++) BF_TRY(run_part(s, i * s->rows, words, err));
+    for (uint64_t i = 0; i < s->parts; i++) BF_TRY(run_part(s, i, words, err));
     BF_TRY(bf_cmds_run(s->update, err));
     BF_TRY(
         bf_read_async(s->m->ctx, s->flight[slot].record, (bf_mem){s->record, 0}, sizeof s->flight[slot].record, err));
@@ -286,7 +311,7 @@ bf_status bf_stepper_run(bf_stepper *s, const float *x, uint64_t step, double lr
     bf_status st = BF_OK;
     float *rows;
     BF_TRY(bf_stepper_rows(s, &rows, err));
-    memcpy(rows, x, (size_t)bf_model_block(s->m, (uint64_t)s->m->config.train.batch) * sizeof *x);
+    memcpy(rows, x, (size_t)block_floats(s) * sizeof *x);
     BF_TRY(bf_stepper_submit(s, step, lr, err));
     BF_TRY(bf_stepper_wait(s, r, err));
 out:

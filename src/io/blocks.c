@@ -1,0 +1,144 @@
+/* Examples as blocks of floats. io/dataset.h */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "io/dataset.h"
+#include "io/packed.h"
+
+uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items)
+{
+    const bf_dataset_info info = bf_dataset_get_info(ds);
+    return info.packed ? bf_packed_of(items, (uint32_t)info.dims).size : items * info.dims;
+}
+
+bf_status bf_dataset_fits(const bf_dataset *ds, const char *path, uint64_t items, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_molecules *m = bf_dataset_molecules(ds);
+    if (m == NULL || m->largest <= items) return BF_OK;
+    st = bf_fail(err, BF_USAGE, "%s: molecule %" PRIu64 " has %" PRIu64 " atoms, a batch of this model holds %" PRIu64,
+                 path, m->largest_record, m->largest, items);
+    bf_hint(err, "raise the batch, which counts atoms, or take the large molecules out of the file");
+    return st;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+/* Where rows are delivered: straight into the block, or class numbers into *classes first. */
+static bf_status begin_rows(const bf_dataset_info *info, uint64_t rows, float *block, int32_t **classes, bf_rows *out,
+                            bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (info->class_blocks) BF_NEW(*classes, rows * info->dims);
+    *out = (bf_rows){.values = info->class_blocks ? NULL : block, .classes = *classes};
+out:
+    return st;
+}
+
+static void end_rows(const int32_t *classes, uint64_t count, float *block)
+{
+    for (uint64_t i = 0; classes != NULL && i < count; i++) block[i] = (float)classes[i];
+}
+
+/* ---- packed ------------------------------------------------------------------------------------------------------ */
+
+/* Molecules index[0..n-1] as long as they fit into the block, which stays open. */
+static uint64_t pack(const bf_molecules *m, const uint32_t *index, uint64_t n, const bf_packed *p, bf_packing *at,
+                     float *block)
+{
+    uint64_t taken = 0;
+    for (; taken < n; taken++) {
+        const uint64_t atoms = m->first[index[taken] + 1] - m->first[index[taken]];
+        if (!bf_packed_fits(p, at, atoms)) break;
+        bf_molecules_rows(m, index[taken], bf_packed_add(p, at, block, atoms));
+    }
+    bf_packed_close(p, at, block);
+    return taken;
+}
+
+static bf_status check_taken(uint64_t taken, uint64_t items, bf_err *err)
+{
+    if (taken > 0) return BF_OK;
+    return bf_fail(err, BF_USAGE, "data set: a molecule has more atoms than the %" PRIu64 " of a batch", items);
+}
+
+static bf_status train_packed(const bf_dataset *ds, uint64_t first, uint64_t parts, uint64_t items, float *blocks,
+                              uint64_t *next, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_molecules *m = bf_dataset_molecules(ds);
+    const bf_packed p = bf_packed_of(items, BF_MOLECULE_DIMS);
+    const uint64_t most = p.segments - 1; /* molecules of a block */
+    uint32_t *index = NULL;
+    uint64_t done = 0;
+    BF_NEW(index, most);
+    for (uint64_t i = 0; i < parts; i++) {
+        bf_packing at = {0};
+        BF_TRY(bf_dataset_train_rows(ds, first + done, (uint32_t)most, &(bf_rows){.index = index}, err));
+        const uint64_t taken = pack(m, index, most, &p, &at, blocks + i * p.size);
+        BF_TRY(check_taken(taken, items, err));
+        done += taken;
+    }
+    for (uint64_t i = 0; i < parts; i++) bf_packed_weigh(&p, blocks + i * p.size, parts, done);
+    *next = first + done;
+out:
+    free(index);
+    return st;
+}
+
+static bf_status eval_packed(const bf_dataset *ds, bf_split split, uint64_t first, uint64_t end, uint64_t items,
+                             float *block, uint32_t *count, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_packed p = bf_packed_of(items, BF_MOLECULE_DIMS);
+    const uint64_t n = BF_MIN(end - first, p.segments - 1);
+    bf_packing at = {0};
+    uint32_t *index = NULL;
+    BF_NEW(index, n);
+    BF_TRY(bf_dataset_eval_rows(ds, split, first, (uint32_t)n, 0, &(bf_rows){.index = index}, err));
+    *count = (uint32_t)pack(bf_dataset_molecules(ds), index, n, &p, &at, block);
+    BF_TRY(check_taken(*count, items, err));
+out:
+    free(index);
+    return st;
+}
+
+/* ---- either ------------------------------------------------------------------------------------------------------ */
+
+bf_status bf_dataset_train_block(const bf_dataset *ds, uint64_t first, uint64_t parts, uint64_t items, float *blocks,
+                                 uint64_t *next, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_info info = bf_dataset_get_info(ds);
+    const uint64_t rows = parts * items;
+    int32_t *classes = NULL;
+    bf_rows out;
+    if (info.packed) return train_packed(ds, first, parts, items, blocks, next, err);
+    BF_TRY(begin_rows(&info, rows, blocks, &classes, &out, err));
+    BF_TRY(bf_dataset_train_rows(ds, first, (uint32_t)rows, &out, err));
+    end_rows(classes, rows * info.dims, blocks);
+    *next = first + rows;
+out:
+    free(classes);
+    return st;
+}
+
+bf_status bf_dataset_eval_block(const bf_dataset *ds, bf_split split, uint64_t first, uint64_t end, uint64_t items,
+                                uint32_t draw, float *block, uint32_t *count, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_info info = bf_dataset_get_info(ds);
+    int32_t *classes = NULL;
+    bf_rows out;
+    if (info.packed) return eval_packed(ds, split, first, end, items, block, count, err);
+    const uint64_t rows = BF_MIN(items, end - first);
+    BF_TRY(begin_rows(&info, rows, block, &classes, &out, err));
+    BF_TRY(bf_dataset_eval_rows(ds, split, first, (uint32_t)rows, draw, &out, err));
+    end_rows(classes, rows * info.dims, block);
+    *count = (uint32_t)rows;
+out:
+    free(classes);
+    return st;
+}

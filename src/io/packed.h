@@ -1,0 +1,46 @@
+/*
+ * Packed blocks: examples of several items each (molecules and their atoms), one behind the other without padding, as
+ * the model's graph takes them (graph.h: ragged batches). A block has a fixed capacity of N items in S segments.
+ * Segment i holds the items of example i; what is left of the capacity is the last segment and weighs nothing. A block
+ * is floats:
+ *
+ *   rows     [N, D]   the numbers of every item; 0 behind the last one
+ *   weight   [N]      of an item in a mean over all N: the mean over examples of the mean over an example's items
+ *   segment  [N]      words (bits of a uint32_t in the place of a float): segment of every item, ascending
+ *   offset   [S + 1]  words: where every segment begins; offset[S] = N
+ */
+#ifndef BF_IO_PACKED_H
+#define BF_IO_PACKED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Places in a block, in floats. */
+typedef struct bf_packed {
+    uint64_t items, segments;
+    uint32_t dims; /* D */
+    uint64_t rows, weight, segment, offset, size;
+} bf_packed;
+
+/* For N >= 1 items of `dims` numbers; S = N / 4 + 2. */
+bf_packed bf_packed_of(uint64_t items, uint32_t dims);
+
+/* Examples and items that a block holds so far; all zero: none. */
+typedef struct bf_packing {
+    uint64_t examples, items;
+} bf_packing;
+
+bool bf_packed_fits(const bf_packed *p, const bf_packing *at, uint64_t items);
+/* Begins the next example, which fits: its rows [items, D], for the caller to fill. */
+float *bf_packed_add(const bf_packed *p, bf_packing *at, float *block, uint64_t items);
+/* Closes a block: the rest of it. */
+void bf_packed_close(const bf_packed *p, const bf_packing *at, float *block);
+/* Weights of a closed block that is one of `parts` with `examples` examples in all, over which the mean goes. */
+void bf_packed_weigh(const bf_packed *p, float *block, uint64_t parts, uint64_t examples);
+
+/* Of a closed block: examples, and where one begins (that of their number: where the last one ends). */
+uint64_t bf_packed_examples(const bf_packed *p, const float *block);
+uint64_t bf_packed_first(const bf_packed *p, const float *block, uint64_t example);
+
+#endif

@@ -1,0 +1,59 @@
+/* Blocks of a model: rows, or packed examples. run/model.h */
+#include <string.h>
+
+#include "io/packed.h"
+#include "run/model.h"
+
+static bf_packed layout(const bf_model *m, uint64_t batch)
+{
+    return bf_packed_of(batch, (uint32_t)m->dims);
+}
+
+uint64_t bf_model_block(const bf_model *m, uint64_t batch)
+{
+    return m->packed ? layout(m, batch).size : batch * m->dims;
+}
+
+bf_ragged bf_model_ragged(bf_graph *g, uint64_t items)
+{
+    const uint64_t offsets = bf_packed_of(items, 1).segments + 1;
+    bf_ragged r = {.offset = bf_graph_find(g, "offset"), .segment = bf_graph_find(g, "segment")};
+    if (r.offset < 0) r.offset = bf_graph_input(g, "offset", 1, &offsets);
+    if (r.segment < 0) r.segment = bf_graph_input(g, "segment", 1, &items);
+    return r;
+}
+
+bf_status bf_model_take(const bf_loss_nodes *n, const bf_graph *g, bf_upload *upload, size_t offset, bf_err *err)
+{
+    bf_status st = BF_OK;
+    for (int i = 0; i < n->parts; i++) {
+        const bf_block_part *p = &n->part[i];
+        BF_TRY(bf_upload_take(upload, bf_graph_mem(g, p->t), offset + p->first * sizeof(float),
+                              (size_t)p->count * sizeof(float), err));
+    }
+out:
+    return st;
+}
+
+uint64_t bf_model_examples(const bf_model *m, const float *block, uint64_t batch)
+{
+    if (!m->packed) return batch;
+    const bf_packed p = layout(m, batch);
+    return bf_packed_examples(&p, block);
+}
+
+uint64_t bf_model_first(const bf_model *m, const float *block, uint64_t batch, uint64_t i)
+{
+    if (!m->packed) return i;
+    const bf_packed p = layout(m, batch);
+    return bf_packed_first(&p, block, i);
+}
+
+void bf_model_times(const bf_model *m, const float *block, uint64_t batch, const float *examples, float *t)
+{
+    const uint64_t n = bf_model_examples(m, block, batch);
+    uint64_t item = 0;
+    for (uint64_t e = 0; e < n; e++)
+        for (const uint64_t end = bf_model_first(m, block, batch, e + 1); item < end; item++) t[item] = examples[e];
+    for (; item < batch; item++) t[item] = 0.0f;
+}

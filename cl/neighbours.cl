@@ -2,19 +2,15 @@
  * The nearest items of every item inside its segment, and for every item the edges that come out of it.
  *
  * Squared distances are compared as the integers their bits are, which order alike; a distance that is not a number counts as
- * infinite. Candidates are walked in rising order and those that are nearer than the last of the SLOTS nearest so far are
- * appended to a list; a full list is cut down to its SLOTS nearest, in order.
+ * infinite. Candidates are walked in rising order and those that are nearer than the last of the `slots` nearest so far are
+ * appended to a list; a full list is cut down to its `slots` nearest, in order.
  */
 #include "common.h"
 
-/* Edges that an item may have: k + 1. */
-#ifndef SLOTS
-#define SLOTS 33
-#endif
-
-#define KEPT ((SLOTS + 15) / 16 * 16)
-#define ROOM (KEPT + (WIDE ? 2 * WG : 32)) /* of a list */
-#define NOTHING 0x7fffffff                 /* further than any candidate */
+#define MOST 128                   /* slots, k + 1 */
+#define SPARE (WIDE ? 2 * WG : 48) /* places of a list behind the slots */
+#define ROOM (MOST + SPARE)
+#define NOTHING 0x7fffffff /* further than any candidate */
 #define NO_ITEM 0xffffffffu
 #define PITCH(n) ((n) + 16) /* of a coordinate in the workspace */
 
@@ -44,10 +40,10 @@ typedef int16 vi;
 #define MEMORY
 #endif
 
-/* `count` candidates; with SLOTS of them or more, only what is below `limit` can still be among the nearest. */
+/* `count` candidates; with `slots` of them or more, only what is below `limit` can still be among the nearest. */
 typedef struct candidates {
     MEMORY int *key, *item;
-    int count, limit;
+    int slots, count, limit;
 } candidates;
 
 /* Keys of the candidates from j on: the squared distance to the point `at`. */
@@ -60,28 +56,28 @@ INLINE vi keys_from(__global const float *axes, const ulong pitch, const float4 
 
 #if WIDE
 
-/* Leaves the SLOTS nearest, sorted. A candidate goes where as many others stand in front of it; at equal distance the one
+/* Leaves the nearest, sorted. A candidate goes where as many others stand in front of it; at equal distance the one
  * with the lower index does. */
 INLINE void cut(candidates *l, __local int *sorted)
 {
-    const int lane = (int)get_local_id(0), kept = min(l->count, SLOTS);
+    const int lane = (int)get_local_id(0), kept = min(l->count, l->slots);
     for (int e = lane; e < l->count; e += WG) {
         const int key = l->key[e], item = l->item[e];
         int rank = 0;
         for (int o = 0; o < l->count; o++) rank += l->key[o] < key || (l->key[o] == key && l->item[o] < item);
-        if (rank < SLOTS) {
+        if (rank < l->slots) {
             sorted[rank] = key;
-            sorted[KEPT + rank] = item;
+            sorted[MOST + rank] = item;
         }
     }
     group_sync();
     for (int e = lane; e < kept; e += WG) {
         l->key[e] = sorted[e];
-        l->item[e] = sorted[KEPT + e];
+        l->item[e] = sorted[MOST + e];
     }
     group_sync();
     l->count = kept;
-    l->limit = kept < SLOTS ? NOTHING : l->key[SLOTS - 1];
+    l->limit = kept < l->slots ? NOTHING : l->key[kept - 1];
 }
 
 /* Items append in any order: cut() sorts by index as well. */
@@ -101,7 +97,7 @@ INLINE void collect(candidates *l, __global const float *axes, const ulong pitch
         group_sync();
         l->count = *count;
         group_sync();
-        if (l->count + WG > ROOM) cut(l, sorted);
+        if (l->count + WG > l->slots + SPARE) cut(l, sorted);
     }
     cut(l, sorted);
 }
@@ -111,7 +107,13 @@ INLINE void collect(candidates *l, __global const float *axes, const ulong pitch
 typedef int16 __attribute__((aligned(4))) int16_anywhere;
 #define LANES_0_15 ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 
-/* Leaves the SLOTS nearest, sorted. A candidate goes where as many others stand in front of it; at equal distance those do
+/* 1 where a < b, of numbers below 2^31, else 0. Not from a comparison, whose vectors Oclgrind 21.10 takes for 255. */
+INLINE uint16 less(const uint16 a, const uint16 b)
+{
+    return (a - b) >> 31;
+}
+
+/* Leaves the nearest, sorted. A candidate goes where as many others stand in front of it; at equal distance those do
  * that came before it, which have the lower index. */
 INLINE void cut(candidates *l)
 {
@@ -119,37 +121,35 @@ INLINE void cut(candidates *l)
     int *const key = (int *)key_lines, *const item = (int *)item_lines;
     for (int e = l->count; e % 16; e++) l->key[e] = NOTHING;
     for (int b = 0; b < l->count; b += 16) {
-        const int16 mine = *(const int16_anywhere *)(l->key + b);
-        int16 rank = (int16)(0);
+        const uint16 mine = as_uint16(*(const int16_anywhere *)(l->key + b));
+        uint16 rank = (uint16)(0);
         int place[16];
-        for (int o = 0; o < b; o++) rank -= (int16)(l->key[o]) <= mine;
-        for (int o = 0; o < 16; o++) {
-            const int16 other = (int16)(l->key[b + o]);
-            rank -= (other < mine) | ((other == mine) & ((int16)(o) < LANES_0_15));
-        }
-        for (int o = b + 16; o < l->count; o++) rank -= (int16)(l->key[o]) < mine;
-        *(int16_anywhere *)place = rank;
+        for (int o = 0; o < b; o++) rank += less((uint16)((uint)l->key[o]), mine + 1);
+        for (int o = 0; o < 16; o++)
+            rank += less((uint16)((uint)l->key[b + o]), mine + less((uint16)((uint)o), as_uint16(LANES_0_15)));
+        for (int o = b + 16; o < l->count; o++) rank += less((uint16)((uint)l->key[o]), mine);
+        *(int16_anywhere *)place = as_int16(rank);
         for (int e = 0; e < 16; e++) {
             key[place[e]] = l->key[b + e];
             item[place[e]] = l->item[b + e];
         }
     }
-    for (int b = 0; b < KEPT; b += 16) {
+    l->count = min(l->count, l->slots);
+    for (int b = 0; b < l->count; b += 16) {
         *(int16_anywhere *)(l->key + b) = key_lines[b / 16];
         *(int16_anywhere *)(l->item + b) = item_lines[b / 16];
     }
-    l->count = min(l->count, SLOTS);
-    l->limit = l->count < SLOTS ? NOTHING : l->key[SLOTS - 1];
+    l->limit = l->count < l->slots ? NOTHING : l->key[l->count - 1];
 }
 
-INLINE void collect(candidates *l, __global const float *axes, const ulong pitch, const float4 at,
-                           const int begin, const int end)
+INLINE void collect(candidates *l, __global const float *axes, const ulong pitch, const float4 at, const int begin,
+                    const int end)
 {
     for (int j = begin; j < end; j += 16) {
         int16 key = keys_from(axes, pitch, at, j);
         if (end - j < 16) key = select(key, (int16)(NOTHING), LANES_0_15 >= (int16)(end - j));
         if (!any(key < (int16)(l->limit))) continue;
-        if (l->count + 16 > ROOM) cut(l);
+        if (l->count + 16 > l->slots + SPARE) cut(l);
         int keys[16];
         *(int16_anywhere *)keys = key;
         for (int e = 0; e < 16; e++) { /* without a jump: each is written, the next one over it unless it counts */
@@ -163,10 +163,10 @@ INLINE void collect(candidates *l, __global const float *axes, const ulong pitch
 
 #endif
 
-/* src[i] = the nearest items of i in its segment, i itself left out of the SLOTS nearest, then NO_ITEM; count[i] = how many.
+/* src[i] = the nearest items of i in its segment, i itself left out of the `slots` nearest, then NO_ITEM; count[i] = how many.
  * A group takes `block` items. */
 __kernel void neighbours_find(ARG_U32(src), ARG_U32(count), ARG_CONST(axes), ARG_U32_CONST(offset),
-                              ARG_U32_CONST(segment), const ulong n, const int block)
+                              ARG_U32_CONST(segment), const ulong n, const int slots, const int block)
 {
     PTR_U32(src);
     PTR_U32(count);
@@ -176,7 +176,7 @@ __kernel void neighbours_find(ARG_U32(src), ARG_U32(count), ARG_CONST(axes), ARG
     const ulong first = get_group_id(0) * (ulong)block, pitch = PITCH(n);
     const int items = (int)min((ulong)block, n - first);
 #if WIDE
-    __local int key[ROOM], item[ROOM], sorted[2 * KEPT], appended;
+    __local int key[ROOM], item[ROOM], sorted[2 * MOST], appended;
 #else
     int16 key_lines[ROOM / 16], item_lines[ROOM / 16];
     int *const key = (int *)key_lines, *const item = (int *)item_lines;
@@ -185,17 +185,17 @@ __kernel void neighbours_find(ARG_U32(src), ARG_U32(count), ARG_CONST(axes), ARG
         const ulong i = first + (ulong)r;
         const uint s = segment[i];
         const float4 at = (float4)(axes[i], axes[pitch + i], axes[2 * pitch + i], 0.0f);
-        candidates l = {key, item, 0, NOTHING};
+        candidates l = {key, item, slots, 0, NOTHING};
 #if WIDE
         collect(&l, axes, pitch, at, (int)offset[s], (int)offset[s + 1], sorted, &appended);
 #else
         collect(&l, axes, pitch, at, (int)offset[s], (int)offset[s + 1]);
 #endif
-        int self = l.count; /* its place in the list; behind it when there are SLOTS others at the same point */
+        int self = l.count; /* its place in the list; behind it when there are enough others at the same point */
         for (int e = 0; e < l.count; e++) self = item[e] == (int)i ? e : self;
-        for (int e = (int)get_local_id(0); e < SLOTS; e += WG) {
+        for (int e = (int)get_local_id(0); e < slots; e += WG) {
             const int from = e < self ? e : e + 1;
-            src[i * SLOTS + (ulong)e] = from < l.count ? (uint)item[from] : NO_ITEM;
+            src[i * (ulong)slots + (ulong)e] = from < l.count ? (uint)item[from] : NO_ITEM;
         }
         if (get_local_id(0) == 0) count[i] = (uint)(l.count - (self < l.count));
         group_sync();

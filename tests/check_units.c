@@ -113,6 +113,36 @@ static void sum(bf_ctx *ctx, record *r, uint64_t outer, uint64_t mid, uint64_t i
     test_free(&ws);
 }
 
+/* Neighbours in a ragged batch, and numbers of their edges summed up where they come from. */
+static void neighbours(bf_ctx *ctx, record *r)
+{
+    enum { ITEMS = 700, K = 11, EDGES = ITEMS * (K + 1) };
+    uint32_t words[3 + ITEMS] = {0, 413, ITEMS};
+    float f[3 + ITEMS];
+    for (uint32_t i = 0; i < ITEMS; i++) words[3 + i] = i >= 413;
+    memcpy(f, words, sizeof f);
+    test_tensor x = input(ctx, (size_t)3 * ITEMS, 1), ragged = test_new(ctx, 3 + ITEMS, f);
+    const bf_neighbours s = {ITEMS, 2, K, ragged.mem, bf_mem_at(ragged.mem, 3 * sizeof *f)};
+    test_tensor src = test_new(ctx, EDGES, NULL), count = test_new(ctx, ITEMS, NULL);
+    test_tensor rev_offset = test_new(ctx, ITEMS + 1, NULL), rev_edge = test_new(ctx, EDGES, NULL);
+    test_tensor d = test_new(ctx, EDGES, NULL), sums = test_new(ctx, ITEMS, NULL), dx = test_new(ctx, x.n, NULL);
+    test_tensor ws = workspace(ctx, bf_neighbours_workspace(&s));
+    bf_cmds *c;
+    OK(bf_cmds_new(ctx, &c, err));
+    OK(bf_neighbours_find(c, &s, src.mem, count.mem, x.mem, ws.mem, err));
+    OK(bf_neighbours_reverse(c, &s, rev_offset.mem, rev_edge.mem, src.mem, count.mem, ws.mem, err));
+    OK(bf_edge_length_forward(c, d.mem, x.mem, src.mem, ITEMS, K + 1, err));
+    OK(bf_segment_sum(c, sums.mem, false, false, d.mem, rev_offset.mem, rev_edge.mem, ITEMS, 1, err));
+    OK(bf_edge_length_backward(c, dx.mem, false, d.mem, d.mem, x.mem, src.mem, rev_offset.mem, rev_edge.mem, ITEMS,
+                               K + 1, err));
+    OK(bf_segment_softmax_forward(c, sums.mem, sums.mem, s.offset, 2, 1, err));
+    test_run(c);
+    test_tensor *out[] = {&src, &count, &rev_offset, &d, &sums, &dx};
+    for (size_t i = 0; i < BF_COUNT(out); i++) keep(ctx, r, out[i]);
+    test_tensor *other[] = {&x, &ragged, &rev_edge, &ws};
+    for (size_t i = 0; i < BF_COUNT(other); i++) test_free(other[i]);
+}
+
 /* Sums that are cut into parts, and work that is shared out in blocks. */
 static void ops(bf_ctx *ctx, record *r)
 {
@@ -125,6 +155,7 @@ static void ops(bf_ctx *ctx, record *r)
     for (size_t i = 0; i < BF_COUNT(products); i++) product(ctx, r, &products[i]);
     sum(ctx, r, 1, 100003, 1);
     sum(ctx, r, 1, 9000, 130);
+    neighbours(ctx, r);
 }
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */

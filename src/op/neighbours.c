@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "op/columns.h"
 
 #define PAD 16 /* floats behind a coordinate in the workspace: PITCH in cl/neighbours.cl */
@@ -31,20 +29,16 @@ bf_status bf_neighbours_find(bf_cmds *c, const bf_neighbours *s, bf_mem src, bf_
     bf_status st = BF_OK;
     bf_ctx *ctx = bf_cmds_ctx(c);
     const int block = find_block(ctx);
-    char defines[32];
     const bf_arg split_args[] = {bf_arg_mem(ws), bf_arg_mem(x), bf_arg_u64(s->items)};
-    const bf_arg find_args[] = {bf_arg_mem(src),        bf_arg_mem(count),    bf_arg_mem(ws),   bf_arg_mem(s->offset),
-                                bf_arg_mem(s->segment), bf_arg_u64(s->items), bf_arg_i32(block)};
+    const bf_arg find_args[] = {bf_arg_mem(src),       bf_arg_mem(count),      bf_arg_mem(ws),
+                                bf_arg_mem(s->offset), bf_arg_mem(s->segment), bf_arg_u64(s->items),
+                                bf_arg_i32(s->k + 1),  bf_arg_i32(block)};
     bf_call split = {
         .file = "neighbours.cl", .kernel = "neighbours_split", .args = split_args, .n_args = BF_COUNT(split_args)};
-    bf_call find = {.file = "neighbours.cl",
-                    .kernel = "neighbours_find",
-                    .defines = defines,
-                    .args = find_args,
-                    .n_args = BF_COUNT(find_args)};
+    bf_call find = {
+        .file = "neighbours.cl", .kernel = "neighbours_find", .args = find_args, .n_args = BF_COUNT(find_args)};
 
     BF_TRY(check_neighbours(s, err));
-    snprintf(defines, sizeof defines, "-DSLOTS=%d", s->k + 1);
     split.bytes = 24.0 * (double)s->items;
     bf_call_flat(&split, ctx, s->items + PAD);
     BF_TRY(bf_cmds_kernel(c, &split, err));

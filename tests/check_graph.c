@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/philox.h"
 #include "graph_test.h"
 
 /* ---- placement: random graphs against a simulation of memory -------------------------------------------------------
@@ -730,6 +731,38 @@ START_TEST(parameters)
 }
 END_TEST
 
+/* Values computed ahead, for this seed or another, are those of bf_params_init alone; a table is written as well. */
+START_TEST(initial_values_ahead)
+{
+    enum { EXPECTED = 1, OTHER = 2, UNUSED = 3, WAYS = 4 }; /* 0: nothing expected */
+    bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
+    const float table[3] = {1, 2, 3};
+    float first[35], x[35];
+    for (int way = 0; way < WAYS; way++) {
+        bf_params *p = NULL;
+        OK(bf_params_new(ctx, &p, err));
+        const int normal = add_param(
+            p, (bf_param_spec){.name = "w", .ndim = 1, .dims = {33}, .init = BF_INIT_NORMAL, .init_scale = 1.0f});
+        const int fixed =
+            add_param(p, (bf_param_spec){.name = "table", .ndim = 1, .dims = {3}, .buffer = true, .data = table});
+        const int last = add_param(
+            p, (bf_param_spec){.name = "u", .ndim = 1, .dims = {35}, .init = BF_INIT_UNIFORM, .init_scale = 1.0f});
+        if (way > 0) bf_params_expect_init(p, way == OTHER ? 2 : 1);
+        OK(bf_params_alloc(p, 1u << BF_SET_VALUE, err));
+        if (way != UNUSED) {
+            OK(bf_params_init(p, 1, err));
+            OK(bf_params_get(p, BF_SET_VALUE, fixed, x, err));
+            ck_assert_mem_eq(x, table, sizeof table);
+            OK(bf_params_get(p, BF_SET_VALUE, normal, x, err));
+            ck_assert_float_eq(x[32], bf_philox_normal(1, 32, 0, (uint32_t)normal, BF_STREAM_INIT));
+            OK(bf_params_get(p, BF_SET_VALUE, last, way == 0 ? first : x, err));
+            if (way > 0) ck_assert_mem_eq(x, first, sizeof first);
+        }
+        bf_params_free(p);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("graph");
@@ -755,6 +788,7 @@ int main(void)
     tcase_add_test(tc, too_large_is_refused_with_numbers);
     tcase_add_test(tc, report_and_step_record);
     tcase_add_test(tc, parameters);
+    tcase_add_test(tc, initial_values_ahead);
     suite_add_tcase(suite, tc);
     return test_main(suite);
 }

@@ -32,7 +32,9 @@ out:
 
 void bf_graph_free(bf_graph *g)
 {
+    bf_err ignored;
     if (!g) return;
+    if (g->writing) (void)bf_finish(g->ctx, &ignored);
     for (int i = 0; i < g->tensors; i++) {
         free(g->tensor[i].name);
         free(g->tensor[i].data);

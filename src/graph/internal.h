@@ -75,6 +75,7 @@ struct bf_graph {
     bf_arena *arena;
     int arenas;
     bool planned;
+    bool writing; /* constants may still be on their way to the device */
     bf_plan plan;
     int peak_node;       /* where most bytes are alive */
     uint64_t live_bytes; /* alive there */

@@ -1,10 +1,13 @@
 #include "graph/params.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/philox.h"
 #include "base/size.h"
+
+#define MAX_AHEAD (UINT64_C(256) << 20) /* bytes of initial values computed ahead */
 
 /* Which arenas a parameter lives in: the optimiser walks the first two kinds, buffers exist in BF_SET_VALUE alone. */
 enum group { GROUP_DECAY, GROUP_PLAIN, GROUP_BUFFER, GROUP_COUNT };
@@ -23,6 +26,14 @@ typedef struct arena {
     bf_buf *buf[BF_SET_COUNT];
 } arena;
 
+/* Initial values on their way, bf_params_expect_init. */
+typedef struct ahead {
+    bool wanted, running;
+    uint64_t seed;
+    float *values; /* of all parameters, one behind the other; NULL: none */
+    pthread_t thread;
+} ahead;
+
 struct bf_params {
     bf_ctx *ctx;
     param *param;
@@ -32,12 +43,75 @@ struct bf_params {
     bf_param_range *range;
     int ranges;
     bool allocated;
+    ahead ahead;
 };
 
 static enum group group_of(const param *p)
 {
     if (p->spec.buffer) return GROUP_BUFFER;
     return p->spec.decay ? GROUP_DECAY : GROUP_PLAIN;
+}
+
+/* ---- initial values ---------------------------------------------------------------------------------------------- */
+
+static void fill_init(const param *q, uint64_t seed, uint32_t index, float *x)
+{
+    const bf_param_spec *s = &q->spec;
+    const uint64_t n = q->numel;
+
+    switch (s->init) {
+    case BF_INIT_ZERO: memset(x, 0, (size_t)n * sizeof *x); break;
+    case BF_INIT_ONE:
+        for (uint64_t e = 0; e < n; e++) x[e] = 1.0f;
+        break;
+    case BF_INIT_UNIFORM:
+        bf_philox_uniforms(seed, 0, index, BF_STREAM_INIT, x, n);
+        for (uint64_t e = 0; e < n; e++) x[e] = s->init_scale * (2.0f * x[e] - 1.0f);
+        break;
+    case BF_INIT_NORMAL:
+        bf_philox_normals(seed, 0, index, BF_STREAM_INIT, x, n);
+        for (uint64_t e = 0; e < n; e++) x[e] *= s->init_scale;
+        break;
+    }
+}
+
+static void *run_ahead(void *data)
+{
+    const bf_params *p = data; /* the list does not change any more */
+    float *x = p->ahead.values;
+
+    for (int i = 0; i < p->count; i++) {
+        if (!p->param[i].spec.data) fill_init(&p->param[i], p->ahead.seed, (uint32_t)i, x);
+        x += p->param[i].numel;
+    }
+    return NULL;
+}
+
+/* Without memory or a thread bf_params_init does all of it. */
+static void start_ahead(bf_params *p)
+{
+    ahead *a = &p->ahead;
+    uint64_t n = 0;
+
+    for (int i = 0; i < p->count; i++) n += p->param[i].numel;
+    if (!a->wanted || n == 0 || n > MAX_AHEAD / sizeof(float)) return;
+    a->values = malloc((size_t)n * sizeof *a->values);
+    a->running = a->values != NULL && pthread_create(&a->thread, NULL, run_ahead, p) == 0;
+    if (a->running) return;
+    free(a->values);
+    a->values = NULL;
+}
+
+static void end_ahead(bf_params *p)
+{
+    if (p->ahead.running) pthread_join(p->ahead.thread, NULL);
+    p->ahead.running = false;
+}
+
+void bf_params_expect_init(bf_params *p, uint64_t seed)
+{
+    p->ahead.wanted = true;
+    p->ahead.seed = seed;
 }
 
 bf_status bf_params_new(bf_ctx *ctx, bf_params **out, bf_err *err)
@@ -55,6 +129,8 @@ out:
 void bf_params_free(bf_params *p)
 {
     if (!p) return;
+    end_ahead(p);
+    free(p->ahead.values);
     for (int i = 0; i < p->count; i++) {
         free((char *)p->param[i].spec.name);
         free((float *)p->param[i].spec.data);
@@ -279,8 +355,9 @@ bf_status bf_params_alloc(bf_params *p, unsigned sets, bf_err *err)
         }
     BF_TRY(make_ranges(p, err));
     p->allocated = true;
-    for (int i = 0; i < p->count; i++)
+    for (int i = 0; i < p->count && !p->ahead.wanted; i++) /* else bf_params_init writes all, when memory is there */
         if (p->param[i].spec.data) BF_TRY(bf_params_set(p, BF_SET_VALUE, i, p->param[i].spec.data, err));
+    start_ahead(p);
 out:
     return st;
 }
@@ -385,50 +462,39 @@ out:
     return st;
 }
 
-/* ---- initialisation ---------------------------------------------------------------------------------------------- */
-
-static void fill_init(const param *q, uint64_t seed, uint32_t index, float *x)
+/* The values of all parameters, if they were computed ahead for this seed; freed by the caller. */
+static float *take_ahead(bf_params *p, uint64_t seed)
 {
-    const bf_param_spec *s = &q->spec;
-    const uint64_t n = q->numel;
+    float *values = p->ahead.values;
 
-    switch (s->init) {
-    case BF_INIT_ZERO: memset(x, 0, (size_t)n * sizeof *x); break;
-    case BF_INIT_ONE:
-        for (uint64_t e = 0; e < n; e++) x[e] = 1.0f;
-        break;
-    case BF_INIT_UNIFORM:
-        bf_philox_uniforms(seed, 0, index, BF_STREAM_INIT, x, n);
-        for (uint64_t e = 0; e < n; e++) x[e] = s->init_scale * (2.0f * x[e] - 1.0f);
-        break;
-    case BF_INIT_NORMAL:
-        bf_philox_normals(seed, 0, index, BF_STREAM_INIT, x, n);
-        for (uint64_t e = 0; e < n; e++) x[e] *= s->init_scale;
-        break;
-    }
+    end_ahead(p);
+    p->ahead.values = NULL;
+    if (p->ahead.seed == seed) return values;
+    free(values);
+    return NULL;
 }
 
 bf_status bf_params_init(bf_params *p, uint64_t seed, bf_err *err)
 {
     bf_status st = BF_OK;
-    float *x = NULL;
+    float *own = NULL, *all = take_ahead(p, seed);
+    const float *next = all;
     uint64_t largest = 1;
 
     BF_CHECK(p->allocated, BF_USAGE, "parameters have to be in memory before they are initialised");
     for (int i = 0; i < p->count; i++) largest = BF_MAX(largest, p->param[i].numel);
-    BF_NEW(x, largest);
+    if (!all) BF_NEW(own, largest);
     for (int i = 0; i < p->count; i++) {
         const param *q = &p->param[i];
-        const float *from = q->spec.data;
-        if (!from) {
-            fill_init(q, seed, (uint32_t)i, x);
-            from = x;
-        }
+        const float *from = q->spec.data ? q->spec.data : all ? next : own;
+        if (from == own) fill_init(q, seed, (uint32_t)i, own);
+        if (all) next += q->numel;
         BF_TRY(bf_params_set(p, BF_SET_VALUE, i, from, err));
     }
     if (p->ranges > 0 && !bf_mem_is_none(p->range[0].mem[BF_SET_EMA]))
         BF_TRY(bf_params_copy(p, BF_SET_EMA, BF_SET_VALUE, err));
 out:
-    free(x);
+    free(own);
+    free(all);
     return st;
 }

@@ -68,6 +68,9 @@ int bf_params_ranges(const bf_params *p, const bf_param_range **ranges);
 /* Initialisation from the specs: element e of parameter i is a function of (seed, i, e) alone. Averages start as
  * copies. */
 bf_status bf_params_init(bf_params *p, uint64_t seed, bf_err *err);
+/* bf_params_init with this seed will follow: bf_params_alloc starts a thread that computes the numbers beside what the
+ * caller does next, such as building programs. Costs host memory of one set until then; too large models do without. */
+void bf_params_expect_init(bf_params *p, uint64_t seed);
 /* Copies all trained parameters of one set to another on the device. Waits. */
 bf_status bf_params_copy(bf_params *p, bf_param_set to, bf_param_set from, bf_err *err);
 /* Host transfers in the official shape and order. */

@@ -396,8 +396,11 @@ static bf_status allocate_arenas(bf_graph *g, bf_err *err)
             BF_TRY(bf_buf_new(g->ctx, a->bytes, a->io ? "inputs and results" : "activations", &a->buf, err));
     }
     for (bf_tid i = 0; i < g->tensors; i++)
-        if (g->tensor[i].kind == BF_T_CONST)
-            BF_TRY(bf_write(g->ctx, bf_graph_mem(g, i), g->tensor[i].data, (size_t)g->tensor[i].bytes, err));
+        if (g->tensor[i].kind == BF_T_CONST) {
+            /* the arena may still be on its way (bf_buf_new): go on with the programs meanwhile */
+            g->writing = true;
+            BF_TRY(bf_write_async(g->ctx, bf_graph_mem(g, i), g->tensor[i].data, (size_t)g->tensor[i].bytes, err));
+        }
 out:
     return st;
 }

@@ -152,6 +152,7 @@ static bf_status bench_train(bench *b, bf_err *err)
     b->r->batch = (uint64_t)c->train.batch;
     BF_NEW(x, b->r->batch * b->m->dims);
     make_examples(b->m, b->r->batch * b->m->dims, x);
+    bf_params_expect_init(b->m->params, (uint64_t)c->train.seed);
     BF_TRY(bf_stepper_new(b->m, true, &stepper, &plan, err));
     b->gflop = 1e-9 * plan.flops * (double)c->train.accumulate;
     b->r->commands_per_step = bf_stepper_commands(stepper);
@@ -187,6 +188,7 @@ static bf_status bench_sample(bench *b, bf_err *err)
     BF_TRY(open_model(b, err));
     const bf_config *c = &b->m->config;
     const uint64_t wanted = c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
+    bf_params_expect_init(b->m->params, (uint64_t)c->train.seed);
     BF_TRY(bf_sampling_new(b->m, (uint32_t)wanted, false, &sampler, &batch, &plan, err));
     b->r->batch = batch;
     b->gflop = 1e-9 * plan.flops;

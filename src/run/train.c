@@ -124,6 +124,7 @@ static bf_status prepare(trainer *t, bool allocate, bf_stepper **stepper, bf_sco
     const bf_flow_loss_spec spec = bf_train_loss(c);
     const uint64_t wanted = c->eval.batch ? (uint64_t)c->eval.batch : bf_setup_batch(c);
     const uint64_t batch = t->m->packed ? wanted : BF_MIN(wanted, BF_MAX(t->examples, (uint64_t)1));
+    bf_params_expect_init(t->m->params, (uint64_t)c->train.seed);
     BF_TRY(bf_stepper_new(t->m, allocate, stepper, plan, err));
     if (t->examples)
         BF_TRY(bf_scorer_new(t->m, BF_SET_EMA, &spec, (uint32_t)batch, bf_stepper_graph(*stepper), !allocate, scorer,

@@ -92,7 +92,9 @@ void describe(const ROMol &mol, bf_rdkit_mol *out)
     out->smiles = copy_of(RDKit::MolToSmiles(mol));
     RDKit::SmilesWriteParams plain;
     plain.doIsomericSmiles = false;
-    out->plain = copy_of(RDKit::MolToSmiles(mol, plain));
+    RWMol bare(mol); /* also without the hydrogens that tell the two forms of an imine apart */
+    RDKit::MolOps::removeAllHs(bare);
+    out->plain = copy_of(RDKit::MolToSmiles(bare, plain));
 }
 
 /* One line of what an exception says. */

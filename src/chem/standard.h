@@ -17,7 +17,7 @@ typedef struct bf_standard {
     uint8_t *aromatic; /* [atoms] 1: in a ring of 4 to 8 atoms whose bonds are all aromatic */
     bf_bond *bond;     /* [bonds] between the atoms that are left; order 4 aromatic */
     char *smiles;      /* canonical, with stereo from the coordinates */
-    char *plain;       /* canonical, without stereo and isotopes */
+    char *plain;       /* canonical, without stereo, isotopes and any hydrogen */
 } bf_standard;
 
 bool bf_standard_available(void);

@@ -71,7 +71,7 @@ out:
 /* Several groups: their inputs side by side, an output layer "output.NUMBER" for each. */
 static void net_of_groups(const bf_model *m, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
-    char names[BF_MAX_GROUPS][16];
+    char names[BF_MAX_GROUPS][24];
     const char *name[BF_MAX_GROUPS];
     uint64_t sizes[BF_MAX_GROUPS];
     if (m->net.kind != BF_NET_MLP) {

@@ -78,6 +78,9 @@ __kernel void clip_queue(ARG(stats), ARG(queue), const int length)
         square += off * off;
     }
     const float deviation = sqrt(row_sum(vsum(square), scratch) / (float)count);
+#if WIDE
+    barrier(CLK_GLOBAL_MEM_FENCE); /* everybody has read the queue before one writes to it */
+#endif
     if (get_local_id(0) != 0) return;
     const float limit = 1.5f * mean + 2.0f * deviation, norm = sqrt(stats[STAT_SUMSQ]);
     if (!set_clip(stats, norm, limit)) return;

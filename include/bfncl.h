@@ -286,10 +286,10 @@ BFNCL_API void bfncl_sample_result_free(bfncl_sample_result *result);
 /* ---- looking at files -------------------------------------------------------------------------------------------- */
 
 /* *json: {"kind","params","tensors":[{"name","shape","dtype"}],"config":{...},...} for a model, checkpoint, tensor
- * file, data set, picture or configuration; the caller frees it with bfncl_free. Every CRC in the file is checked.
- * All four keys are always there: null, and no tensors, where they do not apply. "param_bytes" is what the parameters
- * take in memory, "memory_bytes" about what scoring or sampling one example takes in all, driver and compiler included;
- * bfncl_eval and bfncl_sample with dry_run have the plan itself. */
+ * file, data set, picture, molecule file or configuration; the caller frees it with bfncl_free. Every CRC in the file
+ * is checked. All four keys are always there: null, and no tensors, where they do not apply. "param_bytes" is what the
+ * parameters take in memory, "memory_bytes" about what scoring or sampling one example takes in all, driver and
+ * compiler included; bfncl_eval and bfncl_sample with dry_run have the plan itself. */
 BFNCL_API bfncl_status bfncl_info(const char *path, char **json, bfncl_error *err);
 
 /* ---- weights of other programs ----------------------------------------------------------------------------------- */

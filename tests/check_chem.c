@@ -99,6 +99,38 @@ START_TEST(ligand_types)
 }
 END_TEST
 
+/* A ligand as AutoDock writes it: no bonds, polar hydrogens only, types for elements. */
+START_TEST(ligand_files)
+{
+    static const char text[] = "REMARK  pyrrole-2-carbaldehyde\n"
+                               "ROOT\n"
+                               "HETATM    1  C1  LIG A   1       1.130   0.340   0.000  1.00  0.00     0.100 A \n"
+                               "HETATM    2  C2  LIG A   1       0.710  -0.990   0.000  1.00  0.00     0.010 A \n"
+                               "HETATM    3  C3  LIG A   1      -0.710  -0.990   0.000  1.00  0.00     0.010 A \n"
+                               "HETATM    4  C4  LIG A   1      -1.130   0.340   0.000  1.00  0.00     0.100 A \n"
+                               "HETATM    5  N5  LIG A   1       0.000   1.120   0.000  1.00  0.00    -0.200 NA\n"
+                               "HETATM    6  H5  LIG A   1       0.000   2.130   0.000  1.00  0.00     0.160 HD\n"
+                               "HETATM    7  C6  LIG A   1       2.480   0.860   0.000  1.00  0.00     0.200 C \n"
+                               "HETATM    8  O7  LIG A   1       3.440   0.120   0.000  1.00  0.00    -0.270 OA\n"
+                               "ENDROOT\n";
+    static const uint8_t types[] = {2, 2, 2, 2, 4, 1, 5};
+    bf_ligand l;
+    if (!bf_standard_available()) return;
+    test_spill(test_path("a.pdbqt"), text, sizeof text - 1);
+    OK(bf_ligand_read(test_path("a.pdbqt"), &l, err));
+    ck_assert_str_eq(l.smiles, "O=Cc1ccc[nH]1");
+    ck_assert_uint_eq(l.atoms, 7);
+    ck_assert_mem_eq(l.type, types, 7);
+    bf_ligand_free(&l);
+    OK(bf_ligand_read(POCKETS "synthetic.sdf", &l, err));
+    ck_assert_uint_eq(l.bonds, 19);
+    bf_ligand_free(&l);
+    FAILS(BF_FILE, "a.xyz", bf_ligand_read(test_path("a.xyz"), &l, err));
+    test_spill(test_path("a.xyz"), "0\n\n", 3);
+    FAILS(BF_FILE, "a.xyz: a molecule without atoms", bf_ligand_read(test_path("a.xyz"), &l, err));
+}
+END_TEST
+
 /* ---- pockets -------------------------------------------------------------------------------------------------------
  */
 
@@ -214,6 +246,7 @@ int main(void)
     tcase_add_test(standard, standard_forms);
     tcase_add_test(standard, refused_molecules);
     tcase_add_test(standard, ligand_types);
+    tcase_add_test(standard, ligand_files);
     suite_add_tcase(s, standard);
     tcase_add_test(pockets, residues);
     tcase_add_test(pockets, refused_proteins);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chem/bonds.h"
 #include "chem/pocket.h"
 #include "chem/standard.h"
 
@@ -64,5 +65,38 @@ bf_status bf_ligand_of(const bf_mol *m, bf_ligand *out, bf_err *err)
 out:
     bf_standard_free(&s);
     bf_ligand_free(&l);
+    return st;
+}
+
+/* Bonds for a molecule without any. Its hydrogens may be only those that others call polar, so none is kept. */
+static bf_status add_bonds(bf_mol *m, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint8_t *keep = NULL;
+    bf_mol heavy = {0};
+    BF_NEW(keep, m->atoms);
+    for (uint32_t i = 0; i < m->atoms; i++) keep[i] = m->atom[i].element != 1;
+    BF_TRY(bf_mol_subset(&heavy, m, keep, err));
+    BF_TRY(bf_perceive_bonds(&heavy, NULL, err));
+    bf_mol_free(m);
+    *m = heavy;
+    heavy = (bf_mol){0};
+out:
+    bf_mol_free(&heavy);
+    free(keep);
+    return st;
+}
+
+bf_status bf_ligand_read(const char *path, bf_ligand *out, bf_err *err)
+{
+    bf_mol m;
+    *out = (bf_ligand){0};
+    bf_status st = bf_mol_read(path, &m, err);
+    if (st == BF_OK) {
+        if (m.bonds == 0 && m.atoms > 1) st = add_bonds(&m, err);
+        if (st == BF_OK) st = bf_ligand_of(&m, out, err);
+        if (st != BF_OK) bf_err_context(err, "%s", path);
+    }
+    bf_mol_free(&m);
     return st;
 }

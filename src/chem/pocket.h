@@ -88,6 +88,9 @@ typedef struct bf_ligand {
 /* A molecule standardised (chem/standard.h) and without hydrogens. Errors as there. */
 bf_status bf_ligand_of(const bf_mol *m, bf_ligand *out, bf_err *err);
 void bf_ligand_free(bf_ligand *l);
+/* The first molecule of a file, as above. Where the file has no bonds (PDB, XYZ), they are perceived between the heavy
+ * atoms (chem/bonds.h), and `origin` counts these alone. Messages name the file. */
+bf_status bf_ligand_read(const char *path, bf_ligand *out, bf_err *err);
 
 /* ---- number of atoms -------------------------------------------------------------------------------------------- */
 

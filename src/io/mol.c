@@ -248,7 +248,7 @@ static const struct {
     next_fn next;
 } formats[] = {
     {BF_MOL_SDF, "SDF", {".sdf", ".sd", ".mol", ".mdl"}, bf_sdf_next},
-    {BF_MOL_PDB, "PDB", {".pdb", ".ent"}, bf_pdb_next},
+    {BF_MOL_PDB, "PDB", {".pdb", ".ent", ".pdbqt"}, bf_pdb_next},
     {BF_MOL_XYZ, "XYZ", {".xyz"}, bf_xyz_next},
 };
 
@@ -289,7 +289,7 @@ static bf_status open_source(bf_source *s, bf_mol_format format, bf_mol_reader *
     bf_mol_reader *r = NULL;
     *out = NULL;
     if (format == BF_MOL_UNKNOWN) format = bf_mol_format_of(bf_source_name(s));
-    BF_CHECK(format != BF_MOL_UNKNOWN, BF_FILE, "%s: not a molecule file by its name (.sdf, .mol, .pdb, .xyz)",
+    BF_CHECK(format != BF_MOL_UNKNOWN, BF_FILE, "%s: not a molecule file by its name (.sdf, .mol, .pdb, .pdbqt, .xyz)",
              bf_source_name(s));
     BF_NEW(r, 1);
     r->format = format;
@@ -449,7 +449,7 @@ bf_status bf_mol_write(const char *path, const bf_mol *list, size_t n, bf_err *e
     size_t size = 0;
     const bf_mol_format format = bf_mol_format_of(path);
     const char *end = strrchr(path, '.');
-    BF_CHECK(format != BF_MOL_UNKNOWN && strcasecmp(end, ".gz") != 0, BF_USAGE,
+    BF_CHECK(format != BF_MOL_UNKNOWN && strcasecmp(end, ".gz") != 0 && strcasecmp(end, ".pdbqt") != 0, BF_USAGE,
              "%s: molecules are written to names that end in .sdf, .mol, .pdb or .xyz", path);
     st = print_all(format, list, n, &text, &size, err);
     if (st != BF_OK) bf_err_context(err, "%s", path);

@@ -66,7 +66,7 @@ typedef enum bf_mol_format { BF_MOL_UNKNOWN, BF_MOL_SDF, BF_MOL_PDB, BF_MOL_XYZ 
 
 /* "SDF"; for messages. */
 const char *bf_mol_format_name(bf_mol_format f);
-/* By the end of the name, a .gz behind it not looked at: .sdf .sd .mol .mdl, .pdb .ent, .xyz; else unknown. */
+/* By the end of the name, a .gz behind it not looked at: .sdf .sd .mol .mdl, .pdb .ent .pdbqt, .xyz; else unknown. */
 bf_mol_format bf_mol_format_of(const char *path);
 
 typedef struct bf_mol_reader bf_mol_reader;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clocale.h"
 #include "base/size.h"
@@ -28,11 +29,31 @@ static char column(const char *line, size_t n, size_t at)
     return at < n ? line[at] : ' ';
 }
 
+/* AutoDock's PDBQT files have a charge in the columns of the segment and types in those behind the element: aromatic
+ * carbon A, acceptors NA and OA, hydrogens of donors HD, ... */
+static bool is_pdbqt(const char *name)
+{
+    size_t n = strlen(name);
+    if (n > 3 && strcasecmp(name + n - 3, ".gz") == 0) n -= 3;
+    return n > 6 && strncasecmp(name + n - 6, ".pdbqt", 6) == 0;
+}
+
+static unsigned element_of_type(bf_field type)
+{
+    static const char *const types[][2] = {{"A", "C"},  {"HD", "H"}, {"HS", "H"}, {"NA", "N"},
+                                           {"NS", "N"}, {"OA", "O"}, {"OS", "O"}, {"SA", "S"}};
+    for (size_t i = 0; i < BF_COUNT(types); i++) {
+        if (bf_field_is(type, types[i][0])) return bf_element_number(types[i][1], 1);
+    }
+    return bf_element_number(type.text, type.n);
+}
+
 static bf_status read_atom(const bf_lines *l, const char *line, size_t n, bf_pdb_atom *a, bf_err *err)
 {
+    const bool pdbqt = is_pdbqt(bf_lines_name(l));
     int64_t number = 0;
     const bf_field residue_number = bf_columns(line, n, 22, 4);
-    bf_field symbol = bf_columns(line, n, 76, 2);
+    bf_field symbol = pdbqt ? bf_columns(line, n, 77, 2) : bf_columns(line, n, 76, 2);
     for (size_t k = 0; k < 3; k++) {
         const bf_field f = bf_columns(line, n, 30 + 8 * k, 8);
         if (!bf_field_coordinate(f, &a->x[k]))
@@ -44,13 +65,13 @@ static bf_status read_atom(const bf_lines *l, const char *line, size_t n, bf_pdb
     a->number = (int32_t)number;
     a->serial = bf_field_int(bf_columns(line, n, 6, 5), 0, INT32_MAX, &number) ? (int32_t)number : -1;
     if (symbol.n == 0) symbol = bf_columns(line, n, 13, 1);
-    a->element = (uint8_t)bf_element_number(symbol.text, symbol.n);
+    a->element = (uint8_t)(pdbqt ? element_of_type(symbol) : bf_element_number(symbol.text, symbol.n));
     a->chain = column(line, n, 21);
     a->insertion = column(line, n, 26);
     copy_field(a->symbol, sizeof a->symbol, symbol);
     copy_field(a->name, sizeof a->name, bf_columns(line, n, 12, 4));
     copy_field(a->residue, sizeof a->residue, bf_columns(line, n, 17, 3));
-    copy_field(a->segment, sizeof a->segment, bf_columns(line, n, 72, 4));
+    copy_field(a->segment, sizeof a->segment, bf_columns(line, n, 72, pdbqt ? 0 : 4));
     a->line = bf_lines_number(l);
     return BF_OK;
 }

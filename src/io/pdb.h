@@ -1,6 +1,7 @@
 /*
  * PDB files: the atoms of the first model (records ATOM and HETATM up to the first ENDMDL) with their residues, read by
- * columns. Alternate places and hydrogens are kept.
+ * columns. Alternate places and hydrogens are kept. Files called *.pdbqt are read as AutoDock writes them: its types
+ * stand for elements, and there are no segments.
  */
 #ifndef BF_IO_PDB_H
 #define BF_IO_PDB_H

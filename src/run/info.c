@@ -8,9 +8,11 @@
 #include "io/dataset.h"
 #include "io/image.h"
 #include "io/kind.h"
+#include "io/mol.h"
 #include "io/pt_contents.h"
 #include "io/tensors.h"
 #include "io/text.h"
+#include "run/info_molecules.h"
 #include "run/model.h"
 #include "run/molcraft.h"
 
@@ -294,6 +296,8 @@ static bf_status describe(json_t *root, const char *given, bf_err *err)
     if (kind == BF_KIND_UNKNOWN && ends_with(given, ".safetensors")) kind = BF_KIND_SAFETENSORS;
     json_object_set_new(root, "file", json_string(path));
     if (config) return describe_config(root, path, err);
+    if ((kind == BF_KIND_UNKNOWN || kind == BF_KIND_GZIP) && bf_mol_format_of(path) != BF_MOL_UNKNOWN)
+        return bf_info_molecules(root, path, err);
     switch (kind) {
     case BF_KIND_SAFETENSORS: return describe_tensors(root, path, err);
     case BF_KIND_TORCH: return describe_torch(root, path, err);

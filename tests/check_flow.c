@@ -247,6 +247,8 @@ START_TEST(categorical_losses)
                 check_loss(ctx, "joint", &f, kinds[k], BF_RECEIVER_JOINT, dims);
             }
             check_loss(ctx, "official", &f, BF_LOSS_N_STEP, BF_RECEIVER_OFFICIAL, dims);
+            if (classes[i] == 2 || classes[i] == 27) /* the joint form otherwise */
+                check_loss(ctx, "clamped", &f, BF_LOSS_N_STEP, BF_RECEIVER_CLAMPED, dims);
         }
     }
 }

@@ -2,8 +2,9 @@
  * Bayesian flows on the graph: what the network is fed, what a batch costs, and the numbers both need.
  *
  * Shapes. A batch of data is a float tensor [B, ...] with D numbers per sample (D = product of the other sizes): real
- * values in [-1, 1], or class indices 0..K-1 written as floats (with `discretize`: real values that the flow turns into
- * bin indices itself). Times t are a float tensor [B], one per sample.
+ * values in [-1, 1] (continuous data whose value is not clipped: any), or class indices 0..K-1 written as floats (with
+ * `discretize`: real values that the flow turns into bin indices itself). Times t are a float tensor [B], one per
+ * sample.
  *
  *   kind                     net receives        numbers   net emits per variable
  *   continuous, discretised  mu, as the data     1         DELTA 1 | NORMAL 2: mean, log sd | MIXTURE 3n: n logits,

@@ -68,6 +68,10 @@ START_TEST(refused_molecules)
     m = chain("CCCCN", "44444"); /* an aromatic five-ring without the hydrogen of pyrrole */
     FAILS(BF_FILE, "kekulize", bf_standardise(&m, &s, err));
     bf_mol_free(&m);
+    m = chain("CC", "1");
+    OK(bf_mol_add_bond(&m, (bf_bond){.a = 1, .b = 0, .order = 1}, err));
+    FAILS(BF_FILE, "atoms 1 and 2 are bound twice", bf_standardise(&m, &s, err));
+    bf_mol_free(&m);
     for (int i = 0; i < 1000; i++) OK(bf_mol_add_atom(&m, (bf_atom){.x = {(float)i, 0, 0}, .element = 6}, err));
     FAILS(BF_FILE, "1000 atoms", bf_standardise(&m, &s, err));
     m.atoms = 40; /* every pair of iron atoms: no valence forbids it, but 741 rings do */

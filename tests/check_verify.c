@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "chem/standard.h"
 #include "run/verify.h"
 #include "support.h"
 
@@ -49,6 +50,7 @@ START_TEST(stored_vectors_pass)
             char path[128];
             seen s;
             bf_err why = {0};
+            if (strcmp(folders[i], "molcraft") == 0 && !bf_standard_available()) continue; /* its ligands need RDKit */
             snprintf(path, sizeof path, GOLDEN "%s", folders[i]);
             const bf_status st = verify(ctx, path, &s, &why);
             ck_assert_msg(st == BF_OK, "%s: %s (%s: %s)", path, why.message, s.failed, s.note);

@@ -28,6 +28,32 @@ void bf_standard_free(bf_standard *s)
 
 #if BF_WITH_RDKIT
 
+static int by_ends(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    if (x[0] != y[0]) return x[0] < y[0] ? -1 : 1;
+    return (x[1] > y[1]) - (x[1] < y[1]);
+}
+
+/* RDKit refuses this too, but loses memory over it. */
+static bf_status check_pairs(const bf_mol *m, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t(*pair)[2] = NULL;
+    BF_NEW(pair, m->bonds);
+    for (uint32_t i = 0; i < m->bonds; i++) {
+        pair[i][0] = BF_MIN(m->bond[i].a, m->bond[i].b);
+        pair[i][1] = BF_MAX(m->bond[i].a, m->bond[i].b);
+    }
+    if (m->bonds > 0) qsort(pair, m->bonds, sizeof *pair, by_ends);
+    for (uint32_t i = 1; i < m->bonds; i++)
+        BF_CHECK(by_ends(pair[i - 1], pair[i]) != 0, BF_FILE, "atoms %" PRIu32 " and %" PRIu32 " are bound twice",
+                 pair[i][0] + 1, pair[i][1] + 1);
+out:
+    free(pair);
+    return st;
+}
+
 /* Bonds beyond a tree: independent rings if the molecule is one piece, else at least these minus the pieces. */
 static bf_status check_size(const bf_mol *m, bf_err *err)
 {
@@ -75,6 +101,7 @@ bf_status bf_standardise(const bf_mol *m, bf_standard *out, bf_err *err)
     bare.properties = 0;
     bare.name = NULL;
     BF_TRY(check_size(m, err));
+    BF_TRY(check_pairs(m, err));
     BF_TRY(bf_mol_print(&bare, false, &record, &size, err));
     const int code = bf_rdkit_standardise(record, &r, message, sizeof message);
     BF_CHECK(code != 2, BF_RUNTIME, "out of memory for a molecule");

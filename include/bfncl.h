@@ -372,7 +372,7 @@ BFNCL_API bfncl_status bfncl_model_open(const char *path, const bfncl_device_opt
 BFNCL_API void bfncl_model_close(bfncl_model *m);
 BFNCL_API void bfncl_model_shape(const bfncl_model *m, uint32_t shape[3]); /* height, width, channels */
 BFNCL_API uint64_t bfncl_model_dims(const bfncl_model *m);
-BFNCL_API uint32_t bfncl_model_classes(const bfncl_model *m); /* 0: the data are values in [-1, 1] */
+BFNCL_API uint32_t bfncl_model_classes(const bfncl_model *m); /* 0: values in [-1, 1], or several groups */
 /* Samples first .. first + n - 1 of `seed` into out[n, dims]; class numbers as floats for a categorical model. */
 BFNCL_API bfncl_status bfncl_model_sample(bfncl_model *m, uint64_t first, uint64_t n, uint64_t steps, uint64_t seed,
                                           float *out, bfncl_error *err);

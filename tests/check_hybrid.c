@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/philox.h"
+#include "flow/ops.h"
 #include "flow/sampler.h"
 #include "ref/flow.h"
 #include "support.h"
@@ -661,6 +662,37 @@ START_TEST(modes_follow_their_formulas)
 }
 END_TEST
 
+/* Probabilities 1, 0, 0, 0, 0 raised to 0.05 sum to 1.2: u = 0.9 is 1.08 of it, behind the first two. */
+START_TEST(raised_probabilities_are_drawn)
+{
+    enum { N = 17 };
+    const float want[3] = {0.0f, 2.0f, 4.0f}, u[3] = {0.8f, 0.9f, 0.999f};
+    TEST_BOTH(ctx)
+    {
+        bf_flow f = bf_flow_defaults(BF_FLOW_CATEGORICAL);
+        float net[N * WIDEST], noise[N], value[N], p[N * WIDEST];
+        bf_cmds *c;
+        f.classes = WIDEST;
+        f.min_prob = 0.05;
+        for (int i = 0; i < N * WIDEST; i++) net[i] = i % WIDEST == 0 ? 0.0f : -60.0f;
+        for (int i = 0; i < N; i++) noise[i] = u[i % 3];
+        test_tensor dnet = test_new(ctx, N * WIDEST, net), dnoise = test_new(ctx, N, noise);
+        test_tensor dvalue = test_new(ctx, N, NULL), dp = test_new(ctx, N * WIDEST, NULL);
+        OK(bf_cmds_new(ctx, &c, err));
+        OK(bf_flow_op_value(c, &f, (bf_flow_shape){1, N}, BF_VALUE_DRAW, dvalue.mem, BF_MEM_NONE, dnet.mem, BF_MEM_NONE,
+                            dnoise.mem, err));
+        OK(bf_flow_op_params(c, &f, (bf_flow_shape){1, N}, dp.mem, BF_MEM_NONE, dnet.mem, BF_MEM_NONE, true, err));
+        test_run(c);
+        test_get(ctx, &dvalue, value);
+        test_get(ctx, &dp, p);
+        for (int i = 0; i < N; i++) ck_assert(value[i] == want[i % 3]);
+        for (int i = 0; i < N * WIDEST; i++) ck_assert_double_eq_tol(p[i], i % WIDEST == 0 ? 1.0 : 0.05, 1e-6);
+        test_tensor *all[] = {&dnet, &dnoise, &dvalue, &dp};
+        for (size_t i = 0; i < BF_COUNT(all); i++) test_free(all[i]);
+    }
+}
+END_TEST
+
 /* Where a run begins: mu_0 is what the network receives first, and what is not given starts from the prior. */
 START_TEST(a_run_starts_where_it_is_told)
 {
@@ -755,8 +787,8 @@ int main(void)
     Suite *s = suite_create("hybrid");
     const TTest *const tests[] = {groups_agree_with_the_formulas, one_group_is_the_flow,
                                   gradients_are_sums_over_groups, samples_depend_on_seed_and_index_alone,
-                                  modes_follow_their_formulas,    a_run_starts_where_it_is_told,
-                                  wrong_groups_are_refused};
+                                  modes_follow_their_formulas,    raised_probabilities_are_drawn,
+                                  a_run_starts_where_it_is_told,  wrong_groups_are_refused};
     for (size_t i = 0; i < BF_COUNT(tests); i++) {
         TCase *tc = tcase_create(tests[i]->name);
         tcase_set_timeout(tc, 120);

@@ -193,7 +193,9 @@ typedef struct bfncl_eval_options {
     const char *weights;     /* "ema", "raw"; NULL: ema */
     const char *per_example; /* CSV file of the scores of every example; NULL: none */
     bool dry_run;            /* only the plan: weights are found in the file but not read, data are not opened */
-    bool baselines;          /* also the untrained network and a marginal model */
+    bool baselines;          /* also the untrained network and a marginal model, of a table also a Gaussian copula */
+    double impute;           /* table: hide this part of the cells, fill them, compare with means; 0: not */
+    int64_t impute_draws;    /* draws of each row for that; 0: 20 */
     bfncl_device_options device;
     bfncl_progress_fn progress;
     void *user;
@@ -233,15 +235,38 @@ typedef struct bfncl_eval_row {
     size_t n_groups;
 } bfncl_eval_row;
 
+/* A column of a table: its part of total_bits_per_row of the last loss, missing cells counting 0; and how well its
+ * hidden cells were filled: the root of the mean square error in standard deviations of the column, or of words the
+ * part that is wrong; NaN: not asked for, or none was hidden. */
+typedef struct bfncl_eval_column {
+    char name[128], type[16]; /* type: "continuous", "bins", "integer", "categorical", "binary", "constant", "ignore" */
+    double bits;              /* NaN: not modelled */
+    double impute_error, impute_baseline; /* baseline: the mean, or most frequent word, of the training rows */
+} bfncl_eval_column;
+
+/* All hidden cells together. */
+typedef struct bfncl_eval_impute {
+    double part;             /* of the cells that was hidden; 0: not asked for */
+    uint64_t draws;          /* of each row, whose mean or most frequent word was taken */
+    uint64_t numbers, words; /* cells that were hidden */
+    double rmse, baseline_rmse, accuracy, baseline_accuracy;
+} bfncl_eval_impute;
+
 typedef struct bfncl_eval_result {
     bfncl_eval_row *rows; /* freed by bfncl_eval_result_free */
     size_t n_rows;
     double untrained_bits_per_dim, untrained_stderr_bits; /* baselines; NaN: not asked for */
     double marginal_bits_per_dim, marginal_stderr_bits;   /* NaN: not asked for, or data without classes */
-    const char *marginal; /* what that model is: "per-pixel", or of a text "unigram": one table for all characters */
+    const char *marginal; /* what that model is: "per-pixel", of a text "unigram": one table for all characters, of a
+                             table "per-column" */
+    double copula_bits_per_dim, copula_stderr_bits; /* NaN: not asked for, or no table */
+    bfncl_eval_column *columns;                     /* [n_columns] of a table, in the order of its file; else NULL */
+    size_t n_columns;
+    bfncl_eval_impute impute;
     char model[1024], data[1024], weights[8], times[24], device[256];
     uint64_t step;              /* of training */
     bool text;                  /* examples are windows, dimensions are characters */
+    bool table;                 /* examples are rows, dimensions are columns */
     bfncl_plan plan;            /* of the loss that takes most */
     uint64_t stride, variables; /* text: from one window to the next, else 0; dimensions scored, each counted once */
 } bfncl_eval_result;
@@ -257,13 +282,15 @@ typedef struct bfncl_sample_options {
     const char *config, *size;
     const char *const *set;
     size_t n_set;
-    int64_t n, steps;      /* 0: sample.n, sample.steps */
-    int64_t length;        /* characters of a text, at most those of the model's examples; 0: as many */
-    int64_t seed;          /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
-    const char *weights;   /* as for eval */
-    const char *out;       /* .png (a grid) or, of a text model, .txt; .npy, .safetensors. NULL: texts are only
-                              returned, pictures go to MODEL_FOLDER/samples/samples.png */
-    bool dry_run;          /* only the plan: weights are found in the file but not read */
+    int64_t n, steps;    /* 0: sample.n, sample.steps */
+    int64_t length;      /* characters of a text, at most those of the model's examples; 0: as many */
+    int64_t seed;        /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
+    const char *given;   /* table: a CSV file whose missing cells are filled; n: draws of each of its rows, of which
+                            the mean or the most frequent word is taken (0: 1). NULL: new rows */
+    const char *weights; /* as for eval */
+    const char *out; /* .png (a grid) or, of a text model, .txt, of a table .csv; .npy, .safetensors. NULL: texts are
+                        only returned, pictures go to MODEL_FOLDER/samples/samples.png */
+    bool dry_run;    /* only the plan: weights are found in the file but not read */
     const char *animation; /* .gif of the expected data at every step; NULL: none */
     bfncl_device_options device;
     bfncl_progress_fn progress;

@@ -25,6 +25,17 @@ static const char *text_file(void)
     return path;
 }
 
+static const char *table_file(void)
+{
+    char text[1024] = "size,grade,count,note\n";
+    const char *path = test_path("table.csv");
+    for (int i = 0; i < EXAMPLES; i++)
+        sprintf(text + strlen(text), "%.2f,%s,%d,%s\n", i * i / 7.0, &"low\0mid\0top"[4 * (i % 3)], i % 5,
+                i % 4 ? "" : "yes");
+    test_spill(path, text, strlen(text));
+    return path;
+}
+
 /* 28 x 28 grey. */
 static const char *idx_file(void)
 {
@@ -52,6 +63,7 @@ static const char *data_for(const char *config)
     OK(bf_config_load(config, &c, err));
     OK(bf_config_check(&c, err));
     if (c.data.transform == BF_TRANSFORM_TEXT) return text_file();
+    if (c.data.transform == BF_TRANSFORM_TABLE) return table_file();
     if (c.data.train[0] == '\0') { /* bench */
         ck_assert_int_eq(c.data.size.n, 3);
         return c.data.size.v[2] == 3 ? cifar_file() : idx_file();

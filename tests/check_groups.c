@@ -34,7 +34,7 @@ static bf_model *new_model(const char *accumulate)
     bf_model *m = NULL;
     bf_config_defaults(&c);
     OK(bf_setup_overrides(&c, set, BF_COUNT(set), err));
-    OK(bf_model_new(&c, shape, &d, &m, err));
+    OK(bf_model_new(&c, shape, NULL, &d, &m, err));
     bf_hybrid_free(&m->hybrid);
     OK(bf_hybrid_new(GROUPS, &m->hybrid, err));
     bf_flow values = bf_flow_defaults(BF_FLOW_CONTINUOUS), kinds = bf_flow_defaults(BF_FLOW_CATEGORICAL);

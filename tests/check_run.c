@@ -236,7 +236,7 @@ static step_numbers two_steps(const char *const *kind, const char *key, const ch
     for (size_t i = 0; i < s.n; i++) s.v[i] = s.text[i];
     OK(bf_config_load("configs/tiny.yaml", &c, err));
     OK(bf_setup_overrides(&c, s.v, s.n, err));
-    OK(bf_model_new(&c, shape, &d, &m, err));
+    OK(bf_model_new(&c, shape, NULL, &d, &m, err));
     OK(bf_stepper_new(m, true, &stepper, &out.plan, err));
     OK(bf_params_init(m->params, 1, err));
     for (size_t i = 0; i < BF_COUNT(x); i++)
@@ -561,7 +561,7 @@ START_TEST(not_finite_ends_with_its_own_status)
     snprintf(out, sizeof out, "%s", test_path("nan"));
     OK(run(&s, (run_options){.out = out, .steps = "1"}, NULL, err));
     OK(bf_model_file_open(in(out, "last.safetensors"), &f, err));
-    OK(bf_model_new(&f.config, f.shape, &d, &m, err));
+    OK(bf_model_new(&f.config, f.shape, NULL, &d, &m, err));
     OK(bf_model_register(m, err));
     OK(bf_params_alloc(m->params, (1u << BF_SET_COUNT) - 1, err));
     OK(bf_model_load(m, &f, parts, BF_COUNT(parts), err));

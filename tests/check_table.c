@@ -142,7 +142,7 @@ START_TEST(edge_shapes)
     ck_assert_str_eq(bf_column_type_name(&s->column[0]), "constant");
     ck_assert_str_eq(bf_column_type_name(&s->column[1]), "binary");
     bf_table t = table_of("a,b\n1e0,x\n,\n", s);
-    ck_assert(t.rows == 2 && t.x[0] == 0 && t.state[0] == BF_CELL_OPEN && t.state[1] == BF_CELL_MISSING);
+    ck_assert(t.rows == 2 && t.x[0] == 0 && isnan(t.x[1]));
     bf_table_free(&t);
     bf_schema_free(s);
     /* 300 columns; the same with a range beyond integers */
@@ -160,18 +160,24 @@ START_TEST(edge_shapes)
 }
 END_TEST
 
+static bf_schema *tails(bool quantiles, const char *columns)
+{
+    char text[8192] = "a,b\n";
+    bf_schema_options o = plain;
+    bf_schema *s;
+    for (int i = 0; i < 200; i++) /* a: a third zeros and a tail; b: even */
+        sprintf(text + strlen(text), "%.3f,%d\n", i < 66 ? 0.0 : exp((i - 66) / 20.0), i * 10);
+    o.quantiles = quantiles;
+    o.columns = columns;
+    OK(infer(text, &o, &s, err));
+    return s;
+}
+
 /* v = map(x) is monotone, hits the ends, and comes back. */
 START_TEST(maps)
 {
-    char text[8192] = "a,b\n";
-    for (int i = 0; i < 200; i++) /* a: a third zeros and a tail; b: even */
-        sprintf(text + strlen(text), "%.3f,%d\n", i < 66 ? 0.0 : exp((i - 66) / 20.0), i * 10);
     for (int quantiles = 0; quantiles < 2; quantiles++) {
-        bf_schema_options o = plain;
-        bf_schema *s;
-        o.quantiles = quantiles;
-        o.columns = "b=bins:10";
-        OK(infer(text, &o, &s, err));
+        bf_schema *s = tails(quantiles, NULL);
         for (int i = 0; i < 2; i++) {
             const bf_column *c = &s->column[i];
             ck_assert(c->knots >= 2 && c->knots <= BF_COLUMN_KNOTS && (quantiles || c->knots == 2));
@@ -186,12 +192,36 @@ START_TEST(maps)
             ck_assert_double_eq(bf_column_map(c, c->low - 1e6), bf_column_map(c, c->low));
             ck_assert_double_eq(bf_column_map(c, c->high + 1e6), bf_column_map(c, c->high));
         }
-        if (quantiles) { /* normal scores: the median is in the middle; equal shares: bins of 20 rows */
+        if (quantiles) /* normal scores: the median is in the middle */
             ck_assert_double_eq_tol(bf_column_map(&s->column[0], exp(34 / 20.0)), 0, 0.05);
-            ck_assert_double_eq_tol(bf_column_map(&s->column[1], 500), -0.5, 0.02);
-        }
         bf_schema_free(s);
     }
+}
+END_TEST
+
+/* Equal shares, equal values together, no level empty; or equal parts of the range. */
+START_TEST(bins)
+{
+    bf_schema *s = tails(true, "a=bins:10,b=bins:10");
+    const bf_column *a = &s->column[0], *b = &s->column[1];
+    ck_assert_uint_eq(b->levels, 10);
+    for (uint32_t k = 0; k < 10; k++) ck_assert(b->at[k] == 200 * k && b->to[k] == 200 * k + 190);
+    ck_assert(bf_column_bin(b, 194) == 0 && bf_column_bin(b, 196) == 1 && bf_column_bin(b, 1e9) == 9);
+    ck_assert(bf_column_bin(b, -5) == 0 && bf_column_bin(b, 1990) == 9 && bf_column_bin(b, 1800) == 9);
+    ck_assert_uint_eq(a->levels, 10);
+    ck_assert(a->at[0] == 0 && a->to[0] == 0 && a->at[1] == 1); /* the zeros are one level */
+    ck_assert_double_eq(bf_column_value(a, 0, 0.9), 0);
+    bf_schema_free(s);
+    s = tails(false, "b=bins:10");
+    for (uint32_t k = 0; k < 10; k++) ck_assert_uint_eq(bf_column_bin(&s->column[1], 199 * k + 1), k);
+    ck_assert_uint_eq(bf_column_bin(&s->column[1], 1990), 9);
+    bf_schema_free(s);
+    s = schema_of("a\n1\n5\n5\n5\n5\n", "a=bins:2");
+    ck_assert(s->column[0].levels == 2 && s->column[0].to[0] == 1 && s->column[0].at[1] == 5);
+    bf_schema_free(s);
+    s = schema_of("a\n1\n1\n1\n1\n2.5\n300\n", "a=bins:16"); /* fewer values than bins */
+    ck_assert_uint_eq(s->column[0].levels, 3);
+    bf_schema_free(s);
 }
 END_TEST
 
@@ -204,7 +234,7 @@ START_TEST(bits_of_density)
     const double step = 0.01;
     for (double x = step / 2; x < 10; x += step) {
         const double v = bf_column_map(c, x), width = bf_column_map(c, c->high) - bf_column_map(c, c->low);
-        sum += exp2(-(bf_table_bits(c, (float)v) - log2(1 / width))); /* uniform density of v */
+        sum += exp2(-(bf_column_bits(c, (float)v) - log2(1 / width))); /* uniform density of v */
     }
     ck_assert_double_eq_tol(sum, 1, 1e-3);
     bf_schema_free(s);
@@ -262,17 +292,14 @@ START_TEST(rows)
     bf_table t =
         table_of("more,flag,unit,count,colour,size\nx,yes,m,5,red,7.00\n,no,m,,\"blue, dark\",NA\n,no,,99,?,-5\n", s);
     ck_assert_uint_eq(t.rows, 3);
-    const float integer5 = 2 * 8.5f / 9 - 1;
     ck_assert_float_eq_tol(t.x[0], (float)bf_column_map(&s->column[1], 7.0), 1e-7f);
-    ck_assert_float_eq_tol(t.x[1], integer5, 1e-6f);
+    ck_assert_float_eq(t.x[1], 8);
     ck_assert_float_eq(t.x[2], 1);
     ck_assert_float_eq(t.x[3], 2);
-    for (int i = 0; i < 4; i++) ck_assert_float_eq(t.state[i], BF_CELL_OPEN);
-    ck_assert(t.state[4] == BF_CELL_MISSING && t.x[4] == 0 && t.state[5] == BF_CELL_MISSING &&
-              t.state[7] == BF_CELL_OPEN);
-    ck_assert_float_eq_tol(t.x[9], integer5, 1e-6f); /* beyond the range: its end */
+    ck_assert(isnan(t.x[4]) && isnan(t.x[5]) && t.x[6] == 0 && t.x[7] == 0);
+    ck_assert_float_eq(t.x[9], 8); /* beyond the range: its end */
     ck_assert_float_eq(t.x[8], -1);
-    ck_assert_float_eq(t.state[11], BF_CELL_MISSING);
+    ck_assert(isnan(t.x[11]));
     bf_table_free(&t);
     static const struct {
         const char *text, *message;
@@ -295,29 +322,42 @@ START_TEST(rows)
 }
 END_TEST
 
+/* Values of all cells; missing ones count as x = 0. */
+static double *values_of(const bf_schema *s, const float *x, uint64_t n)
+{
+    double *value = calloc(n * s->dims, sizeof *value);
+    ck_assert_ptr_nonnull(value);
+    for (uint64_t i = 0; i < n * s->dims; i++)
+        value[i] = bf_column_value(&s->column[s->by_place[i % s->dims]], x[i], 0.5);
+    return value;
+}
+
 /* What is read and written is what was read. */
 START_TEST(round_trip)
 {
+    static const char first[] = "id,size,count,colour,flag,unit,note\n,0.00,-3,red,no,m,\n,0.14,-2,green,yes,m,\n"
+                                ",0.57,-1,\"blue, dark\",no,m,\n";
     bf_schema *s = schema_of(mixed(), NULL);
     bf_table t = table_of(mixed(), s), u;
     char *text;
     size_t size;
-    OK(bf_table_write(s, t.x, NULL, t.rows, &text, &size, err));
-    ck_assert(strncmp(text,
-                      "id,size,count,colour,flag,unit,note\n,0.00,-3,red,no,m,\n,0.14,-2,green,yes,m,\n,0.57,-1,\"blue,"
-                      " dark\",no,m,\n",
-                      70) == 0);
+    double *value = values_of(s, t.x, t.rows);
+    OK(bf_table_write(s, value, t.rows, &text, &size, err));
+    ck_assert(strncmp(text, first, strlen(first)) == 0);
     u = table_of(text, s);
     ck_assert_uint_eq(u.rows, t.rows);
     for (uint64_t i = 0; i < t.rows * s->dims; i++) ck_assert_float_eq_tol(t.x[i], u.x[i], 1e-6f);
     bf_table_free(&u);
     free(text);
+    free(value);
     /* any numbers at all make a table that reads back */
     for (uint64_t i = 0; i < t.rows * s->dims; i++) t.x[i] = i % 5 == 0 ? NAN : i % 3 ? 1e30f : -1e30f;
-    OK(bf_table_write(s, t.x, NULL, t.rows, &text, &size, err));
+    value = values_of(s, t.x, t.rows);
+    OK(bf_table_write(s, value, t.rows, &text, &size, err));
     u = table_of(text, s);
     bf_table_free(&u);
     free(text);
+    free(value);
     bf_table_free(&t);
     bf_schema_free(s);
 }
@@ -327,20 +367,45 @@ START_TEST(values_as_text)
 {
     bf_schema *s = schema_of("a,b,c\n1.5,10,1e-3\n2.25,-400,2e-3\n9.5,900,4e-3\n3,5,7e-3\n", "b=bins:4");
     char out[BF_COLUMN_WORD_BYTES];
-    bf_table_text(&s->column[0], (float)bf_column_map(&s->column[0], 9.5), 0.5, out);
+    bf_column_text(&s->column[0], 9.5, out);
     ck_assert_str_eq(out, "9.5"); /* not 9.50 */
-    bf_table_text(&s->column[0], (float)bf_column_map(&s->column[0], 3.0), 0.5, out);
+    bf_column_text(&s->column[0], 3.0, out);
     ck_assert_str_eq(out, "3");
-    bf_table_text(&s->column[2], (float)bf_column_map(&s->column[2], 2e-3), 0.5, out);
+    bf_column_text(&s->column[2], 0.002, out);
     ck_assert_str_eq(out, "0.002");
-    for (int k = 0; k < 4; k++) { /* anywhere inside a bin, and never outside the range */
+    bf_column_text(&s->column[0], 1e6, out);
+    ck_assert_str_eq(out, "9.5"); /* never outside the range */
+    for (int k = 0; k < 4; k++) { /* anywhere inside a bin: here each has one value */
         const bf_column *c = &s->column[1];
         for (int i = 0; i < 8; i++) {
-            bf_table_text(c, (float)(2 * (k + 0.5) / 4 - 1), i / 8.0, out);
-            const double v = bf_column_map(c, strtod(out, NULL));
-            ck_assert(v >= 2.0 * k / 4 - 1 - 0.02 && v <= 2.0 * (k + 1) / 4 - 1 + 0.02 && !strchr(out, '.'));
+            bf_column_text(c, bf_column_value(c, (float)k, i / 8.0), out);
+            ck_assert_uint_eq(bf_column_bin(c, strtod(out, NULL)), (uint32_t)k);
+            ck_assert_double_eq(strtod(out, NULL), c->at[k]);
         }
     }
+    bf_schema_free(s);
+}
+END_TEST
+
+/* What the model is fed: cells, what is known, what is given, values of what is given. */
+START_TEST(feeding)
+{
+    bf_schema *s = schema_of(mixed(), NULL); /* places: size, count (9 levels), flag (2), colour (3) */
+    const float x[] = {0.25f, 4, 1, 2}, gap[] = {NAN, 8, 0, NAN};
+    const uint8_t given[] = {1, 1, 1, 1};
+    float got[18];
+    ck_assert_uint_eq(bf_table_condition(s), 8 + 3 + 3);
+    ck_assert_uint_eq(bf_table_width(s), 18);
+    static const float all[18] = {0.25f, 0, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0.25f, 0, 1, 0, 0, 1};
+    bf_table_feed(s, x, given, false, got);
+    for (int i = 0; i < 18; i++) ck_assert_float_eq_tol(got[i], all[i], 1e-6f);
+    bf_table_feed(s, x, NULL, true, got);
+    ck_assert_float_eq(got[1], 4); /* a class */
+    for (int i = 8; i < 18; i++) ck_assert_float_eq(got[i], 0);
+    bf_table_feed(s, gap, given, false, got);
+    static const float rest[14] = {0, 1, 1, 0, 0, 1, 1, 0, 0, 8.0f / 9, -1, 0, 0, 0};
+    ck_assert(isnan(got[0]) && isnan(got[3]));
+    for (int i = 0; i < 14; i++) ck_assert_float_eq_tol(got[4 + i], rest[i], 1e-6f);
     bf_schema_free(s);
 }
 END_TEST
@@ -358,11 +423,11 @@ START_TEST(filling)
     bf_csv *c;
     char *text;
     size_t size;
-    const float row[] = {(float)bf_column_map(&s->column[1], 64 / 7.0), -1, 0, 0};
-    float x[12];
+    const double row[] = {64 / 7.0, -3, 0, 0};
+    double x[12];
     for (int i = 0; i < 12; i++) x[i] = row[i % 4];
     OK(bf_csv_parse("x.file", file, strlen(file), &c, err));
-    OK(bf_table_fill(s, c, x, NULL, 3, &text, &size, err));
+    OK(bf_table_fill(s, c, x, 3, &text, &size, err));
     ck_assert_uint_eq(size, strlen(text));
     char expected[256];
     strcpy(expected, want);
@@ -386,11 +451,13 @@ int main(void)
     tcase_add_test(c, options_refused);
     tcase_add_test(c, edge_shapes);
     tcase_add_test(c, maps);
+    tcase_add_test(c, bins);
     tcase_add_test(c, bits_of_density);
     tcase_add_test(c, model_file);
     tcase_add_test(c, rows);
     tcase_add_test(c, round_trip);
     tcase_add_test(c, values_as_text);
+    tcase_add_test(c, feeding);
     tcase_add_test(c, filling);
     suite_add_tcase(s, c);
     return test_main(s);

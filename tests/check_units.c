@@ -171,7 +171,7 @@ static void training(bf_ctx *ctx, record *r, const char *const *set, size_t n_se
     bf_plan plan;
     OK(bf_config_load("configs/tiny.yaml", &m.config, err));
     OK(bf_setup_overrides(&m.config, set, n_set, err));
-    OK(bf_setup_hybrid(&m.config, shape, &m.hybrid, err));
+    OK(bf_setup_hybrid(&m.config, NULL, shape, &m.hybrid, err));
     const bf_flow *flow = &m.hybrid.group[0].flow;
     OK(bf_setup_net(&m.config, flow, shape, &m.net, err));
     OK(bf_params_new(ctx, &m.params, err));

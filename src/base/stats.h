@@ -13,4 +13,9 @@
  */
 void bf_mean_stderr(const double *x, const double *w, uint64_t n, double *mean, double *se);
 
+/* Distribution function of the standard normal, and its inverse: +-HUGE_VAL outside (0, 1). Errors below 1e-12 of the
+ * smaller tail. */
+double bf_normal_cdf(double z);
+double bf_normal_quantile(double p);
+
 #endif

@@ -39,6 +39,30 @@ static json_t *groups_json(const bfncl_eval_row *row)
     return list;
 }
 
+/* "columns": [{"name","type","bits"}], and "impute" with what was compared. */
+static void add_columns(json_t *j, const bfncl_eval_result *r)
+{
+    const bfncl_eval_impute *m = &r->impute;
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->n_columns; i++) {
+        const bfncl_eval_column *c = &r->columns[i];
+        json_t *one = json_pack("{s:s, s:s, s:o}", "name", c->name, "type", c->type, "bits", cli_json_number(c->bits));
+        if (one && m->part > 0) {
+            json_object_set_new(one, "impute_error", cli_json_number(c->impute_error));
+            json_object_set_new(one, "impute_baseline", cli_json_number(c->impute_baseline));
+        }
+        json_array_append_new(list, one);
+    }
+    json_object_set_new(j, "columns", list);
+    if (m->part > 0)
+        json_object_set_new(j, "impute",
+                            json_pack("{s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "part", m->part, "draws",
+                                      (json_int_t)m->draws, "numbers", (json_int_t)m->numbers, "words",
+                                      (json_int_t)m->words, "rmse", cli_json_number(m->rmse), "baseline_rmse",
+                                      cli_json_number(m->baseline_rmse), "accuracy", cli_json_number(m->accuracy),
+                                      "baseline_accuracy", cli_json_number(m->baseline_accuracy)));
+}
+
 static void add_units(json_t *j, const bfncl_eval_result *r, const bfncl_eval_row *row)
 {
     json_object_set_new(j, "stderr_recon_bits_per_dim", cli_json_number(row->stderr_recon_bits_per_dim));
@@ -51,6 +75,13 @@ static void add_units(json_t *j, const bfncl_eval_result *r, const bfncl_eval_ro
     json_object_set_new(j, "variables", json_integer((json_int_t)r->variables));
     if (row->groups) json_object_set_new(j, "groups", groups_json(row));
     if (row->over_time) json_object_set_new(j, "over_time", bins_json(row));
+    if (r->table) {
+        json_object_set_new(j, "bits_per_row", cli_json_number(row->bits_per_dim * (double)row->dims));
+        json_object_set_new(j, "total_bits_per_row", cli_json_number(row->total_bits_per_dim * (double)row->dims));
+        json_object_set_new(j, "stderr_total_bits_per_row",
+                            cli_json_number(row->stderr_total_bits_per_dim * (double)row->dims));
+        if (row == &r->rows[r->n_rows - 1]) add_columns(j, r);
+    }
 }
 
 static json_t *row_json(const bfncl_eval_result *r, const bfncl_eval_row *row)
@@ -76,6 +107,12 @@ static void add_baselines(json_t *j, const bfncl_eval_result *r)
     json_object_set_new(j, "untrained_stderr_bits_per_dim", cli_json_number(r->untrained_stderr_bits));
     json_object_set_new(j, "marginal_bits_per_dim", cli_json_number(r->marginal_bits_per_dim));
     json_object_set_new(j, "marginal_stderr_bits_per_dim", cli_json_number(r->marginal_stderr_bits));
+    if (r->table) {
+        const double dims = (double)r->rows->dims;
+        json_object_set_new(j, "marginal_bits_per_row", cli_json_number(r->marginal_bits_per_dim * dims));
+        json_object_set_new(j, "copula_bits_per_row", cli_json_number(r->copula_bits_per_dim * dims));
+        json_object_set_new(j, "copula_stderr_bits_per_row", cli_json_number(r->copula_stderr_bits * dims));
+    }
     json_object_set_new(j, "marginal_model", r->marginal[0] ? json_string(r->marginal) : json_null());
 }
 
@@ -110,9 +147,15 @@ static void print_head(const bfncl_eval_result *r)
     printf("model    %s (step %llu, %s weights)\ndata     %s\ndevice   %s\n", r->model, (unsigned long long)r->step,
            r->weights, r->data, r->device);
     printf("scored   %llu %s of %llu %s, %llu time(s) each (%s), %llu draw(s) per time\n",
-           (unsigned long long)first->samples, r->text ? "windows" : "examples", (unsigned long long)first->dims,
-           r->text ? "characters" : "dimensions", (unsigned long long)first->repeats, r->times,
-           (unsigned long long)first->draws);
+           (unsigned long long)first->samples,
+           r->text    ? "windows"
+           : r->table ? "rows"
+                      : "examples",
+           (unsigned long long)first->dims,
+           r->text    ? "characters"
+           : r->table ? "columns"
+                      : "dimensions",
+           (unsigned long long)first->repeats, r->times, (unsigned long long)first->draws);
     if (r->text && r->stride < first->dims)
         printf("         one every %llu characters; %llu characters in all, each counted once\n",
                (unsigned long long)r->stride, (unsigned long long)r->variables);
@@ -134,8 +177,10 @@ static void print_losses(const bfncl_eval_result *r)
                row->total_bits_per_dim, row->total_nats_per_example);
     }
     print_baseline("untrained network", r->untrained_bits_per_dim, r->untrained_stderr_bits);
-    print_baseline(strcmp(r->marginal, "unigram") == 0 ? "unigram" : "per-pixel marginal", r->marginal_bits_per_dim,
-                   r->marginal_stderr_bits);
+    print_baseline(strcmp(r->marginal, "unigram") == 0      ? "unigram"
+                   : strcmp(r->marginal, "per-column") == 0 ? "columns independent"
+                                                            : "per-pixel marginal",
+                   r->marginal_bits_per_dim, r->marginal_stderr_bits);
     printf("\n+- is the standard error over %s; recon and total (loss + reconstruction) are in %s;\n%s is the total of "
            "all "
            "%llu %s\n",
@@ -174,11 +219,40 @@ static void print_groups(const bfncl_eval_row *row)
     }
 }
 
+/* A table: bits of a row, and of each of its columns. */
+static void print_columns(const bfncl_eval_result *r)
+{
+    const bfncl_eval_row *last = &r->rows[r->n_rows - 1];
+    const double dims = (double)last->dims;
+    printf("\n%-24s %9.3f +- %.3f bits\n", "row, with reconstruction", last->total_bits_per_dim * dims,
+           last->stderr_total_bits_per_dim * dims);
+    if (isfinite(r->marginal_bits_per_dim))
+        printf("%-24s %9.3f +- %.3f\n%-24s %9.3f +- %.3f\n", "  columns independent", r->marginal_bits_per_dim * dims,
+               r->marginal_stderr_bits * dims, "  Gaussian copula", r->copula_bits_per_dim * dims,
+               r->copula_stderr_bits * dims);
+    if (r->impute.numbers) {
+        printf("%-24s %9.3f deviations (column means: %.3f)\n", "filled numbers, error", r->impute.rmse,
+               r->impute.baseline_rmse);
+    }
+    if (r->impute.words)
+        printf("%-24s %9.3f right (column modes: %.3f)\n", "filled words", r->impute.accuracy,
+               r->impute.baseline_accuracy);
+    printf("\n%-24s %-12s %9s%s\n", "column", "type", "bits/row", r->impute.part > 0 ? "  filled  mean or mode" : "");
+    for (size_t i = 0; i < r->n_columns; i++) {
+        const bfncl_eval_column *c = &r->columns[i];
+        if (!isfinite(c->bits)) continue;
+        cli_printf(stdout, "%-24s %-12s %9.3f", c->name, c->type, c->bits);
+        if (isfinite(c->impute_error)) printf("  %6.3f  %6.3f", c->impute_error, c->impute_baseline);
+        putchar('\n');
+    }
+}
+
 static void print_table(const bfncl_eval_result *r)
 {
     print_head(r);
     print_losses(r);
     for (size_t i = 0; i < r->n_rows; i++) print_groups(&r->rows[i]);
+    if (r->table) print_columns(r);
     for (size_t i = 0; i < r->n_rows; i++) print_over_time(&r->rows[i], r->text ? "bits/char" : "bits/dim");
 }
 
@@ -209,6 +283,7 @@ int cli_eval(const cli_args *a)
     o.config = a->value[OPT_CONFIG].text;
     o.size = a->value[OPT_SIZE].text;
     o.baselines = cli_given(a, OPT_BASELINES);
+    if (cli_given(a, OPT_IMPUTE)) o.impute = (double)a->value[OPT_IMPUTE].number / 100;
     o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
     cli_device_options(a, &o.device);

@@ -65,6 +65,41 @@ static void print_tensors(const json_t *tensors)
     }
 }
 
+/* What a column of a table can be: "blue, dark", 0 to 14.29, 32 levels. */
+static void print_column(const json_t *column)
+{
+    const json_t *words = json_object_get(column, "words"), *levels = json_object_get(column, "levels");
+    const json_int_t missing = json_integer_value(json_object_get(column, "missing"));
+    const char *type = json_string_value(json_object_get(column, "type"));
+    size_t i;
+    json_t *word;
+    printf("  ");
+    cli_put_text(stdout, json_string_value(json_object_get(column, "name")));
+    const int width = COLUMN - 2 - (int)json_string_length(json_object_get(column, "name"));
+    printf("%*s %s", width > 0 ? width : 0, "", type ? type : "?");
+    json_array_foreach(words, i, word)
+    {
+        const bool quoted = strchr(json_string_value(word), ',') != NULL;
+        printf("%s%s", i ? ", " : ": ", quoted ? "\"" : "");
+        cli_put_text(stdout, json_string_value(word));
+        printf("%s", quoted ? "\"" : "");
+    }
+    if (json_object_get(column, "low"))
+        printf(": %.9g to %.9g", json_number_value(json_object_get(column, "low")),
+               json_number_value(json_object_get(column, "high")));
+    if (levels) printf(", %lld levels", (long long)json_integer_value(levels));
+    if (missing) printf("; %lld missing", (long long)missing);
+    putchar('\n');
+}
+
+static void print_columns(const json_t *columns)
+{
+    size_t i;
+    json_t *column;
+    printf("%-*s %zu\n", COLUMN, "columns", json_array_size(columns));
+    json_array_foreach(columns, i, column) print_column(column);
+}
+
 static void print_text(json_t *root)
 {
     const char *key;
@@ -72,7 +107,8 @@ static void print_text(json_t *root)
     print_pair(0, "kind", json_object_get(root, "kind"));
     json_object_foreach(root, key, value)
     {
-        bool elsewhere = strcmp(key, "kind") == 0 || strcmp(key, "tensors") == 0; /* first line, long part */
+        bool elsewhere = strcmp(key, "kind") == 0 || strcmp(key, "tensors") == 0 ||
+                         strcmp(key, "columns") == 0; /* first line, long parts */
         if (elsewhere || json_is_null(value)) continue;
         if (json_is_object(value)) {
             print_heading(0, key);
@@ -81,6 +117,7 @@ static void print_text(json_t *root)
             print_pair(0, key, value);
         }
     }
+    if (json_array_size(json_object_get(root, "columns"))) print_columns(json_object_get(root, "columns"));
     if (json_array_size(json_object_get(root, "tensors"))) print_tensors(json_object_get(root, "tensors"));
 }
 

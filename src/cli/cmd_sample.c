@@ -18,6 +18,7 @@ int cli_sample(const cli_args *a)
     if (cli_given(a, OPT_LENGTH)) o.length = a->value[OPT_LENGTH].number;
     if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
+    o.given = a->value[OPT_GIVEN].text;
     o.weights = a->value[OPT_WEIGHTS].text;
     o.config = a->value[OPT_CONFIG].text;
     o.size = a->value[OPT_SIZE].text;

@@ -216,8 +216,20 @@ const cli_option cli_options[OPT_COUNT] = {
          .help = "also score the untrained network and a marginal model",
          .text = "Both see the same data as the model. The marginal model counts, on the training data, "
                  "how often each pixel has each value; of a text, how often each character occurs "
-                 "anywhere (unigram). The untrained network is scored with the last loss of the list. A trained "
+                 "anywhere (unigram); of a table each column by itself, and a Gaussian copula with these marginals is "
+                 "fitted too. The untrained network is scored with the last loss of the list. A trained "
                  "model must be well below either."},
+    [OPT_IMPUTE] = {.name = "impute",
+                    .type = CLI_INTEGER,
+                    .argument = "PERCENT",
+                    .min = 1,
+                    .max = 99,
+                    .commands = CLI_EVAL,
+                    .group = GROUP_SCORE,
+                    .help = "table: hide this many cells, fill them, compare with column means and modes",
+                    .text = "Each row is drawn 20 times given the cells that are left, in sample.steps steps; numbers "
+                            "become the mean of the draws, words the most frequent one. The errors of numbers are in "
+                            "standard deviations of their column."},
     [OPT_N] = {.letter = 'n',
                .type = CLI_INTEGER,
                .argument = "N",
@@ -238,16 +250,27 @@ const cli_option cli_options[OPT_COUNT] = {
                     .help = "characters of a text, at most those of the model",
                     .text = "The network then runs on sequences of this length, which takes less time. Only for "
                             "models of text."},
-    [OPT_OUTPUT] = {.name = "output",
-                    .letter = 'o',
-                    .type = CLI_PATH,
-                    .argument = "FILE",
-                    .commands = CLI_SAMPLE | CLI_CONVERT | CLI_TUNE,
-                    .def = "samples/samples.png beside the model; text is printed",
-                    .group = GROUP_SAMPLE,
-                    .help = "where the samples go: .png (a grid), .txt (of a text model), .npy or .safetensors",
-                    .text = "convert: the file to write, .safetensors, instead of a second operand. tune: the table; "
-                            "other commands use it when BFNCL_TUNE names it."},
+    [OPT_GIVEN] = {.name = "given",
+                   .type = CLI_PATH,
+                   .argument = "TABLE.csv",
+                   .commands = CLI_SAMPLE,
+                   .group = GROUP_SAMPLE,
+                   .help = "fill the missing cells of a table instead of making new rows",
+                   .text = "The missing cells of each row are drawn given the others; every byte of the file that is "
+                           "not a missing cell stays as it is. With -n N each row is drawn N times: numbers become the "
+                           "mean of the draws, words the most frequent one. Without -n it is one draw, which varies as "
+                           "the data do."},
+    [OPT_OUTPUT] =
+        {.name = "output",
+         .letter = 'o',
+         .type = CLI_PATH,
+         .argument = "FILE",
+         .commands = CLI_SAMPLE | CLI_CONVERT | CLI_TUNE,
+         .def = "samples/samples.png (of a table .csv) beside the model; text is printed",
+         .group = GROUP_SAMPLE,
+         .help = "where the samples go: .png (a grid), .txt (of a text model), .csv (of a table), .npy or .safetensors",
+         .text = "convert: the file to write, .safetensors, instead of a second operand. tune: the table; "
+                 "other commands use it when BFNCL_TUNE names it."},
     [OPT_TRAJECTORY] = {.name = "trajectory",
                         .type = CLI_PATH,
                         .argument = "FILE.gif",

@@ -89,13 +89,13 @@ void bf_hybrid_rows(bf_graph *g, const bf_hybrid *h, bf_tid rows, bool missing, 
     for (int i = 0; i < h->groups; i++)
         n[i] = (bf_group_nodes){BF_NONE, BF_NONE, BF_NONE, BF_NONE, BF_NONE, .net_out = BF_NONE};
     if (bf_graph_status(g, &ignored) != BF_OK || rows < 0) return;
-    const uint64_t items = bf_graph_dim(g, rows, 0), pitch = bf_hybrid_dims(h);
-    if (bf_graph_numel(g, rows) != items * pitch) {
+    const uint64_t items = bf_graph_dim(g, rows, 0), pitch = bf_graph_numel(g, rows) / items;
+    if (pitch < bf_hybrid_dims(h)) {
         bf_graph_fail(g, BF_USAGE, "flow: rows of %llu numbers, the groups have %llu variables",
-                      (unsigned long long)(bf_graph_numel(g, rows) / items), (unsigned long long)pitch);
+                      (unsigned long long)pitch, (unsigned long long)bf_hybrid_dims(h));
         return;
     }
-    if (h->groups == 1 && !missing) {
+    if (h->groups == 1 && !missing && pitch == h->group[0].dims) {
         n[0].data = rows;
         return;
     }
@@ -107,6 +107,20 @@ void bf_hybrid_rows(bf_graph *g, const bf_hybrid *h, bf_tid rows, bool missing, 
         bf_graph_node(g, &take_def, &a, 1, &rows, 2, (bf_tid[]){n[i].data, n[i].mask}, NULL);
         first += dims[1];
     }
+}
+
+bf_tid bf_hybrid_rest(bf_graph *g, const bf_hybrid *h, bf_tid rows)
+{
+    bf_err ignored;
+    const uint64_t first = bf_hybrid_dims(h);
+    if (bf_graph_status(g, &ignored) != BF_OK) return BF_NONE;
+    const uint64_t items = bf_graph_dim(g, rows, 0), pitch = bf_graph_numel(g, rows) / items;
+    if (pitch <= first) return bf_graph_fail(g, BF_USAGE, "flow: nothing stands behind the variables of a row");
+    const uint64_t dims[] = {items, pitch - first};
+    const take_attr a = {.shape = {items, dims[1]}, .first = first, .pitch = pitch};
+    const bf_tid rest = bf_graph_temp(g, 2, dims);
+    bf_graph_node(g, &take_def, &a, 1, &rows, 2, (bf_tid[]){rest, BF_NONE}, NULL);
+    return rest;
 }
 
 /* ---- flow, network, losses --------------------------------------------------------------------------------------- */

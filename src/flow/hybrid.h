@@ -62,8 +62,12 @@ typedef struct bf_group_nodes {
     bf_flow_losses losses; /* of `weight` 0: no gradient */
 } bf_group_nodes;
 
-/* Data, and with `missing` masks, from rows [N, D]; there NaN stands for what was not observed. All else is absent. */
+/* Data, and with `missing` masks, from rows [N, D]; there NaN stands for what was not observed. All else is absent. The
+ * rows may be longer, for bf_hybrid_rest. */
 void bf_hybrid_rows(bf_graph *g, const bf_hybrid *h, bf_tid rows, bool missing, bf_group_nodes *n);
+/* What stands in the rows behind the groups' variables: [N, the rest], for networks that are told more. No gradient
+ * flows to it. */
+bf_tid bf_hybrid_rest(bf_graph *g, const bf_hybrid *h, bf_tid rows);
 /* State of every group at times t [N], and what the network receives. */
 void bf_hybrid_input(bf_graph *g, const bf_hybrid *h, bf_tid t, bf_group_nodes *n);
 /* The network on these states. */

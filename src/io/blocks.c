@@ -10,7 +10,7 @@
 uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items)
 {
     const bf_dataset_info info = bf_dataset_get_info(ds);
-    return info.packed ? bf_packed_of(items, (uint32_t)info.dims).size : items * info.dims;
+    return info.packed ? bf_packed_of(items, (uint32_t)info.dims).size : items * info.row;
 }
 
 bf_status bf_dataset_fits(const bf_dataset *ds, const char *path, uint64_t items, bf_err *err)

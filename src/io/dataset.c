@@ -14,6 +14,7 @@
 #include "io/image.h"
 #include "io/kind.h"
 #include "io/npy.h"
+#include "io/table.h"
 #include "io/text.h"
 
 enum { LEVELS = 256, MAX_BINS = 65536 };
@@ -29,7 +30,8 @@ typedef struct order {
 struct bf_dataset {
     bf_dataset_options options;
     bf_dataset_info info;
-    bf_array raw;        /* [count, D], U8 or F32; TEXT: the classes of all characters, U16 */
+    bf_array raw;        /* [count, D], U8 or F32; TEXT: the classes of all characters, U16; TABLE: its cells */
+    bf_schema *schema;   /* TABLE */
     uint64_t start[3];   /* TEXT, by bf_split: where its windows begin */
     uint64_t characters; /* TEXT: of the training part */
     char vocabulary[BF_VOCABULARY_TEXT];
@@ -94,7 +96,7 @@ static bf_status set_shape(bf_dataset *ds, const char *path, bf_err *err)
     info->height = (uint32_t)h;
     info->width = (uint32_t)w;
     info->channels = (uint32_t)c;
-    info->dims = h * w * c;
+    info->dims = info->row = h * w * c;
     info->count = a->dims[0];
     if (ds->options.limit > 0) info->count = BF_MIN(info->count, ds->options.limit);
 out:
@@ -283,7 +285,7 @@ static bf_status open_text(bf_dataset *ds, const char *path, bf_err *err)
     BF_TRY(split_text(ds, path, err));
     ds->info.height = ds->info.channels = 1;
     ds->info.width = ds->options.length;
-    ds->info.dims = ds->options.length;
+    ds->info.dims = ds->info.row = ds->options.length;
     ds->info.classes = v.n;
     ds->info.text = true;
     ds->info.crc = checksum(ds, ds->raw.count);
@@ -302,7 +304,7 @@ static bf_status open_molecules(bf_dataset *ds, const char *path, bf_err *err)
     info->count = ds->molecules.count;
     info->height = info->width = 1;
     info->channels = BF_MOLECULE_DIMS;
-    info->dims = BF_MOLECULE_DIMS;
+    info->dims = info->row = BF_MOLECULE_DIMS;
     info->packed = true;
     info->crc = ds->molecules.crc;
     BF_TRY(split(ds, err));
@@ -311,11 +313,53 @@ out:
     return st;
 }
 
+/* The columns as the options say. */
+static bf_status learn_schema(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_csv *c = NULL;
+    BF_TRY(bf_csv_open(path, &c, err));
+    BF_TRY(bf_schema_infer(c, &ds->options.table, &ds->schema, err));
+out:
+    bf_csv_close(c);
+    return st;
+}
+
+static bf_status open_table(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_table t = {0};
+    bf_dataset_info *info = &ds->info;
+    if (ds->options.schema)
+        BF_TRY(bf_schema_copy(ds->options.schema, &ds->schema, err));
+    else
+        BF_TRY(learn_schema(ds, path, err));
+    BF_TRY(bf_table_read(path, ds->schema, ds->options.limit, &t, err));
+    ds->options.schema = NULL; /* the caller's, as the texts of the other options */
+    ds->options.table = (bf_schema_options){0};
+    const uint64_t dims = ds->schema->dims;
+    ds->raw = (bf_array){.dtype = BF_F32, .ndim = 2, .dims = {t.rows, dims}, .count = t.rows * dims, .data = t.x};
+    t.x = NULL;
+    info->count = t.rows;
+    info->height = info->channels = 1;
+    info->width = (uint32_t)dims;
+    info->dims = dims;
+    info->row = bf_table_width(ds->schema);
+    info->values = info->table = true;
+    BF_TRY(split(ds, err));
+    info->crc = checksum(ds, info->count * dims);
+    BF_TRY(new_order(info->train, &ds->order, err));
+out:
+    bf_table_free(&t);
+    return st;
+}
+
 static bf_status open_any(bf_dataset *ds, const char *path, bf_err *err)
 {
     switch (ds->options.transform) {
     case BF_TRANSFORM_TEXT: return open_text(ds, path, err);
     case BF_TRANSFORM_MOLECULES: return open_molecules(ds, path, err);
+    case BF_TRANSFORM_TABLE: return open_table(ds, path, err);
     default: return open_examples(ds, path, err);
     }
 }
@@ -348,6 +392,7 @@ void bf_dataset_free(bf_dataset *ds)
     free(ds->files);
     bf_array_free(&ds->raw);
     bf_molecules_free(&ds->molecules);
+    bf_schema_free(ds->schema);
     free(ds->train);
     free(ds->validation);
     free(ds->centre);
@@ -362,6 +407,16 @@ bf_dataset_info bf_dataset_get_info(const bf_dataset *ds)
 const bf_molecules *bf_dataset_molecules(const bf_dataset *ds)
 {
     return ds->info.packed ? &ds->molecules : NULL;
+}
+
+const bf_schema *bf_dataset_schema(const bf_dataset *ds)
+{
+    return ds->schema;
+}
+
+const float *bf_dataset_cells(const bf_dataset *ds, uint64_t i)
+{
+    return (const float *)ds->raw.data + i * ds->info.dims;
 }
 
 const char *bf_dataset_vocabulary(const bf_dataset *ds)
@@ -431,7 +486,18 @@ static void put_bins(const bf_dataset *ds, const void *row, int32_t *classes)
     }
 }
 
-/* Delivers row `at` of a batch. */
+/* Which cells of a row are given: with probability options.given each with a chance that all of the row share. */
+static bool choose_given(const bf_dataset *ds, uint32_t index, uint32_t draw, uint8_t *given)
+{
+    const uint64_t seed = ds->options.seed;
+    if (!(bf_philox_uniform(seed, 0, index, draw, BF_STREAM_GIVEN) < (float)ds->options.given)) return false;
+    const float chance = bf_philox_uniform(seed, 1, index, draw, BF_STREAM_GIVEN);
+    for (uint32_t e = 0; e < ds->info.dims; e++)
+        given[e] = bf_philox_uniform(seed, 2 + e, index, draw, BF_STREAM_GIVEN) < chance;
+    return true;
+}
+
+/* Delivers row `at` of a batch; with `scratch` for training. */
 static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mirror, void *scratch, uint32_t at,
                     const bf_rows *out)
 {
@@ -441,6 +507,13 @@ static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mi
     if (ds->options.transform == BF_TRANSFORM_TEXT) {
         const uint16_t *window = (const uint16_t *)ds->raw.data + index;
         for (uint64_t e = 0; out->classes != NULL && e < d; e++) out->classes[at * d + e] = window[e];
+        return;
+    }
+    if (ds->options.transform == BF_TRANSFORM_TABLE) {
+        uint8_t *given = scratch && choose_given(ds, index, draw, scratch) ? scratch : NULL;
+        if (out->values != NULL)
+            bf_table_feed(ds->schema, bf_dataset_cells(ds, index), given, ds->options.classes,
+                          out->values + at * ds->info.row);
         return;
     }
     const void *row = raw_row(ds, index, mirror, scratch);

@@ -7,6 +7,7 @@
  *   text                   (transform TEXT) windows of `length` characters: H = 1, W = length, C = 1
  *   SDF, MOL, PDB, XYZ     (transform MOLECULES) molecules, whose atoms are the items: H = W = 1, C = 4 numbers of an
  * atom
+ *   CSV                    (transform TABLE) rows: H = 1, W = columns that are modelled, C = 1 (io/table.h)
  *
  * What a batch holds is decided by the transform (pixel p of 0..255; v = 2p/255 - 1; float32 data are v themselves):
  *   CONTINUOUS   values v
@@ -17,6 +18,8 @@
  * what was read before.
  *
  * TEXT         classes: place of the character in the vocabulary (io/text.h)
+ * TABLE        values: what bf_table_feed makes of the row, `row` numbers. When read for training, with probability
+ * `given` a part of the cells is marked as given: each with a probability of its own row, uniform in [0, 1)
  *
  * A text is one row of characters: the last fraction `test` is never seen in training, the fraction `validation`
  * before it is for validation, training takes the rest. Scoring reads windows one after the other without overlap (a
@@ -37,8 +40,8 @@
 #ifndef BF_IO_DATASET_H
 #define BF_IO_DATASET_H
 
-#include "base/err.h"
 #include "io/molecules.h"
+#include "io/schema.h"
 
 #define BF_VALIDATION_SEED 2147483647u
 
@@ -47,6 +50,7 @@ typedef enum bf_transform {
     BF_TRANSFORM_BINS,
     BF_TRANSFORM_BINARISE,
     BF_TRANSFORM_TEXT,
+    BF_TRANSFORM_TABLE,
     BF_TRANSFORM_MOLECULES
 } bf_transform;
 
@@ -74,6 +78,11 @@ typedef struct bf_dataset_options {
     double scale;         /* Angstrom per unit of the data */
 
     bool class_blocks; /* blocks hold class numbers instead of values */
+    /* TABLE */
+    const bf_schema *schema; /* how to read it; NULL: learned from the file, by `table` */
+    bf_schema_options table;
+    bool classes; /* levels go as classes */
+    double given; /* [0, 1] */
 } bf_dataset_options;
 
 /* CONTINUOUS, validation 0.01, the rest 0. */
@@ -90,8 +99,10 @@ typedef struct bf_dataset_info {
     uint64_t train, validation;
     uint32_t height, width, channels;
     uint64_t dims; /* D = height * width * channels */
-    bool values;   /* CONTINUOUS and BINS */
+    uint64_t row;  /* numbers of an example (of molecules: of an item) in a block: D, of a table more */
+    bool values;   /* CONTINUOUS, BINS and TABLE */
     bool text;     /* TEXT */
+    bool table;    /* TABLE */
     bool packed;   /* MOLECULES: an example is several items of D numbers */
     bool class_blocks;
     uint32_t classes; /* BINS: bins, BINARISE: 2, TEXT: characters of the vocabulary, CONTINUOUS: 0 */
@@ -102,6 +113,10 @@ bf_dataset_info bf_dataset_get_info(const bf_dataset *ds);
 const bf_molecules *bf_dataset_molecules(const bf_dataset *ds);
 /* TEXT: the vocabulary, never "learned"; "" for other data. Valid as long as the data set. */
 const char *bf_dataset_vocabulary(const bf_dataset *ds);
+/* TABLE: its columns. Valid as long as the data set. NULL for other data. */
+const bf_schema *bf_dataset_schema(const bf_dataset *ds);
+/* TABLE: the cells of example i of BF_SPLIT_ALL, x [D] as in io/table.h. */
+const float *bf_dataset_cells(const bf_dataset *ds, uint64_t i);
 /* How many variables at the beginning of example i of BF_SPLIT_ALL belong to the example before: 0 but for windows of a
  * text that overlap. */
 uint32_t bf_dataset_overlap(const bf_dataset *ds, uint64_t i);
@@ -112,7 +127,7 @@ const char *bf_dataset_file(const bf_dataset *ds, uint64_t i);
 
 /* Where a batch goes; a NULL member is not delivered. Values need CONTINUOUS or BINS, classes any but CONTINUOUS. */
 typedef struct bf_rows {
-    float *values;    /* [rows, D] */
+    float *values;    /* [rows, row] */
     int32_t *classes; /* [rows, D] */
     uint32_t *index;  /* [rows]: index in the data set */
 } bf_rows;
@@ -126,8 +141,8 @@ bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split split, uint64_t fi
 /* ---- blocks (blocks.c) ---------------------------------------------------------------------------------------- */
 
 /*
- * What a model's graph is fed: `items` rows of D floats, values or (class_blocks) class numbers; or, of MOLECULES, a
- * packed block (io/packed.h) that holds as many examples as fit, in their order.
+ * What a model's graph is fed: `items` rows of `row` floats, values or (class_blocks) class numbers; or, of MOLECULES,
+ * a packed block (io/packed.h) that holds as many examples as fit, in their order.
  */
 uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items); /* its floats */
 

@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "base/size.h"
+#include "base/stats.h"
 #include "io/schema_parts.h"
 
 /* What is known of a column after one look at all its cells. */
@@ -296,46 +297,56 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double normal_cdf(double z)
-{
-    return 0.5 * erfc(-z / sqrt(2.0));
-}
-
-/* z with Phi(z) = 1 - p, by bisection. */
-static double normal_upper(double p)
-{
-    double low = 0, high = 8;
-    for (int i = 0; i < 60; i++) {
-        const double z = (low + high) / 2;
-        if (normal_cdf(-z) > p)
-            low = z;
-        else
-            high = z;
-    }
-    return low;
-}
-
-/* Where knot k of the even grid on [-1, 1] lies in the sorted values: normal scores, or equal shares for bins. */
-static double share_of(const bf_column *c, int k, double z_end)
-{
-    const double to = 2.0 * k / (BF_COLUMN_KNOTS - 1) - 1;
-    if (k == 0 || k == BF_COLUMN_KNOTS - 1) return k == 0 ? 0 : 1;
-    return c->type == BF_COLUMN_BINS ? (to + 1) / 2 : normal_cdf(to * z_end);
-}
-
-/* Values that occur often take several knots at once: these become one, in the middle of their places. */
+/* Normal scores: the knots are even in z. Values that occur often take several knots at once: these become one, in the
+ * middle of their places. */
 static void set_knots(bf_column *c, const double *sorted, uint64_t n)
 {
-    const double z_end = BF_MIN(normal_upper(0.5 / (double)n), 4.0);
+    const double z_end = BF_MIN(-bf_normal_quantile(0.5 / (double)n), 4.0);
     int first = 0;
     c->knots = 0;
     for (int k = 0; k < BF_COLUMN_KNOTS; k++) {
-        const double x = sorted[(uint64_t)(share_of(c, k, z_end) * (double)(n - 1) + 0.5)];
+        const double to = 2.0 * k / (BF_COLUMN_KNOTS - 1) - 1;
+        const double share = k == 0 ? 0 : k == BF_COLUMN_KNOTS - 1 ? 1 : bf_normal_cdf(to * z_end);
+        const double x = sorted[(uint64_t)(share * (double)(n - 1) + 0.5)];
         if (c->knots == 0 || x > c->at[c->knots - 1]) {
             c->at[c->knots++] = x;
             first = k;
         }
         c->to[c->knots - 1] = (double)(first + k) / (BF_COLUMN_KNOTS - 1) - 1;
+    }
+}
+
+/* Bins of about equal shares of the values; equal values stay together, so that there may be fewer bins, but none is
+ * empty. */
+static void set_bins(bf_column *c, const double *sorted, uint64_t n)
+{
+    const uint32_t most = c->levels;
+    c->levels = 0;
+    for (uint64_t i = 0; i < n;) {
+        const uint64_t share = bf_ceil_div(n - i, most - c->levels);
+        uint64_t end = c->levels + 1 == most ? n : i + share;
+        while (end < n && sorted[end] == sorted[end - 1]) end++;
+        if (i == 0 && end == n) /* nearly all values are the largest one: at least two bins */
+            while (sorted[end - 1] == sorted[n - 1]) end--;
+        c->at[c->levels] = sorted[i];
+        c->to[c->levels++] = sorted[end - 1];
+        i = end;
+    }
+    c->knots = (int)c->levels;
+}
+
+/* Maps by the range alone. */
+static void set_range(bf_column *c)
+{
+    const int n = c->type == BF_COLUMN_BINS ? (int)c->levels : 2;
+    c->knots = n;
+    c->at[0] = c->low;
+    c->at[1] = c->high;
+    c->to[0] = -1;
+    c->to[1] = 1;
+    for (int k = 0; k < n && c->type == BF_COLUMN_BINS; k++) {
+        c->at[k] = c->low + (c->high - c->low) / n * k;
+        c->to[k] = k + 1 == n ? c->high : c->low + (c->high - c->low) / n * (k + 1);
     }
 }
 
@@ -347,7 +358,6 @@ static bool has_knots(const bf_column *c)
 static bf_status new_knots(bf_column *c, int n, bf_err *err)
 {
     bf_status st = BF_OK;
-    c->knots = n;
     BF_NEW(c->at, n);
     BF_NEW(c->to, n);
 out:
@@ -386,18 +396,18 @@ static bf_status learn_maps(inference *f, bf_err *err)
     for (uint32_t i = 0; i < f->s->columns; i++) {
         bf_column *c = &f->s->column[i];
         if (!has_knots(c)) continue;
-        BF_TRY(new_knots(c, f->o->quantiles ? BF_COLUMN_KNOTS : 2, err));
-        c->at[0] = c->low;
-        c->at[1] = c->high;
-        c->to[0] = -1;
-        c->to[1] = 1;
+        BF_TRY(new_knots(c, c->type == BF_COLUMN_BINS ? BF_COLUMN_LEVELS : BF_COLUMN_KNOTS, err));
+        set_range(c);
         if (f->o->quantiles) BF_NEW(values[i], f->column[i].seen);
     }
     BF_TRY(gather(f, values, counts, err));
     for (uint32_t i = 0; i < f->s->columns; i++) {
         if (!values[i]) continue;
         qsort(values[i], counts[i], sizeof **values, by_value);
-        set_knots(&f->s->column[i], values[i], counts[i]);
+        if (f->s->column[i].type == BF_COLUMN_BINS)
+            set_bins(&f->s->column[i], values[i], counts[i]);
+        else
+            set_knots(&f->s->column[i], values[i], counts[i]);
     }
 out:
     for (uint32_t i = 0; values && i < f->s->columns; i++) free(values[i]);
@@ -569,4 +579,11 @@ double bf_column_map(const bf_column *c, double x)
 double bf_column_unmap(const bf_column *c, double v)
 {
     return through(c->to, c->at, c->knots, v);
+}
+
+uint32_t bf_column_bin(const bf_column *c, double x)
+{
+    const uint32_t k = (uint32_t)piece_of(c->at, c->knots, x), next = k + 1;
+    if (x >= c->at[c->knots - 1]) return (uint32_t)c->knots - 1;
+    return x > c->to[k] && x - c->to[k] > c->at[next] - x ? next : k; /* between two bins: the nearer one */
 }

@@ -4,7 +4,8 @@
  *
  *   continuous   a number, mapped to [-1, 1] by a rising line of straight pieces (`knots`): either one piece over the
  *                range of the training data, or normal scores of its quantiles (so that tails do not squeeze the rest)
- *   bins         a number, mapped in the same way (quantiles: to equal shares) and cut into `levels` equal parts
+ *   bins         a number, by `levels` parts of its range: equal ones, or of equal shares of the training data, where
+ *                equal values stay together (so that there may be fewer)
  *   integer      low, low + 1, ... low + levels - 1
  *   categorical  one of `levels` words; two of them: "binary"
  *   constant     one value in all of the training data: nothing to learn, kept for the output
@@ -44,8 +45,9 @@ typedef struct bf_column {
     double low, high; /* range of the training data */
     int decimals;     /* digits behind the point, 0..15 */
     bool zeros;       /* all of them are written, "1.50" */
-    int knots;        /* CONTINUOUS, BINS */
-    double *at, *to;  /* [knots], both strictly ascending; `to` within [-1, 1] */
+    int knots;        /* CONTINUOUS: of the map; BINS: levels */
+    double *at, *to; /* [knots], both strictly ascending; CONTINUOUS: `to` within [-1, 1] is where `at` is mapped; BINS:
+                        least and largest number of a level */
 
     char **word; /* CATEGORICAL: [levels], bytewise ascending; CONSTANT: [1] */
 } bf_column;
@@ -89,6 +91,9 @@ bf_status bf_schema_text(const bf_schema *s, char **text, bf_err *err);
 /* Back, every number checked; BF_FILE. `name` is for messages. */
 bf_status bf_schema_parse(const char *name, const char *text, bf_schema **out, bf_err *err);
 
+/* By way of its text. */
+bf_status bf_schema_copy(const bf_schema *s, bf_schema **out, bf_err *err);
+
 /* "continuous", "binary", ... as in bf_schema_options. */
 const char *bf_column_type_name(const bf_column *c);
 
@@ -96,8 +101,10 @@ const char *bf_column_type_name(const bf_column *c);
  * *missing: it stands for nothing. */
 const char *bf_schema_cell(const bf_schema *s, const bf_csv_cell *cell, char *buffer, bool *missing);
 
-/* Both directions of the map of a number; x -> [-1, 1], ends beyond the range. */
+/* CONTINUOUS: both directions of the map of a number; x -> [-1, 1], ends beyond the range. */
 double bf_column_map(const bf_column *c, double x);
 double bf_column_unmap(const bf_column *c, double v);
+/* BINS: the level of a number; the nearest one where it lies in none. */
+uint32_t bf_column_bin(const bf_column *c, double x);
 
 #endif

@@ -133,11 +133,16 @@ static bf_status read_knots(const reader *r, const json_t *j, bf_column *c, bf_e
     bf_status st = BF_OK;
     const json_t *at = json_object_get(j, "at"), *to = json_object_get(j, "to");
     const size_t n = json_array_size(at);
-    if (n < 2 || n > BF_COLUMN_KNOTS || json_array_size(to) != n) return damaged(r, "the map", err);
+    const bool bins = c->type == BF_COLUMN_BINS;
+    if (n < 2 || n > (bins ? BF_COLUMN_LEVELS : BF_COLUMN_KNOTS) || json_array_size(to) != n ||
+        (bins && n != c->levels))
+        return damaged(r, "the map", err);
     c->knots = (int)n;
     BF_TRY(read_list(r, at, c->knots, &c->at, err));
     BF_TRY(read_list(r, to, c->knots, &c->to, err));
-    if (c->to[0] < -1 || c->to[n - 1] > 1) return damaged(r, "the map", err);
+    if (!bins && (c->to[0] < -1 || c->to[n - 1] > 1)) return damaged(r, "the map", err);
+    for (size_t i = 0; bins && i < n; i++)
+        if (c->to[i] < c->at[i] || (i > 0 && c->at[i] < c->to[i - 1])) return damaged(r, "the map", err);
 out:
     return st;
 }
@@ -210,5 +215,14 @@ bf_status bf_schema_parse(const char *name, const char *text, bf_schema **out, b
 out:
     json_decref(root);
     bf_schema_free(s);
+    return st;
+}
+
+bf_status bf_schema_copy(const bf_schema *s, bf_schema **out, bf_err *err)
+{
+    char *text = NULL;
+    bf_status st = bf_schema_text(s, &text, err);
+    if (st == BF_OK) st = bf_schema_parse("table", text, out, err);
+    free(text);
     return st;
 }

@@ -55,11 +55,11 @@ static bool same_constant(const bf_column *c, const char *text)
             bf_parse_double("", text, -HUGE_VAL, HUGE_VAL, &b, &unused) == BF_OK && a == b);
 }
 
-/* The middle of level k. */
-static float centre(const bf_column *c, double k)
+/* The nearest level there is; NaN: 0. */
+static float level(const bf_column *c, double k)
 {
     const double last = c->levels - 1;
-    return (float)(2 * (BF_MAX(0, BF_MIN(k, last)) + 0.5) / c->levels - 1);
+    return k > 0 ? (float)BF_MIN(floor(k), last) : 0;
 }
 
 static bf_status encode(const bf_column *c, const char *text, const char *file, uint64_t row, float *x, bf_err *err)
@@ -88,15 +88,15 @@ static bf_status encode(const bf_column *c, const char *text, const char *file, 
              file, row, c->name, text);
     switch (c->type) {
     case BF_COLUMN_CONTINUOUS: *x = (float)bf_column_map(c, number); break;
-    case BF_COLUMN_BINS: *x = centre(c, floor((bf_column_map(c, number) + 1) / 2 * c->levels)); break;
-    default: *x = centre(c, number - c->low);
+    case BF_COLUMN_BINS: *x = (float)bf_column_bin(c, number); break;
+    default: *x = level(c, number - c->low);
     }
 out:
     return st;
 }
 
 bf_status bf_table_row(const bf_schema *s, const bf_csv *c, const bf_csv_cell *cells, const uint32_t *from,
-                       char *buffer, float *x, float *state, bf_err *err)
+                       char *buffer, float *x, bf_err *err)
 {
     bf_status st = BF_OK;
     for (uint32_t i = 0; i < s->columns; i++) {
@@ -106,9 +106,7 @@ bf_status bf_table_row(const bf_schema *s, const bf_csv *c, const bf_csv_cell *c
         if (from[i] == UINT32_MAX || column->type == BF_COLUMN_IGNORE) continue;
         const char *text = bf_schema_cell(s, &cells[from[i]], buffer, &missing);
         if (!missing) BF_TRY(encode(column, text, bf_csv_name(c), bf_csv_row(c), &value, err));
-        if (column->place == BF_NO_PLACE) continue;
-        x[column->place] = value;
-        state[column->place] = missing ? BF_CELL_MISSING : BF_CELL_OPEN;
+        if (column->place != BF_NO_PLACE) x[column->place] = missing ? NAN : value;
     }
 out:
     return st;
@@ -131,16 +129,6 @@ out:
     return st;
 }
 
-/* By way of its text. */
-static bf_status copy_schema(const bf_schema *s, bf_schema **out, bf_err *err)
-{
-    char *text = NULL;
-    bf_status st = bf_schema_text(s, &text, err);
-    if (st == BF_OK) st = bf_schema_parse("table", text, out, err);
-    free(text);
-    return st;
-}
-
 bf_status bf_table_read(const char *path, const bf_schema *schema, uint64_t limit, bf_table *out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -156,12 +144,11 @@ bf_status bf_table_read(const char *path, const bf_schema *schema, uint64_t limi
     BF_TRY(bf_table_match(schema, c, from, err));
     BF_TRY(count_rows(c, limit, &t.rows, err));
     BF_NEW(t.x, t.rows * dims);
-    BF_NEW(t.state, t.rows * dims);
-    BF_TRY(copy_schema(schema, &t.schema, err));
+    BF_TRY(bf_schema_copy(schema, &t.schema, err));
     for (uint64_t i = 0; i < t.rows; i++) {
         BF_TRY(bf_csv_next(c, &cells, err));
         BF_CHECK(cells, BF_FILE, "%s: changed while it was read", path);
-        BF_TRY(bf_table_row(schema, c, cells, from, buffer, t.x + i * dims, t.state + i * dims, err));
+        BF_TRY(bf_table_row(schema, c, cells, from, buffer, t.x + i * dims, err));
     }
     *out = t;
     t = (bf_table){0};
@@ -177,52 +164,107 @@ void bf_table_free(bf_table *t)
 {
     bf_schema_free(t->schema);
     free(t->x);
-    free(t->state);
     *t = (bf_table){0};
 }
 
+/* ---- feeding the model --------------------------------------------------------------------------------------------
+ */
+
+/* Numbers of the condition that the value of a column takes. */
+static uint32_t value_width(const bf_column *c)
+{
+    return c->type == BF_COLUMN_CATEGORICAL && c->levels > 2 ? c->levels : 1;
+}
+
+static bool has_levels(const bf_column *c)
+{
+    return c->type == BF_COLUMN_BINS || c->type == BF_COLUMN_INTEGER;
+}
+
+static float centre(const bf_column *c, float k)
+{
+    return (float)(2 * ((double)k + 0.5) / c->levels - 1);
+}
+
+uint64_t bf_table_condition(const bf_schema *s)
+{
+    uint64_t n = 2 * (uint64_t)s->dims;
+    for (uint32_t p = 0; p < s->dims; p++) n += value_width(&s->column[s->by_place[p]]);
+    return n;
+}
+
+uint64_t bf_table_width(const bf_schema *s)
+{
+    return s->dims + bf_table_condition(s);
+}
+
+void bf_table_feed(const bf_schema *s, const float *x, const uint8_t *given, bool classes, float *out)
+{
+    float *known = out + s->dims, *is_given = known + s->dims, *value = is_given + s->dims;
+    for (uint32_t p = 0; p < s->dims; p++) {
+        const bf_column *c = &s->column[s->by_place[p]];
+        const bool missing = isnan(x[p]), use = given && given[p] && !missing;
+        const uint32_t width = value_width(c);
+        out[p] = !missing && has_levels(c) && !classes ? centre(c, x[p]) : x[p];
+        known[p] = missing ? 0 : 1;
+        is_given[p] = use ? 1 : 0;
+        for (uint32_t k = 0; k < width; k++) value[k] = 0;
+        if (use && width > 1)
+            value[(uint32_t)x[p]] = 1;
+        else if (use)
+            value[0] = c->type == BF_COLUMN_CATEGORICAL ? 2 * x[p] - 1 : has_levels(c) ? centre(c, x[p]) : x[p];
+        value += width;
+    }
+}
+
 /* ---- values ------------------------------------------------------------------------------------------------------ */
+
+double bf_column_value(const bf_column *c, float x, double u)
+{
+    const double at = (double)x;
+    const uint32_t k = c->type == BF_COLUMN_CONTINUOUS ? 0 : (uint32_t)level(c, at + 0.5);
+    switch (c->type) {
+    case BF_COLUMN_CONTINUOUS: return bf_column_unmap(c, at);
+    case BF_COLUMN_INTEGER: return c->low + k;
+    case BF_COLUMN_BINS: return c->at[k] + u * (c->to[k] - c->at[k]);
+    case BF_COLUMN_CATEGORICAL: return k;
+    default: return 0;
+    }
+}
 
 /* With the column's decimals; "1.50" as "1.5" unless the training data had it so. */
 static void put_number(const bf_column *c, double x, char *out)
 {
     x = BF_MAX(c->low, BF_MIN(x, c->high));
     const bf_clocale l = bf_clocale_begin();
-    snprintf(out, BF_COLUMN_WORD_BYTES, "%.*f", fabs(x) < 1e15 ? c->decimals : 0, x);
-    if (fabs(x) >= 1e15) snprintf(out, BF_COLUMN_WORD_BYTES, "%.17g", x);
+    if (fabs(x) < 1e15)
+        snprintf(out, BF_COLUMN_WORD_BYTES, "%.*f", c->decimals, x);
+    else
+        snprintf(out, BF_COLUMN_WORD_BYTES, "%.17g", x);
     bf_clocale_end(l);
-    char *point = strchr(out, '.'), *end = out + strlen(out);
-    while (point && !c->zeros && !strchr(out, 'e') && end > point && (end[-1] == '0' || end[-1] == '.')) *--end = '\0';
+    char *end = out + strlen(out);
+    const bool cut = !c->zeros && strchr(out, '.') && !strchr(out, 'e');
+    while (cut && end[-1] == '0') *--end = '\0';
+    if (cut && end[-1] == '.') *--end = '\0';
     if (strcmp(out, "-0") == 0) strcpy(out, "0");
 }
 
-/* Level of a value in [-1, 1]; NaN: 0. */
-static double level_of(const bf_column *c, float x)
+void bf_column_text(const bf_column *c, double value, char *out)
 {
-    const double k = floor(((double)x + 1) / 2 * c->levels), last = c->levels - 1;
-    return k > 0 ? BF_MIN(k, last) : 0;
-}
-
-void bf_table_text(const bf_column *c, float x, double u, char *out)
-{
-    uint32_t k;
-    out[0] = '\0';
     switch (c->type) {
-    case BF_COLUMN_IGNORE: return;
+    case BF_COLUMN_IGNORE: out[0] = '\0'; return;
     case BF_COLUMN_CONSTANT: snprintf(out, BF_COLUMN_WORD_BYTES, "%s", c->word[0]); return;
-    case BF_COLUMN_CONTINUOUS: put_number(c, bf_column_unmap(c, (double)x), out); return;
-    case BF_COLUMN_INTEGER: put_number(c, c->low + level_of(c, x), out); return;
-    case BF_COLUMN_BINS: put_number(c, bf_column_unmap(c, 2 * (level_of(c, x) + u) / c->levels - 1), out); return;
     case BF_COLUMN_CATEGORICAL:
-        k = x > 0 ? (uint32_t)BF_MIN(x + 0.5f, (float)(c->levels - 1)) : 0;
-        snprintf(out, BF_COLUMN_WORD_BYTES, "%s", c->word[k]);
+        snprintf(out, BF_COLUMN_WORD_BYTES, "%s", c->word[(uint32_t)level(c, value + 0.5)]);
+        return;
+    default: put_number(c, value, out);
     }
 }
 
-double bf_table_bits(const bf_column *c, float x)
+double bf_column_bits(const bf_column *c, float x)
 {
     int i = 0;
-    if (c->type != BF_COLUMN_CONTINUOUS || c->knots < 2) return 0;
+    if (c->type != BF_COLUMN_CONTINUOUS) return 0;
     while (i + 2 < c->knots && (double)x >= c->to[i + 1]) i++;
     const double slope = (c->to[i + 1] - c->to[i]) / (c->at[i + 1] - c->at[i]);
     return -log2(slope) + c->decimals * log2(10.0);
@@ -263,17 +305,16 @@ static void put_quoted(FILE *f, const char *cell, char separator, char *scratch)
     fwrite(scratch, 1, bf_csv_quote(cell, separator, scratch), f);
 }
 
-/* The cell of column i; x and u of its row. */
-static void put_cell(FILE *f, const bf_schema *s, uint32_t i, char separator, const float *x, const float *u)
+/* The cell of column i of a row of values. */
+static void put_cell(FILE *f, const bf_schema *s, uint32_t i, char separator, const double *row)
 {
     char cell[BF_COLUMN_WORD_BYTES], scratch[BF_CSV_QUOTED(BF_COLUMN_WORD_BYTES)];
     const bf_column *c = &s->column[i];
-    bf_table_text(c, c->place == BF_NO_PLACE ? 0 : x[c->place], u ? (double)u[i] : 0.5, cell);
+    bf_column_text(c, c->place == BF_NO_PLACE ? 0 : row[c->place], cell);
     put_quoted(f, cell, separator, scratch);
 }
 
-bf_status bf_table_write(const bf_schema *s, const float *x, const float *u, uint64_t rows, char **out, size_t *size,
-                         bf_err *err)
+bf_status bf_table_write(const bf_schema *s, const double *value, uint64_t rows, char **out, size_t *size, bf_err *err)
 {
     bf_status st = BF_OK;
     text t = {0};
@@ -288,7 +329,7 @@ bf_status bf_table_write(const bf_schema *s, const float *x, const float *u, uin
     for (uint64_t r = 0; r < rows; r++) {
         for (uint32_t i = 0; i < s->columns; i++) {
             if (i) fputc(s->separator, t.f);
-            put_cell(t.f, s, i, s->separator, x + r * s->dims, u ? u + r * s->columns : NULL);
+            put_cell(t.f, s, i, s->separator, value + r * s->dims);
         }
         fputc('\n', t.f);
     }
@@ -297,8 +338,8 @@ out:
     return close_text(&t, st, out, size, err);
 }
 
-bf_status bf_table_fill(const bf_schema *s, bf_csv *c, const float *x, const float *u, uint64_t rows, char **out,
-                        size_t *size, bf_err *err)
+bf_status bf_table_fill(const bf_schema *s, bf_csv *c, const double *value, uint64_t rows, char **out, size_t *size,
+                        bf_err *err)
 {
     bf_status st = BF_OK;
     text t = {0};
@@ -324,7 +365,7 @@ bf_status bf_table_fill(const bf_schema *s, bf_csv *c, const float *x, const flo
             (void)bf_schema_cell(s, &cells[k], buffer, &missing);
             if (!missing) continue;
             fwrite(copied, 1, (size_t)(cells[k].raw - copied), t.f);
-            put_cell(t.f, s, column_of[k] - 1, bf_csv_separator(c), x + r * s->dims, u ? u + r * s->columns : NULL);
+            put_cell(t.f, s, column_of[k] - 1, bf_csv_separator(c), value + r * s->dims);
             copied = cells[k].raw + cells[k].size;
         }
     }

@@ -1,25 +1,24 @@
 /*
  * Rows of a table as numbers of the model, and back.
  *
- * A row has schema->dims numbers x, columns in the order of their places, and as many states. x is: continuous, the
- * mapped number; bins and integers, the centre 2 (k + 1/2) / levels - 1 of level k; categories, the number of the word.
+ * A row has schema->dims numbers x, columns in the order of their places: continuous, the mapped number; bins and
+ * integers, the level 0, 1, ...; categories, the number of the word. A missing cell is NaN.
+ *
+ * The model is fed a longer row: first the D cells as its flows want them (levels as classes, or as the centre
+ * 2 (k + 1/2) / levels - 1), NaN where they are missing; then the condition, which says what is known in advance: D
+ * numbers, 1 where a cell is not missing; D numbers, 1 where it is given; and for each column its value where it is
+ * given and 0 elsewhere, one number (binary: -1 or 1; levels: the centre) or, of more than two words, one for each
+ * word.
  */
 #ifndef BF_IO_TABLE_H
 #define BF_IO_TABLE_H
 
 #include "io/schema.h"
 
-/* What a cell is to the model, as a float. */
-enum {
-    BF_CELL_MISSING, /* unknown: x is 0 */
-    BF_CELL_OPEN,    /* modelled */
-    BF_CELL_GIVEN    /* known in advance: the others are modelled given it */
-};
-
 typedef struct bf_table {
     bf_schema *schema; /* owned */
     uint64_t rows;
-    float *x, *state; /* [rows, dims] */
+    float *x; /* [rows, dims] */
 } bf_table;
 
 /* Reads a CSV file by a schema, of which the table keeps a copy; every column of the schema that is not ignored must be
@@ -31,26 +30,35 @@ void bf_table_free(bf_table *t);
 
 /* Column i of the schema -> column of the file; UINT32_MAX for ignored ones. BF_FILE when one is missing. */
 bf_status bf_table_match(const bf_schema *s, const bf_csv *c, uint32_t *from, bf_err *err);
-/* One row of the file: x and state [dims]. `buffer`: BF_CSV_CELL bytes. */
+/* One row of the file: x [dims]. `buffer`: BF_CSV_CELL bytes. */
 bf_status bf_table_row(const bf_schema *s, const bf_csv *c, const bf_csv_cell *cells, const uint32_t *from,
-                       char *buffer, float *x, float *state, bf_err *err);
+                       char *buffer, float *x, bf_err *err);
 
-/* x of a column as text, without quotes, into `out` of BF_COLUMN_WORD_BYTES bytes; u in [0, 1) is the place inside a
- * bin. x may be any number, also NaN. */
-void bf_table_text(const bf_column *c, float x, double u, char *out);
+/* Numbers of the condition; and of the row that the model is fed, dims + condition. */
+uint64_t bf_table_condition(const bf_schema *s);
+uint64_t bf_table_width(const bf_schema *s);
+/* That row from x [dims]; `given` [dims] or NULL: none; `classes`: levels go as classes. */
+void bf_table_feed(const bf_schema *s, const float *x, const uint8_t *given, bool classes, float *out);
+
+/* What x of a column stands for: the number, or the number of the word. u in [0, 1) is the place inside a bin. x may be
+ * any number, also NaN; the result is one that the column can have. */
+double bf_column_value(const bf_column *c, float x, double u);
+/* Such a value as text, without quotes, into `out` of BF_COLUMN_WORD_BYTES bytes. */
+void bf_column_text(const bf_column *c, double value, char *out);
 
 /* Bits of a cell = -log2(density of x) + this, for continuous columns: the density of the number, at the resolution of
  * the column's last decimal. 0 for others. */
-double bf_table_bits(const bf_column *c, float x);
+double bf_column_bits(const bf_column *c, float x);
 
-/* Rows as CSV: header, then lines of cells; columns without a place have their constant, or nothing. x [rows, dims]; u
- * [rows, columns] or NULL: middles of bins. *text is freed by the caller. */
-bf_status bf_table_write(const bf_schema *s, const float *x, const float *u, uint64_t rows, char **text, size_t *size,
+/* Rows as CSV: header, then lines of cells; ignored columns are empty. value [rows, dims]. *text is freed by the
+ * caller.
+ */
+bf_status bf_table_write(const bf_schema *s, const double *value, uint64_t rows, char **text, size_t *size,
                          bf_err *err);
 
-/* The bytes of an open file with missing cells of modelled columns replaced by what x [rows, dims] says; all other
- * bytes stay. */
-bf_status bf_table_fill(const bf_schema *s, bf_csv *c, const float *x, const float *u, uint64_t rows, char **text,
-                        size_t *size, bf_err *err);
+/* The bytes of an open file with the missing cells of modelled and constant columns replaced by what value [rows, dims]
+ * says; all other bytes stay. */
+bf_status bf_table_fill(const bf_schema *s, bf_csv *c, const double *value, uint64_t rows, char **text, size_t *size,
+                        bf_err *err);
 
 #endif

@@ -43,7 +43,7 @@ static bf_status open_model(bench *b, bf_err *err)
     }
     BF_TRY(bf_config_check(&c, err));
     BF_TRY(bf_setup_shape(&c, b->o->size, shape, err));
-    BF_TRY(bf_model_new(&c, shape, &b->o->device, &b->m, err));
+    BF_TRY(bf_model_new(&c, shape, NULL, &b->o->device, &b->m, err));
     b->r->host_idle_bytes = bf_resident_peak();
     memcpy(b->r->example, shape, sizeof shape);
     snprintf(b->r->device, sizeof b->r->device, "%s", bf_ctx_name(b->m->ctx));

@@ -11,7 +11,7 @@ static bf_packed layout(const bf_model *m, uint64_t batch)
 
 uint64_t bf_model_block(const bf_model *m, uint64_t batch)
 {
-    return m->packed ? layout(m, batch).size : batch * m->dims;
+    return m->packed ? layout(m, batch).size : batch * m->row;
 }
 
 bf_ragged bf_model_ragged(bf_graph *g, uint64_t items)

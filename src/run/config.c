@@ -491,10 +491,25 @@ out:
     return st;
 }
 
+static bf_status check_table(const bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (c->data.transform != BF_TRANSFORM_TABLE) {
+        BF_CHECK(!c->data.columns[0], BF_USAGE, "data.columns needs data.transform table");
+        return BF_OK;
+    }
+    BF_CHECK(c->net.kind == BF_NET_MLP, BF_USAGE, "data.transform table needs net.kind mlp");
+    BF_CHECK(c->flow.kind != BF_CONFIG_CONTINUOUS, BF_USAGE,
+             "flow.kind of a table is that of its integers and bins: discretised or categorical");
+    BF_CHECK(!c->data.flip, BF_USAGE, "data.flip has no meaning for a table");
+out:
+    return st;
+}
+
 bf_status bf_config_check(const bf_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
-    bool categorical = c->flow.kind == BF_CONFIG_CATEGORICAL;
+    const bool categorical = c->flow.kind == BF_CONFIG_CATEGORICAL, table = c->data.transform == BF_TRANSFORM_TABLE;
     BF_CHECK(c->data.transform != BF_TRANSFORM_BINARISE || categorical, BF_USAGE,
              "data.transform binarise needs flow.kind categorical");
     BF_CHECK(c->data.transform != BF_TRANSFORM_CONTINUOUS || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
@@ -510,9 +525,10 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
         bf_vocabulary v;
         BF_TRY(bf_vocabulary_parse(c->data.vocabulary, &v, err));
     }
-    BF_CHECK(c->flow.output != BF_CONFIG_OUT_DELTA || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
+    BF_TRY(check_table(c, err));
+    BF_CHECK(table || c->flow.output != BF_CONFIG_OUT_DELTA || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
              "flow.output delta needs flow.kind continuous");
-    BF_CHECK(!categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
+    BF_CHECK(table || !categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
              "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
     BF_TRY(check_net(c, err));
     BF_CHECK(c->train.batch % c->train.accumulate == 0, BF_USAGE,

@@ -27,6 +27,8 @@ typedef struct bf_int_list {
 
 enum bf_config_flow { BF_CONFIG_CONTINUOUS, BF_CONFIG_DISCRETISED, BF_CONFIG_CATEGORICAL };
 enum bf_config_output { BF_CONFIG_OUT_AUTO, BF_CONFIG_OUT_DELTA, BF_CONFIG_OUT_NORMAL, BF_CONFIG_OUT_MIXTURE };
+enum bf_config_numbers { BF_NUMBERS_CONTINUOUS, BF_NUMBERS_BINS };
+enum bf_config_normalise { BF_NORMALISE_QUANTILES, BF_NORMALISE_RANGE };
 enum bf_config_schedule { BF_SCHEDULE_CONSTANT, BF_SCHEDULE_COSINE, BF_SCHEDULE_WAVES, BF_SCHEDULE_PLATEAU };
 enum bf_config_clip { BF_CLIP_FIXED, BF_CLIP_QUEUE };
 enum bf_config_storage { BF_STORAGE_FLOAT, BF_STORAGE_HALF };
@@ -36,10 +38,13 @@ enum bf_config_loss { BF_CONFIG_LOSS_CONTINUOUS, BF_CONFIG_LOSS_NSTEP };
 typedef struct bf_config {
     struct {
         char train[BF_CONFIG_TEXT], test[BF_CONFIG_TEXT], vocabulary[BF_CONFIG_TEXT];
+        char columns[BF_CONFIG_TEXT], missing[BF_CONFIG_TEXT];
         int transform; /* bf_transform */
         bf_int_list size;
         int64_t bins, length, limit;
-        double validation;
+        double validation, given;
+        int numbers;   /* enum bf_config_numbers */
+        int normalise; /* enum bf_config_normalise */
         bool flip;
     } data;
     struct {

@@ -32,12 +32,23 @@
 
 const bf_key bf_config_keys[] = {
     TEXT("data.train", data.train, "",
-         "training data: IDX or IDX.gz file, folder of PNG files, NPY array, CIFAR-10 .bin files, text"),
+         "training data: IDX or IDX.gz file, folder of PNG files, NPY array, CIFAR-10 .bin files, text, CSV"),
     TEXT("data.test", data.test, "", "test data for eval; a text has its own, its last part, where none is given"),
-    WORD("data.transform", data.transform, "continuous|bins|binarise|text", "bins",
+    WORD("data.transform", data.transform, "continuous|bins|binarise|text|table", "bins",
          "continuous: scale to [-1, 1]; bins: quantise; binarise: a fresh Bernoulli draw at each read; text: "
-         "characters"),
-    INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins)"),
+         "characters; table: a CSV file with a header"),
+    INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins; numbers bins)"),
+    TEXT("data.columns", data.columns, "",
+         "table: types that are not as inferred, such as \"age=continuous, id=ignore, width=bins:32\"; continuous, "
+         "bins, "
+         "bins:N, integer, categorical, binary, ignore"),
+    TEXT("data.missing", data.missing, "NA ?", "table: words for a missing cell, beside the empty one"),
+    WORD("data.numbers", data.numbers, "continuous|bins", "continuous",
+         "table: numbers that are not integers over a small range are continuous, or cut into data.bins levels"),
+    WORD("data.normalise", data.normalise, "quantiles|range", "quantiles",
+         "table: numbers are mapped to [-1, 1] by their quantiles (bins: of equal shares), or by their range"),
+    NUM("data.given", data.given, 0, 1, "0.5",
+        "table: part of the training rows in which some cells are given, so that the model learns to fill in the rest"),
     INTS("data.size", data.size, 1, 32768, "[]",
          "height, width and, where wanted, channels (1 or 3) of an example. Folders of PNG files: take only the "
          "pictures "
@@ -53,7 +64,8 @@ const bf_key bf_config_keys[] = {
         "fraction of the training set kept for validation; of a text, as much again for test"),
     BOOL("data.flip", data.flip, "false", "mirror training images at random"),
 
-    WORD("flow.kind", flow.kind, "continuous|discretised|categorical", "discretised", "kind of Bayesian flow"),
+    WORD("flow.kind", flow.kind, "continuous|discretised|categorical", "discretised",
+         "kind of Bayesian flow; of a table that of its integers and bins: discretised or categorical"),
     WORD("flow.output", flow.output, "auto|delta|normal|mixture", "auto",
          "output distribution; auto: delta for continuous, normal for discretised"),
     NUM("flow.min_variance", flow.min_variance, 1e-10, 0.5, "1e-3", "variance sigma1^2 at t = 1"),

@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "base/stats.h"
+#include "run/eval_table.h"
 #include "run/over_time.h"
 #include "run/per_example.h"
 #include "run/progress.h"
@@ -14,6 +15,7 @@
 
 #define DEFAULT_DRAWS 10 /* of the n-step loss, as the released code */
 #define MAX_BINS 1000    /* of time */
+#define IMPUTE_DRAWS 20
 
 void bfncl_eval_defaults(bfncl_eval_options *o)
 {
@@ -28,7 +30,10 @@ void bfncl_eval_result_free(bfncl_eval_result *result)
         free(result->rows[i].groups);
     }
     free(result->rows);
+    free(result->columns);
     result->rows = NULL;
+    result->columns = NULL;
+    result->n_columns = 0;
     result->n_rows = 0;
 }
 
@@ -46,7 +51,9 @@ typedef struct evaluation {
     double *scratch;       /* [samples] */
     /* [groups, samples], [n][groups, samples]: the same of every group; NULL: there is only one */
     double *recon_of, **loss_of;
-    double *weight;         /* [samples]: variables that count; NULL: all in every example */
+    double *variables; /* table: [2, D], nats of each column summed over samples and repeats: of the reconstruction,
+                          of the last loss */
+    double *weight;    /* [samples]: variables that count; NULL: all in every example */
     bf_writer *per_example; /* NULL: not asked for */
     bf_report report;
     uint64_t pass, passes; /* over the data, for the progress */
@@ -86,6 +93,7 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     bf_dataset_options o = bf_setup_data(c);
     BF_CHECK(path[0], BF_USAGE, "no data: the configuration in the model has no data.test, give --data PATH");
     o.validation = 0;
+    o.schema = e->m->schema;
     o.test_part = own;
     if (!own) o.test = 0;
     o.limit = e->o->limit > 0 ? (uint64_t)e->o->limit : o.limit;
@@ -99,6 +107,7 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     e->samples = bf_dataset_get_info(e->ds).count;
     if (!e->m->packed) e->batch = (uint32_t)BF_MIN((uint64_t)e->batch, e->samples);
     r->text = bf_dataset_get_info(e->ds).text;
+    r->table = bf_dataset_get_info(e->ds).table;
     if (r->text) r->stride = o.stride ? o.stride : o.length;
     r->variables = e->samples * e->m->dims - (e->samples - 1) * bf_dataset_overlap(e->ds, 1);
     snprintf(r->data, sizeof r->data, "%s", path);
@@ -117,6 +126,7 @@ static bf_status allocate(evaluation *e, bf_err *err)
     BF_NEW(e->loss_of, e->n);
     if (groups > 1) BF_NEW(e->recon_of, groups * e->samples);
     for (size_t k = 0; groups > 1 && k < e->n; k++) BF_NEW(e->loss_of[k], groups * e->samples);
+    if (e->m->schema) BF_NEW(e->variables, 2 * e->m->dims);
     if (bf_dataset_overlap(e->ds, 1) == 0) goto out;
     BF_NEW(e->weight, e->samples);
     for (uint64_t i = 0; i < e->samples; i++) e->weight[i] = (double)(e->m->dims - bf_dataset_overlap(e->ds, i));
@@ -125,12 +135,13 @@ out:
 }
 
 /* Mean per example over the repeats, in nats, and of every group (may be NULL); bins[n_bins] receive every estimate at
- * its time. */
-static bf_status score(evaluation *e, bf_scorer *s, double *nats, double *groups, bf_time_bin *bins, size_t n_bins,
-                       bf_err *err)
+ * its time, variables[D] (may be NULL) the sums over examples and repeats. */
+static bf_status score(evaluation *e, bf_scorer *s, double *nats, double *groups, double *variables, bf_time_bin *bins,
+                       size_t n_bins, bf_err *err)
 {
     bf_status st = BF_OK;
     float *t = NULL;
+    if (variables) memset(variables, 0, (size_t)e->m->dims * sizeof *variables);
     BF_NEW(t, e->samples);
     memset(nats, 0, (size_t)e->samples * sizeof *nats);
     for (uint64_t r = 0; r < e->repeats; r++, e->pass++) {
@@ -139,7 +150,8 @@ static bf_status score(evaluation *e, bf_scorer *s, double *nats, double *groups
                                   .pass = (uint32_t)r,
                                   .passes = (uint32_t)e->repeats,
                                   .total = (uint32_t)e->samples,
-                                  .low_discrepancy = e->low_discrepancy};
+                                  .low_discrepancy = e->low_discrepancy,
+                                  .variables = variables};
         BF_TRY(bf_scorer_pass(s, e->ds, BF_SPLIT_ALL, &key, e->scratch, groups, on_batch, e, err));
         for (uint64_t i = 0; i < e->samples; i++) nats[i] += e->scratch[i];
         if (n_bins == 0) continue;
@@ -223,16 +235,30 @@ out:
     return st;
 }
 
-/* The marginal model is fitted on the training data of the configuration; data without classes have none. */
-static bf_status marginal(evaluation *e, bfncl_eval_result *r, bf_err *err)
+/* The training data of the configuration, as the model reads them. */
+static bf_status open_training(const evaluation *e, bf_dataset **out, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_config *c = &e->m->config;
     bf_dataset_options o = bf_setup_data(c);
+    o.schema = e->m->schema;
+    BF_TRY(bf_dataset_open(c->data.train, &o, out, err));
+    BF_TRY(bf_setup_same_shape(e->m, c->data.train, *out, err));
+out:
+    return st;
+}
+
+/* The marginal model is fitted on the training data of the configuration; data without classes have none. */
+static bf_status marginal(evaluation *e, bfncl_eval_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
     bf_dataset *train = NULL;
-    if (c->data.transform == BF_TRANSFORM_CONTINUOUS) goto out;
-    BF_TRY(bf_dataset_open(c->data.train, &o, &train, err));
-    BF_TRY(bf_setup_same_shape(e->m, c->data.train, train, err));
+    if (e->m->config.data.transform == BF_TRANSFORM_CONTINUOUS) goto out;
+    BF_TRY(open_training(e, &train, err));
+    if (e->m->schema) {
+        BF_TRY(bf_eval_table_baselines(e->m, train, e->ds, e->samples, r, err));
+        goto out;
+    }
     r->marginal = bf_dataset_get_info(e->ds).text ? "unigram" : "per-pixel";
     BF_TRY(bf_marginal_score(train, e->ds, &r->marginal_bits_per_dim, &r->marginal_stderr_bits, err));
 out:
@@ -247,7 +273,7 @@ static bf_status score_loss(evaluation *e, bf_scorer *s, size_t k, bfncl_eval_re
     const size_t n = (size_t)e->o->over_time;
     bf_time_bin *bins = NULL;
     if (n > 0) BF_NEW(bins, n);
-    BF_TRY(score(e, s, e->loss[k], e->loss_of[k], bins, n, err));
+    BF_TRY(score(e, s, e->loss[k], e->loss_of[k], e->variables ? e->variables + e->m->dims : NULL, bins, n, err));
     fill_row(e, k, r->text, &r->rows[k]);
     r->n_rows = k + 1;
     BF_TRY(fill_groups(e, k, &r->rows[k], err));
@@ -267,7 +293,7 @@ static bf_status baselines(evaluation *e, bf_scorer *s, bfncl_eval_result *r, bf
     double *nats = NULL;
     BF_NEW(nats, e->samples);
     BF_TRY(bf_params_init(e->m->params, (uint64_t)e->m->config.train.seed, err));
-    BF_TRY(score(e, s, nats, NULL, NULL, 0, err));
+    BF_TRY(score(e, s, nats, NULL, NULL, NULL, 0, err));
     mean_bits(e, nats, &r->untrained_bits_per_dim, &r->untrained_stderr_bits);
     BF_TRY(marginal(e, r, err));
 out:
@@ -307,6 +333,48 @@ out:
     return st;
 }
 
+/* The code length of continuous cells is that of their numbers, not of what they are mapped to. */
+static void add_resolution(evaluation *e)
+{
+    for (uint64_t p = 0; p < e->m->dims; p++) e->variables[p] /= (double)e->repeats;
+    bf_eval_resolution(e->ds, e->samples, e->recon, e->recon_of, e->variables);
+    for (uint64_t p = 0; p < e->m->dims; p++) e->variables[p] *= (double)e->repeats;
+}
+
+/* The columns of a table, in bits per row. */
+static bf_status fill_columns(const evaluation *e, bfncl_eval_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_schema *s = e->m->schema;
+    const double unit = (double)e->samples * (double)e->repeats * BF_LN2;
+    BF_NEW(r->columns, s->columns);
+    r->n_columns = s->columns;
+    for (uint32_t i = 0; i < s->columns; i++) {
+        const bf_column *c = &s->column[i];
+        bfncl_eval_column *to = &r->columns[i];
+        to->bits = to->impute_error = to->impute_baseline = NAN;
+        snprintf(to->name, sizeof to->name, "%s", c->name);
+        snprintf(to->type, sizeof to->type, "%s", bf_column_type_name(c));
+        if (c->place != BF_NO_PLACE) to->bits = (e->variables[c->place] + e->variables[e->m->dims + c->place]) / unit;
+    }
+out:
+    return st;
+}
+
+static bf_status impute(evaluation *e, bfncl_eval_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_dataset *train = NULL;
+    BF_TRY(open_training(e, &train, err));
+    bf_report_phase(&e->report, "filling hidden cells", 0);
+    BF_TRY(bf_eval_impute(e->m, train, e->ds, e->samples, e->o->impute,
+                          (uint32_t)(e->o->impute_draws > 0 ? e->o->impute_draws : IMPUTE_DRAWS), e->seed, &e->report,
+                          r, err));
+out:
+    bf_dataset_free(train);
+    return st;
+}
+
 static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -314,7 +382,8 @@ static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
     const bf_flow_loss_spec recon = {.kind = BF_LOSS_RECON};
     e->passes = (e->n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
     BF_TRY(scorer_new(e, &recon, &s, err));
-    BF_TRY(score(e, s, e->recon, e->recon_of, NULL, 0, err));
+    BF_TRY(score(e, s, e->recon, e->recon_of, e->variables, NULL, 0, err));
+    if (e->m->schema) add_resolution(e);
     for (size_t k = 0; k < e->n; k++) {
         const bf_flow_loss_spec spec = spec_of(e, e->steps[k]);
         bf_scorer_free(s);
@@ -322,7 +391,9 @@ static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
         BF_TRY(scorer_new(e, &spec, &s, err));
         BF_TRY(score_loss(e, s, k, r, err));
     }
+    if (e->m->schema) BF_TRY(fill_columns(e, r, err));
     if (e->per_example) BF_TRY(write_per_example(e, err));
+    if (e->o->impute > 0) BF_TRY(impute(e, r, err));
     if (e->o->baselines) BF_TRY(baselines(e, s, r, err));
     BF_TRY(bf_profiler_end(e->m->profiler, "batch", err));
 out:
@@ -380,6 +451,8 @@ static bf_status evaluate(evaluation *e, bfncl_eval_result *r, bf_err *err)
     if (!e->o->dry_run) (void)bf_report_done(&e->report, 0, 0);
     BF_TRY(bf_model_open(&open, r->model, &e->m, err));
     BF_TRY(resolve(e, err));
+    BF_CHECK(e->o->impute >= 0 && e->o->impute < 1, BF_USAGE, "%g is no part of the cells to hide", e->o->impute);
+    BF_CHECK(e->o->impute == 0 || e->m->schema, BF_USAGE, "only a model of a table fills hidden cells");
     BF_TRY(list_losses(e, err));
     BF_NEW(r->rows, e->n);
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(e->m->ctx));
@@ -408,6 +481,7 @@ static void free_evaluation(evaluation *e)
     free(e->recon_of);
     free(e->recon);
     free(e->scratch);
+    free(e->variables);
     free(e->weight);
     free(e->steps);
     bf_dataset_free(e->ds);
@@ -422,6 +496,7 @@ bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, 
     memset(err, 0, sizeof *err);
     result->untrained_bits_per_dim = result->untrained_stderr_bits = NAN;
     result->marginal_bits_per_dim = result->marginal_stderr_bits = NAN;
+    result->copula_bits_per_dim = result->copula_stderr_bits = NAN;
     result->marginal = "";
     bf_status st = evaluate(&e, result, err);
     if (st != BF_OK) bfncl_eval_result_free(result);

@@ -47,7 +47,7 @@ bf_status bf_foreign_new(const bf_open_options *o, bf_model **out, bf_err *err)
     const bool json = shape[0] != 0;
     BF_TRY(bf_setup_overrides(&c, o->set, o->n_set, err));
     if (o->size || shape[0] == 0) BF_TRY(bf_setup_shape(&c, o->size, shape, err));
-    BF_TRY(bf_model_new(&c, shape, o->device, &m, err));
+    BF_TRY(bf_model_new(&c, shape, NULL, o->device, &m, err));
     BF_CHECK(!json || o->size || o->n_set > 0 || bf_official_same_net(&official, &m->net), BF_FILE,
              "%s: its input or output layers have options that no configuration of bfncl has", o->config);
     BF_TRY(bf_model_register(m, err));

@@ -74,6 +74,33 @@ static bf_status add_metadata(json_t *root, const bf_st *f, bf_err *err)
     return ok ? BF_OK : out_of_memory(err);
 }
 
+/* {"name","type","missing"}, of numbers "low" and "high", of words "words", of bins "levels". */
+static json_t *column_json(const bf_column *c)
+{
+    json_t *j =
+        json_pack("{s:s,s:s,s:I}", "name", c->name, "type", bf_column_type_name(c), "missing", (json_int_t)c->missing);
+    if (c->type >= BF_COLUMN_CONTINUOUS && c->type <= BF_COLUMN_INTEGER) {
+        (void)json_object_set_new(j, "low", json_real(c->low));
+        (void)json_object_set_new(j, "high", json_real(c->high));
+    }
+    if (c->type == BF_COLUMN_BINS) (void)json_object_set_new(j, "levels", json_integer(c->levels));
+    if (!c->word) return j;
+    json_t *words = json_array();
+    for (uint32_t k = 0; k < c->levels; k++) (void)json_array_append_new(words, json_string(c->word[k]));
+    (void)json_object_set_new(j, "words", words);
+    return j;
+}
+
+/* "columns" of a table. */
+static bf_status add_columns(json_t *root, const bf_schema *s, bf_err *err)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (uint32_t i = 0; i < s->columns; i++) ok = json_array_append_new(list, column_json(&s->column[i])) == 0 && ok;
+    ok = json_object_set_new(root, "columns", list) == 0 && ok;
+    return ok ? BF_OK : out_of_memory(err);
+}
+
 static bf_status add_model(json_t *root, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -81,6 +108,7 @@ static bf_status add_model(json_t *root, const char *path, bf_err *err)
     json_t *config = NULL, *state;
     BF_TRY(bf_model_file_open(path, &f, err));
     BF_TRY(bf_config_json(&f.config, &config, err));
+    if (f.schema) BF_TRY(add_columns(root, f.schema, err));
     state = json_pack("{s:I,s:I,s:I}", "step", (json_int_t)f.state.step, "position", (json_int_t)f.state.position,
                       "best_step", (json_int_t)f.state.best_step);
     if (json_object_set_new(root, "kind", json_string(f.checkpoint ? "checkpoint" : "model")) ||
@@ -223,6 +251,25 @@ out:
     return st;
 }
 
+/* A table: what its columns are taken for where a configuration says nothing else. */
+static bf_status describe_table(json_t *root, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_config c;
+    bf_dataset *ds = NULL;
+    bf_config_defaults(&c);
+    c.data.transform = BF_TRANSFORM_TABLE;
+    bf_dataset_options o = bf_setup_data(&c);
+    o.validation = 0;
+    BF_TRY(bf_dataset_open(path, &o, &ds, err));
+    json_object_set_new(root, "kind", json_string("table"));
+    json_object_set_new(root, "rows", json_integer((json_int_t)bf_dataset_get_info(ds).count));
+    BF_TRY(add_columns(root, bf_dataset_schema(ds), err));
+out:
+    bf_dataset_free(ds);
+    return st;
+}
+
 static bf_status describe_picture(json_t *root, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -307,6 +354,7 @@ static bf_status describe(json_t *root, const char *given, bf_err *err)
     case BF_KIND_GZIP: return describe_data(root, path, err);
     case BF_KIND_PNG: return describe_picture(root, path, err);
     case BF_KIND_UNKNOWN:
+        if (ends_with(given, ".csv")) return describe_table(root, path, err);
         if (describe_text(root, path, err) == BF_OK) return BF_OK;
         break;
     default: break;

@@ -10,21 +10,27 @@
 #include "base/clock.h"
 #include "base/resident.h"
 #include "base/size.h"
+#include "io/table.h"
 #include "net/mlp.h"
 
-bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
-                       bf_err *err)
+bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bf_schema *s, const bfncl_device_options *d,
+                       bf_model **out, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_model *m = NULL;
     BF_CHECK(c->data.transform != BF_TRANSFORM_TEXT || !bf_vocabulary_learned(c->data.vocabulary), BF_USAGE,
              "data.vocabulary is \"learned\", but no text has been read: give the characters themselves");
+    BF_CHECK(c->data.transform != BF_TRANSFORM_TABLE || s, BF_USAGE,
+             "the columns of a table are learned from its rows: only `bfncl train` makes a model of them");
     BF_NEW(m, 1);
     m->config = *c;
+    if (s) BF_TRY(bf_schema_copy(s, &m->schema, err));
     memcpy(m->shape, shape, sizeof m->shape);
-    m->dims = (uint64_t)shape[0] * shape[1] * shape[2];
+    m->dims = m->row = (uint64_t)shape[0] * shape[1] * shape[2];
+    if (s) m->row = bf_table_width(s);
+    m->missing = s != NULL;
     m->state = bf_run_state_new(c);
-    BF_TRY(bf_setup_hybrid(c, shape, &m->hybrid, err));
+    BF_TRY(bf_setup_hybrid(c, m->schema, shape, &m->hybrid, err));
     BF_TRY(bf_hybrid_check(&m->hybrid, err));
     BF_TRY(bf_setup_net(c, &m->hybrid.group[0].flow, shape, &m->net, err));
     const double start = bf_seconds();
@@ -43,6 +49,7 @@ void bf_model_free(bf_model *m)
 {
     if (!m) return;
     bf_hybrid_free(&m->hybrid);
+    bf_schema_free(m->schema);
     bf_params_free(m->params);
     bf_buf_free(m->clip_queue);
     bf_profiler_free(m->profiler);
@@ -63,34 +70,43 @@ bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err)
              (unsigned long long)m->dims, (unsigned long long)length);
     m->shape[0] = m->shape[2] = 1;
     m->shape[1] = (uint32_t)length;
-    m->dims = m->hybrid.group[0].dims = length;
+    m->dims = m->row = m->hybrid.group[0].dims = length;
 out:
     return st;
 }
 
-/* Several groups: their inputs side by side, an output layer "output.NUMBER" for each. */
+/* Several groups: their inputs side by side, and of a table what is known in advance (the tensor "given", which is an
+ * input where nothing else is called so); an output layer "output.GROUP" for each. */
 static void net_of_groups(const bf_model *m, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
-    char names[BF_MAX_GROUPS][24];
+    char names[BF_MAX_GROUPS][64];
     const char *name[BF_MAX_GROUPS];
     uint64_t sizes[BF_MAX_GROUPS];
+    bf_tid in[BF_MAX_GROUPS + 1];
+    int inputs = m->hybrid.groups;
     if (m->net.kind != BF_NET_MLP) {
         (void)bf_graph_fail(g, BF_USAGE, "several groups of variables need net.kind mlp");
         return;
     }
     for (int i = 0; i < m->hybrid.groups; i++) {
         const bf_group *one = &m->hybrid.group[i];
-        snprintf(names[i], sizeof names[i], "output.%d", i);
+        snprintf(names[i], sizeof names[i], "output.%s", one->name);
         name[i] = names[i];
         sizes[i] = one->dims * (uint64_t)bf_flow_outputs(&one->flow);
+        in[i] = input[i];
     }
-    bf_mlp_build(g, &m->net, m->hybrid.groups, input, t, m->hybrid.groups, name, sizes, out);
+    if (m->schema) {
+        const bf_tid given = bf_graph_find(g, "given");
+        const uint64_t dims[] = {bf_graph_numel(g, t), m->row - m->dims};
+        in[inputs++] = given >= 0 ? given : bf_graph_input(g, "given", 2, dims);
+    }
+    bf_mlp_build(g, &m->net, inputs, in, t, m->hybrid.groups, name, sizes, out);
 }
 
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const bf_model *m = model;
-    if (m->hybrid.groups > 1) {
+    if (m->hybrid.groups > 1 || m->schema) {
         net_of_groups(m, g, input, t, out);
         return;
     }
@@ -110,10 +126,12 @@ void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint
                    bf_loss_nodes *n)
 {
     const uint64_t dims[4] = {batch, m->shape[0], m->shape[1], m->shape[2]};
-    const bf_tid data = bf_graph_input(g, "data", 4, dims);
+    const bf_tid data =
+        m->schema ? bf_graph_input(g, "data", 2, (uint64_t[]){batch, m->row}) : bf_graph_input(g, "data", 4, dims);
     n->parts = 0;
     n->t = bf_graph_input(g, "t", 1, dims);
-    add_part(n, data, batch * m->dims);
+    add_part(n, data, batch * m->row);
+    if (m->schema) bf_graph_label(g, bf_hybrid_rest(g, &m->hybrid, data), "given");
     bf_hybrid_rows(g, &m->hybrid, data, m->missing, n->group);
     if (m->packed) {
         const bf_tid weight = bf_graph_input(g, "weight", 1, dims);
@@ -222,7 +240,7 @@ bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **ou
     BF_TRY(bf_model_path(o->path, path, err));
     BF_TRY(bf_model_file_open(path, &f, err));
     BF_TRY(bf_setup_overrides(&f.config, o->set, o->n_set, err));
-    BF_TRY(bf_model_new(&f.config, f.shape, o->device, &m, err));
+    BF_TRY(bf_model_new(&f.config, f.shape, f.schema, o->device, &m, err));
     m->state = f.state;
     BF_TRY(bf_model_register(m, err));
     BF_TRY(bf_model_file_check(m, &f, &part, 1, err)); /* a damaged file is found before memory is taken */

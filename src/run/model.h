@@ -13,6 +13,7 @@
  *   bfncl.version         of the library that wrote it
  *   bfncl.config          the whole resolved configuration, as in RUN/config.yaml
  *   bfncl.shape           "height width channels" of one example
+ *   bfncl.table           of a table only, JSON: its columns (io/schema.h)
  *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc,
  *                         gemm, validated, plateau {rate, best, bad} (may be absent)
  * A learned vocabulary of a text is part of the configuration (data.vocabulary holds its characters).
@@ -51,6 +52,8 @@ typedef struct bf_model {
     uint32_t shape[3]; /* height, width, channels of one example */
     uint64_t dims;     /* their product */
     bf_hybrid hybrid;  /* the groups of its variables; `dims` of them in all */
+    bf_schema *schema; /* of a table, owned; else NULL */
+    uint64_t row;      /* numbers that describe an example: `dims`, of a table more (io/table.h) */
     bool missing;      /* NaN in a row stands for a variable that was not observed */
     bool packed;       /* an example is several items, blocks are packed (io/packed.h); `shape` is that of an item */
     bf_net_config net;
@@ -64,8 +67,8 @@ typedef struct bf_model {
 /* ---- from the configuration (setup.c) ---------------------------------------------------------------------------- */
 
 bf_flow bf_setup_flow(const bf_config *c);
-/* The groups of a model; free in every case. */
-bf_status bf_setup_hybrid(const bf_config *c, const uint32_t shape[3], bf_hybrid *out, bf_err *err);
+/* The groups of a model, of a table `s` or (NULL) of one kind; free in every case. */
+bf_status bf_setup_hybrid(const bf_config *c, const bf_schema *s, const uint32_t shape[3], bf_hybrid *out, bf_err *err);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
 /* Data set options of a training or test set. */
 bf_dataset_options bf_setup_data(const bf_config *c);
@@ -89,9 +92,9 @@ bool bf_setup_wants_classes(const bf_config *c);
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
-/* Opens the device and derives flow and network; no parameters yet. */
-bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bfncl_device_options *d, bf_model **out,
-                       bf_err *err);
+/* Opens the device and derives flow and network; no parameters yet. `s`: of a table, copied; else NULL. */
+bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bf_schema *s, const bfncl_device_options *d,
+                       bf_model **out, bf_err *err);
 void bf_model_free(bf_model *m);
 
 /* From here on examples are texts of `length` characters, at most those that the model was trained with: for sampling,
@@ -123,7 +126,7 @@ void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint
 /* The segments of a packed block of `items` as inputs "segment" and "offset" of a graph: made, or those that are there.
  */
 bf_ragged bf_model_ragged(bf_graph *g, uint64_t items);
-/* Floats of a block of `batch` items. */
+/* Floats of a block of `batch` items: of rows m->row each. */
 uint64_t bf_model_block(const bf_model *m, uint64_t batch);
 /* Copies the block at `offset` bytes of an upload to the inputs of a graph. */
 bf_status bf_model_take(const bf_loss_nodes *n, const bf_graph *g, bf_upload *upload, size_t offset, bf_err *err);
@@ -155,6 +158,7 @@ typedef struct bf_model_file {
     bool checkpoint;
     bf_config config;
     uint32_t shape[3];
+    bf_schema *schema; /* NULL: no table */
     bf_run_state state;
 } bf_model_file;
 bf_status bf_model_file_open(const char *path, bf_model_file *out, bf_err *err);

@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "io/json.h"
+#include "io/table.h"
 #include "run/model.h"
 
 #define FORMAT_VERSION "1"
@@ -69,6 +70,20 @@ out:
     return st;
 }
 
+/* The columns of a table, which must be as many as the shape says. */
+static bf_status read_schema(bf_model_file *f, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const char *text;
+    if (f->config.data.transform != BF_TRANSFORM_TABLE) return BF_OK;
+    BF_TRY(need_meta(f->st, "bfncl.table", &text, err));
+    BF_TRY(bf_schema_parse(bf_st_name(f->st), text, &f->schema, err));
+    BF_CHECK(f->shape[0] == 1 && f->shape[1] == f->schema->dims && f->shape[2] == 1, BF_FILE,
+             "%s: the metadata entries bfncl.shape and bfncl.table do not agree", bf_st_name(f->st));
+out:
+    return st;
+}
+
 static bf_status read_meta(bf_model_file *f, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -92,6 +107,7 @@ static bf_status read_meta(bf_model_file *f, bf_err *err)
                      3 &&
                  f->shape[0] - 1 < 32768 && f->shape[1] - 1 < 32768 && f->shape[2] - 1 < 1024,
              BF_FILE, "%s: the metadata entry bfncl.shape is damaged", name);
+    BF_TRY(read_schema(f, err));
     BF_TRY(read_state(f->st, &f->config, &f->state, err));
 out:
     return st;
@@ -104,16 +120,18 @@ bf_status bf_model_file_open(const char *path, bf_model_file *out, bf_err *err)
     BF_TRY(bf_st_open(path, &f.st, err));
     BF_TRY(read_meta(&f, err));
     *out = f;
-    f.st = NULL;
+    f = (bf_model_file){0};
 out:
-    bf_st_close(f.st);
+    bf_model_file_close(&f);
     return st;
 }
 
 void bf_model_file_close(bf_model_file *f)
 {
     bf_st_close(f->st);
+    bf_schema_free(f->schema);
     f->st = NULL;
+    f->schema = NULL;
 }
 
 static uint64_t numel(const bf_param_spec *s)
@@ -308,7 +326,7 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
     bf_status st = BF_OK;
     bf_st_item *items = NULL;
     bf_norms norms = {.n = 0};
-    char(*names)[BF_ST_MAX_NAME] = NULL, *config = NULL, *state = NULL, shape[64];
+    char(*names)[BF_ST_MAX_NAME] = NULL, *config = NULL, *state = NULL, *table = NULL, shape[64];
     source *sources = NULL, like = {.fetch = fetch, .user = user};
     uint64_t largest = 1;
     size_t n = 0, room = BF_COUNT(PARTS) * (size_t)bf_params_count(m->params) + BF_NORMS_ITEMS;
@@ -325,14 +343,16 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
     }
     BF_TRY(bf_config_text(&m->config, false, &config, err));
     BF_TRY(state_text(&m->state, &state, err));
+    if (m->schema) BF_TRY(bf_schema_text(m->schema, &table, err));
     snprintf(shape, sizeof shape, "%" PRIu32 " %" PRIu32 " %" PRIu32, m->shape[0], m->shape[1], m->shape[2]);
     const bf_st_meta meta[] = {{"bfncl.format", checkpoint ? "checkpoint" : "model"},
                                {"bfncl.format_version", FORMAT_VERSION},
                                {"bfncl.version", BFNCL_VERSION},
                                {"bfncl.config", config},
                                {"bfncl.shape", shape},
-                               {"bfncl.state", state}};
-    BF_TRY(bf_st_write(path, items, n, meta, BF_COUNT(meta), err));
+                               {"bfncl.state", state},
+                               {"bfncl.table", table}};
+    BF_TRY(bf_st_write(path, items, n, meta, BF_COUNT(meta) - (table ? 0 : 1), err));
 out:
     bf_norms_free(&norms);
     free(items);
@@ -341,5 +361,6 @@ out:
     free(like.scratch);
     free(config);
     free(state);
+    free(table);
     return st;
 }

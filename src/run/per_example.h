@@ -20,8 +20,10 @@ typedef struct bf_example_scores {
 } bf_example_scores;
 
 /*
- * One line per example of `ds` in its order, in bits per dimension, after a line of names:
+ * One line per example of `ds` in its order, a table's rows with the largest total of the first loss first; in bits per
+ * dimension, of a table in bits per row; after a line of names, in which a table has _row for _dim:
  *   index                   from 0
+ *   row                     tables only: index + 2, as the header is row 1
  *   file                    folders of pictures only
  *   offset, characters      texts only: number in the file of the first character that is scored here, and how many are
  *   recon_bits_per_dim      reconstruction

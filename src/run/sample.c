@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "io/image.h"
 #include "run/folder.h"
+#include "run/table.h"
 
 #define GIF_FRAMES 60  /* at most, whatever the number of steps */
 #define GIF_SAMPLES 64 /* at most, of the first batch */
@@ -30,6 +31,7 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler 
                             .dims = {0, m->shape[0], m->shape[1], m->shape[2]},
                             .net = bf_model_net,
                             .user = m,
+                            .given = m->schema != NULL,
                             .dry_run = dry_run};
     *batch_used = batch;
     do {
@@ -57,20 +59,46 @@ out:
     return st;
 }
 
+/* What is given of samples first .. first + batch - 1: hold [batch, D] for the sampler; the network is told here. */
+static bf_status tell(const bf_sampling *s, uint64_t first, float *hold, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_model *m = s->m;
+    const uint64_t width = m->row - m->dims;
+    const bf_graph *g = bf_sampler_graph(s->sampler);
+    float *fed = NULL, *condition = NULL;
+    BF_NEW(fed, m->row);
+    BF_NEW(condition, s->batch * width);
+    for (uint64_t i = 0; i < s->batch; i++) {
+        const uint64_t row = BF_MIN(first + i, s->n - 1) / (s->given ? s->repeat : 1);
+        const float *cells = s->given ? s->given + row * m->dims : NULL;
+        bf_table_hold(m, cells, fed, hold + i * m->dims, condition + i * width);
+    }
+    BF_TRY(bf_write(m->ctx, bf_graph_mem(g, bf_graph_find(g, "given")), condition,
+                    (size_t)(s->batch * width) * sizeof *condition, err));
+out:
+    free(fed);
+    free(condition);
+    return st;
+}
+
 bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    float *x = NULL;
+    float *x = NULL, *hold = NULL;
     const uint64_t dims = s->m->dims;
     batch_state b = {.s = s, .total = bf_ceil_div(s->n, s->batch) * (uint64_t)(s->steps + 1)};
     BF_CHECK(s->first + s->n <= UINT32_MAX, BF_USAGE, "sample numbers end at 2^32 - 1");
     BF_NEW(x, s->batch * dims);
+    if (s->m->schema) BF_NEW(hold, s->batch * dims);
     for (uint64_t at = 0; at < s->n; at += s->batch) {
         const uint64_t rows = BF_MIN((uint64_t)s->batch, s->n - at);
         b.first = at == 0;
+        if (hold) BF_TRY(tell(s, at, hold, err));
         const bf_sampler_run_options o = {.steps = s->steps,
                                           .seed = s->seed,
                                           .first = (uint32_t)(s->first + at),
+                                          .given = s->given ? hold : NULL,
                                           .on_step = on_step,
                                           .ahead = !b.first || s->on_step == NULL,
                                           .user = &b};
@@ -79,6 +107,7 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
     }
 out:
     free(x);
+    free(hold);
     return st;
 }
 
@@ -198,11 +227,11 @@ out:
     return st;
 }
 
-typedef enum format { FORMAT_PNG, FORMAT_NPY, FORMAT_SAFETENSORS, FORMAT_GIF, FORMAT_TXT } format;
+typedef enum format { FORMAT_PNG, FORMAT_NPY, FORMAT_SAFETENSORS, FORMAT_GIF, FORMAT_TXT, FORMAT_CSV } format;
 
 static bf_status format_of(const char *path, format *out, bf_err *err)
 {
-    static const char *const suffixes[] = {".png", ".npy", ".safetensors", ".gif", ".txt"};
+    static const char *const suffixes[] = {".png", ".npy", ".safetensors", ".gif", ".txt", ".csv"};
     bf_status st = BF_OK;
     for (size_t i = 0; i < BF_COUNT(suffixes); i++) {
         size_t n = strlen(path), len = strlen(suffixes[i]);
@@ -211,7 +240,7 @@ static bf_status format_of(const char *path, format *out, bf_err *err)
             return BF_OK;
         }
     }
-    st = bf_fail(err, BF_USAGE, "%s: unknown kind of file; samples go to .png, .txt, .npy or .safetensors", path);
+    st = bf_fail(err, BF_USAGE, "%s: unknown kind of file; samples go to .png, .txt, .csv, .npy or .safetensors", path);
     return st;
 }
 
@@ -259,6 +288,9 @@ typedef struct sampling {
     uint32_t batch;
     bf_sampler *sampler;
     float *x;
+    bf_csv *partial; /* the table whose missing cells are drawn; NULL: none */
+    float *given;    /* its cells */
+    uint64_t repeat; /* draws of each of its rows, else 1 */
     animation animation;
     bf_report report;
 } sampling;
@@ -288,8 +320,28 @@ static bf_status output_path(const sampling *s, char out[1024], bf_err *err)
     snprintf(folder, sizeof folder, "%.*ssamples", slash ? (int)(slash + 1 - s->model) : 0, s->model);
     BF_CHECK(strlen(folder) < 1000, BF_USAGE, "the path %.80s... is too long", folder);
     BF_TRY(bf_folder_make(folder, err));
-    snprintf(out, 1024, "%.1000s/samples.png", folder);
+    snprintf(out, 1024, "%.1000s/samples.%s", folder, s->m->schema ? "csv" : "png");
 out:
+    return st;
+}
+
+/* Rows of a table: new ones, or those of the file with gaps, filled. */
+static bf_status write_csv(const sampling *s, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_model *m = s->m;
+    const uint64_t rows = s->n / s->repeat;
+    char *text = NULL;
+    size_t size;
+    double *value = NULL;
+    BF_NEW(value, rows * m->dims);
+    bf_table_values(m, s->x, rows, (uint32_t)s->repeat, s->seed, value);
+    BF_TRY(s->partial ? bf_table_fill(m->schema, s->partial, value, rows, &text, &size, err)
+                      : bf_table_write(m->schema, value, rows, &text, &size, err));
+    BF_TRY(bf_file_write(path, text, size, err));
+out:
+    free(text);
+    free(value);
     return st;
 }
 
@@ -301,9 +353,46 @@ static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
     switch (kind) {
     case FORMAT_PNG: BF_TRY(write_png(s->m, path, s->x, s->n, err)); break;
     case FORMAT_TXT: BF_TRY(write_txt(s->m, path, s->x, s->n, err)); break;
+    case FORMAT_CSV: BF_TRY(write_csv(s, path, err)); break;
     case FORMAT_NPY: BF_TRY(write_npy(s->m, path, s->x, s->n, err)); break;
     default: BF_TRY(write_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
     }
+out:
+    return st;
+}
+
+/* The table with gaps; its rows, each drawn `repeat` times, are the samples. */
+static bf_status open_partial(sampling *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_table t = {0};
+    s->repeat = 1;
+    if (!s->o->given) return BF_OK;
+    BF_CHECK(s->m->schema, BF_USAGE, "%s: only a model of a table fills the gaps of one", s->o->given);
+    BF_TRY(bf_table_read(s->o->given, s->m->schema, 0, &t, err));
+    BF_TRY(bf_csv_open(s->o->given, &s->partial, err));
+    s->given = t.x;
+    t.x = NULL;
+    s->repeat = (uint64_t)(s->o->n > 0 ? s->o->n : 1);
+    s->n = t.rows * s->repeat;
+    BF_CHECK(s->n <= UINT32_MAX, BF_USAGE, "%s: %llu draws are more than 2^32 - 1", s->o->given,
+             (unsigned long long)s->n);
+    s->batch = (uint32_t)BF_MIN(
+        s->m->config.sample.batch ? (uint64_t)s->m->config.sample.batch : bf_setup_batch(&s->m->config), s->n);
+out:
+    bf_table_free(&t);
+    return st;
+}
+
+static bf_status check_table_paths(const sampling *s, const char *out, format kind, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bool table = s->m->schema != NULL;
+    BF_CHECK(table || kind != FORMAT_CSV, BF_USAGE, "%s: this model makes no tables", out);
+    BF_CHECK(!table || kind == FORMAT_CSV || (kind == FORMAT_NPY && !s->given), BF_USAGE,
+             "%s: this model makes tables, which go to .csv", out);
+    BF_CHECK(!table || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes tables",
+             s->o->animation);
 out:
     return st;
 }
@@ -316,6 +405,7 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
              s->o->animation);
     if (!out[0]) goto out;
     BF_TRY(format_of(out, &kind, err));
+    BF_TRY(check_table_paths(s, out, kind, err));
     BF_CHECK(!is_text(s->m) || kind != FORMAT_PNG, BF_USAGE,
              "%s: this model makes text, which goes to .txt, .npy or .safetensors", out);
     BF_CHECK(is_text(s->m) || kind != FORMAT_TXT, BF_USAGE, "%s: this model does not make text", out);
@@ -344,6 +434,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     BF_TRY(bf_model_open(&open, s->model, &s->m, err));
     if (s->o->length) BF_TRY(bf_model_shorten(s->m, (uint64_t)s->o->length, err));
     resolve(s);
+    if (!s->o->dry_run) BF_TRY(open_partial(s, err));
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
     if (!s->o->dry_run) {
         BF_TRY(output_path(s, r->out, err));
@@ -363,6 +454,8 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .n = s->n,
                        .seed = s->seed,
                        .steps = s->steps,
+                       .given = s->given,
+                       .repeat = s->repeat,
                        .report = &s->report};
     if (s->o->animation) {
         s->animation = (animation){.m = s->m, .path = s->o->animation, .steps = s->steps};
@@ -388,7 +481,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
         BF_TRY(write_samples(s, r->out, err));
     else
         BF_TRY(return_texts(s->m, s->x, s->n, &r->texts, err));
-    r->samples = s->n;
+    r->samples = s->n / s->repeat;
 out:
     return st;
 }
@@ -404,6 +497,8 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     bf_gif_discard(s.animation.gif);
     free(s.animation.mean);
     free(s.x);
+    free(s.given);
+    bf_csv_close(s.partial);
     bf_sampler_free(s.sampler);
     bf_model_free(s.m);
     bfncl_sample_result_free(&unused);

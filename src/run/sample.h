@@ -17,6 +17,8 @@ typedef struct bf_sampling {
     uint64_t first, n; /* samples first .. first + n - 1 */
     uint64_t seed;
     int steps;
+    const float *given;         /* table, may be NULL: cells [n / repeat, D] (io/table.h), NaN where they are drawn; */
+    uint64_t repeat;            /* sample k fills row k / repeat */
     bf_report *report;          /* may be NULL */
     bf_sampler_step_fn on_step; /* called for the first batch only; may be NULL */
     void *user;

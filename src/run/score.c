@@ -14,9 +14,10 @@ typedef struct flight {
     uint32_t examples;
     uint32_t *first; /* [batch + 1]: the item where an example begins */
     bool skips;
-    float *loss;    /* [groups, batch] */
-    float *element; /* [batch, D], once it is needed */
-    uint32_t *skip; /* [batch] */
+    float *loss;       /* [groups, batch] */
+    float *element;    /* [batch, dims] of each group, once it is needed */
+    double *variables; /* of the key */
+    uint32_t *skip;    /* [batch] */
 } flight;
 
 struct bf_scorer {
@@ -48,7 +49,7 @@ static bf_status build(bf_scorer *s, bf_param_set weights, const bf_graph *besid
     bf_model_loss(s->m, s->g, &s->spec, s->batch, false, &s->nodes);
     BF_TRY(bf_graph_status(s->g, err));
     for (int i = 0; i < s->m->hybrid.groups; i++) bf_graph_keep(s->g, s->nodes.group[i].losses.sample);
-    bf_graph_keep(s->g, s->nodes.group[0].losses.element);
+    for (int i = 0; i < s->m->hybrid.groups; i++) bf_graph_keep(s->g, s->nodes.group[i].losses.element);
     if (!dry_run && !bf_params_allocated(s->m->params)) BF_TRY(bf_params_alloc(s->m->params, 1u << BF_SET_VALUE, err));
     if (!plan) plan = &unused;
     BF_TRY(bf_graph_plan(s->g, !dry_run, plan, err));
@@ -148,13 +149,28 @@ out:
     return st;
 }
 
+/* The losses of every variable of `items` items. */
+static bf_status read_elements(bf_scorer *s, flight *f, uint32_t items, bf_err *err)
+{
+    bf_status st = BF_OK;
+    float *to = f->element;
+    for (int i = 0; i < s->m->hybrid.groups; i++) {
+        const size_t dims = (size_t)s->m->hybrid.group[i].dims;
+        BF_TRY(bf_read_async(s->m->ctx, to, bf_graph_mem(s->g, s->nodes.group[i].losses.element),
+                             items * dims * sizeof *to, err));
+        to += s->batch * dims;
+    }
+out:
+    return st;
+}
+
 /* Enqueues the batch in the slot, and what brings its losses to the host. `item`: how many items of the pass come
  * before it. */
 static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf_score_key *key, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_ctx *ctx = s->m->ctx;
-    const uint64_t dims = s->m->dims;
+    const uint64_t dims = s->m->dims, row = s->m->row;
     const bf_group_nodes *group = s->nodes.group;
     flight *f = &s->flight[s->submitted % 2];
     uint32_t words[BF_STEP_WORDS] = {0};
@@ -164,7 +180,7 @@ static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf
     words[BF_STEP_SAMPLE0] = (uint32_t)item;
     bf_scorer_times(s, key, examples, s->times);
     for (uint32_t i = examples; i < s->batch && !s->m->packed; i++) { /* rows are filled up with the last one */
-        memcpy(s->x + i * dims, s->x + (examples - 1) * dims, (size_t)dims * sizeof *s->x);
+        memcpy(s->x + i * row, s->x + (examples - 1) * row, (size_t)row * sizeof *s->x);
         s->times[i] = s->times[examples - 1];
     }
     bf_model_times(s->m, s->x, s->batch, s->times, s->t);
@@ -173,7 +189,8 @@ static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf
     f->skips = key->skip != NULL;
     BF_CHECK(!f->skips || s->m->hybrid.groups == 1, BF_USAGE, "windows that overlap are of a single group");
     if (f->skips) memcpy(f->skip, key->skip, examples * sizeof *f->skip);
-    if (f->skips && f->element == NULL) BF_NEW(f->element, s->batch * dims);
+    f->variables = key->variables;
+    if ((f->skips || f->variables) && f->element == NULL) BF_NEW(f->element, s->batch * dims);
     BF_TRY(bf_upload_send(s->upload, err));
     BF_TRY(bf_model_take(&s->nodes, s->g, s->upload, 0, err));
     BF_TRY(bf_upload_take(s->upload, bf_graph_mem(s->g, s->nodes.t), bf_model_block(s->m, s->batch) * sizeof(float),
@@ -181,9 +198,7 @@ static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf
     BF_TRY(bf_graph_set_step(s->g, words, err));
     BF_TRY(bf_cmds_run(s->c, err));
     const uint32_t items = f->first[examples];
-    if (f->skips)
-        BF_TRY(bf_read_async(ctx, f->element, bf_graph_mem(s->g, group->losses.element),
-                             items * (size_t)dims * sizeof(float), err));
+    if (f->skips || f->variables) BF_TRY(read_elements(s, f, items, err));
     for (int i = 0; i < s->m->hybrid.groups && !f->skips; i++)
         BF_TRY(bf_read_async(ctx, f->loss + (size_t)i * s->batch, bf_graph_mem(s->g, group[i].losses.sample),
                              items * sizeof(float), err));
@@ -210,6 +225,19 @@ static double mean_of_groups(const bf_hybrid *h, const flight *f, uint32_t batch
     return sum / (double)bf_hybrid_dims(h);
 }
 
+/* Adds up the losses of each variable over the items of a batch. */
+static void add_variables(const bf_scorer *s, const flight *f)
+{
+    const float *element = f->element;
+    double *sum = f->variables;
+    for (int i = 0; i < s->m->hybrid.groups; i++) {
+        const uint64_t dims = s->m->hybrid.group[i].dims;
+        for (uint64_t k = 0; k < f->first[f->examples] * dims; k++) sum[k % dims] += (double)element[k];
+        element += s->batch * dims;
+        sum += dims;
+    }
+}
+
 /* The losses of the oldest batch under way: of rows that skip, the means behind the first skip[i] variables. `groups`
  * [groups, examples]. */
 static bf_status collect(bf_scorer *s, float *nats, float *groups, bf_err *err)
@@ -229,6 +257,7 @@ static bf_status collect(bf_scorer *s, float *nats, float *groups, bf_err *err)
         for (uint64_t d = f->skip[i]; d < dims; d++) sum += f->element[i * dims + d];
         nats[i] = (float)(sum / (double)(dims - f->skip[i]));
     }
+    if (f->variables) add_variables(s, f);
     for (int k = 0; groups && k < h->groups; k++)
         for (uint32_t i = 0; i < f->examples; i++)
             groups[(size_t)k * f->examples + i] = (float)mean_of_items(f, s->batch, k, i);
@@ -240,7 +269,7 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
 {
     bf_status st = BF_OK;
     BF_TRY(next_rows(s, err));
-    memcpy(s->x, x, rows * (size_t)s->m->dims * sizeof *x);
+    memcpy(s->x, x, rows * (size_t)s->m->row * sizeof *x);
     BF_TRY(submit(s, rows, key->first, key, err));
     BF_TRY(collect(s, nats, groups, err));
 out:

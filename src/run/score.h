@@ -26,6 +26,7 @@ typedef struct bf_score_key {
     uint32_t first;        /* index of the first row among `total` */
     uint32_t total;
     bool low_discrepancy;
+    double *variables;    /* [D], or NULL: the loss of each variable, summed over the rows, is added to it */
     const uint32_t *skip; /* [rows], or NULL: that many variables at the beginning of a row do not count (one group
                              only) */
 } bf_score_key;

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "run/model.h"
+#include "run/table.h"
 
 /* Of the vocabulary; 0 as long as it is not known. */
 static int characters(const bf_config *c)
@@ -32,9 +33,10 @@ bf_flow bf_setup_flow(const bf_config *c)
     return f;
 }
 
-bf_status bf_setup_hybrid(const bf_config *c, const uint32_t shape[3], bf_hybrid *out, bf_err *err)
+bf_status bf_setup_hybrid(const bf_config *c, const bf_schema *s, const uint32_t shape[3], bf_hybrid *out, bf_err *err)
 {
     bf_status st = BF_OK;
+    if (s) return bf_table_hybrid(c, s, out, err);
     const bf_flow f = bf_setup_flow(c);
     BF_TRY(bf_hybrid_new(1, out, err));
     out->group[0] = bf_group_alone(&f, (uint64_t)shape[0] * shape[1] * shape[2]);
@@ -98,6 +100,13 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.length = (uint32_t)c->data.length;
     o.vocabulary = c->data.vocabulary;
     o.class_blocks = bf_setup_wants_classes(c);
+    o.table = (bf_schema_options){.columns = c->data.columns,
+                                  .missing = c->data.missing,
+                                  .bins = c->data.numbers == BF_NUMBERS_BINS,
+                                  .levels = (uint32_t)c->data.bins,
+                                  .quantiles = c->data.normalise == BF_NORMALISE_QUANTILES};
+    o.classes = c->flow.kind == BF_CONFIG_CATEGORICAL;
+    o.given = c->data.given;
     o.test = bf_setup_tests_training_text(c) ? c->data.validation : 0;
     return o;
 }
@@ -211,5 +220,5 @@ out:
 
 bool bf_setup_wants_classes(const bf_config *c)
 {
-    return c->flow.kind == BF_CONFIG_CATEGORICAL;
+    return c->flow.kind == BF_CONFIG_CATEGORICAL && c->data.transform != BF_TRANSFORM_TABLE;
 }

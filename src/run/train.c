@@ -105,7 +105,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     BF_CHECK(t->config.train.schedule != BF_SCHEDULE_PLATEAU || t->examples > 0, BF_USAGE,
              "train.schedule plateau goes by the validation loss, but data.validation leaves no examples for it");
     const uint32_t shape[3] = {info.height, info.width, info.channels};
-    BF_TRY(bf_model_new(&t->config, shape, &t->o->device, &t->m, err));
+    BF_TRY(bf_model_new(&t->config, shape, bf_dataset_schema(t->ds), &t->o->device, &t->m, err));
     bf_profiler_span(t->m->profiler, "open the data", start, opened);
     t->m->state.data_crc = info.crc;
     BF_TRY(bf_dataset_fits(t->ds, t->config.data.train, bf_setup_batch(&t->config), err));

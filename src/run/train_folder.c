@@ -1,6 +1,7 @@
 /* The run folder: checkpoints that survive crashes. run/train.h */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,6 +59,20 @@ bf_status bf_run_folder_save(const bf_run_folder *f, const bf_model *m, bf_err *
     return bf_model_save(m, f->last, true, err);
 }
 
+/* Types, words, ranges and maps of all columns are the same. */
+static bf_status same_columns(const bf_schema *a, const bf_schema *b, bool *same, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char *now = NULL, *then = NULL;
+    BF_TRY(bf_schema_text(a, &now, err));
+    BF_TRY(bf_schema_text(b, &then, err));
+    *same = strcmp(now, then) == 0;
+out:
+    free(now);
+    free(then);
+    return st;
+}
+
 /* What makes a checkpoint unusable for this run although nothing is damaged. */
 static bf_status same_experiment(const bf_model *m, const bf_model_file *f, const char *path, bf_err *err)
 {
@@ -68,7 +83,8 @@ static bf_status same_experiment(const bf_model *m, const bf_model_file *f, cons
                 now.output == then.output && now.predict == then.predict && now.bins == then.bins &&
                 now.classes == then.classes && now.min_variance == then.min_variance &&
                 now.max_sqrt_beta == then.max_sqrt_beta && memcmp(&a->net, &b->net, sizeof a->net) == 0 &&
-                strcmp(a->data.vocabulary, b->data.vocabulary) == 0;
+                strcmp(a->data.vocabulary, b->data.vocabulary) == 0 && a->data.transform == b->data.transform;
+    if (same && m->schema) BF_TRY(same_columns(m->schema, f->schema, &same, err));
     if (!same) {
         st =
             bf_fail(err, BF_FILE, "%s was made with another data shape, flow or network than this configuration", path);

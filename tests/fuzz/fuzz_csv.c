@@ -11,20 +11,28 @@ static void use(const bf_schema *s, bf_csv *c)
     const bf_csv_cell *cells;
     uint32_t *from = calloc(s->columns, sizeof *from);
     char *buffer = malloc(BF_CSV_CELL), *text = NULL;
-    float *x = calloc(s->dims, sizeof *x), *state = calloc(s->dims, sizeof *state);
+    float *x = calloc(s->dims, sizeof *x), *fed = calloc(bf_table_width(s), sizeof *fed);
+    double *value = calloc(s->dims, sizeof *value);
+    uint8_t *given = malloc(s->dims);
     size_t size, all;
-    FUZZ_CHECK(from && buffer && x && state && bf_table_match(s, c, from, &err) == BF_OK);
-    for (bf_csv_rewind(c); bf_csv_next(c, &cells, &err) == BF_OK && cells;)
-        FUZZ_CHECK(bf_table_row(s, c, cells, from, buffer, x, state, &err) == BF_OK);
-    FUZZ_CHECK(bf_table_write(s, x, NULL, 1, &text, &size, &err) == BF_OK);
+    FUZZ_CHECK(from && buffer && x && fed && value && given && bf_table_match(s, c, from, &err) == BF_OK);
+    memset(given, 1, s->dims);
+    for (bf_csv_rewind(c); bf_csv_next(c, &cells, &err) == BF_OK && cells;) {
+        FUZZ_CHECK(bf_table_row(s, c, cells, from, buffer, x, &err) == BF_OK);
+        bf_table_feed(s, x, given, false, fed);
+        for (uint32_t p = 0; p < s->dims; p++) value[p] = bf_column_value(&s->column[s->by_place[p]], x[p], 0.25);
+    }
+    FUZZ_CHECK(bf_table_write(s, value, 1, &text, &size, &err) == BF_OK);
     free(text);
-    FUZZ_CHECK(bf_table_fill(s, c, x, NULL, 0, &text, &size, &err) == BF_OK);
+    FUZZ_CHECK(bf_table_fill(s, c, value, 0, &text, &size, &err) == BF_OK);
     FUZZ_CHECK(size == (bf_csv_bytes(c, &all), all) && memcmp(text, bf_csv_bytes(c, &all), size) == 0);
     free(text);
     free(from);
     free(buffer);
     free(x);
-    free(state);
+    free(fed);
+    free(value);
+    free(given);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

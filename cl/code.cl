@@ -66,6 +66,53 @@ __kernel void time_code_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONS
     if (get_local_id(0) == 0) dt[b] = acc ? dt[b] + sum : sum;
 }
 
+/* ---- soft bins of the time: an item has a whole row --------------------------------------------------------------- */
+
+/* (t - centre k) / width of a bin */
+static inline float bin_distance(const float t, const int k, const int dim)
+{
+    return (t - (float)k / (float)max(dim - 1, 1)) * (float)dim;
+}
+
+__kernel void time_bins_forward(ARG(y), ARG_CONST(t), const ulong n, const int dim)
+{
+    PTR(y);
+    PTR_CONST(t);
+    FLAT_BLOCK(base, m, n);
+    for (int i = (int)get_local_id(0); i < m; i += WG) {
+        __global float *const row = y + (base + i) * (ulong)dim;
+        float sum = 0.0f;
+        for (int k = 0; k < dim; k++) {
+            const float z = bin_distance(t[base + i], k, dim);
+            row[k] = exp(-0.5f * z * z);
+            sum += row[k];
+        }
+        for (int k = 0; k < dim; k++) row[k] = 2.0f * (row[k] / sum) - 1.0f;
+    }
+}
+
+/* dt (+)= sum_k dy_k 2 (e_k' - e_k / sum sum of e') / sum */
+__kernel void time_bins_backward(ARG(dt), const int acc, ARG_CONST(dy), ARG_CONST(t), const ulong n, const int dim)
+{
+    PTR(dt);
+    PTR_CONST(dy);
+    PTR_CONST(t);
+    FLAT_BLOCK(base, m, n);
+    for (int i = (int)get_local_id(0); i < m; i += WG) {
+        __global const float *const g = dy + (base + i) * (ulong)dim;
+        float sum = 0.0f, dsum = 0.0f, along = 0.0f, dalong = 0.0f;
+        for (int k = 0; k < dim; k++) {
+            const float z = bin_distance(t[base + i], k, dim), e = exp(-0.5f * z * z), de = -z * (float)dim * e;
+            sum += e;
+            dsum += de;
+            along += g[k] * e;
+            dalong += g[k] * de;
+        }
+        const float d = 2.0f * (dalong - along * (dsum / sum)) / sum;
+        dt[base + i] = acc ? dt[base + i] + d : d;
+    }
+}
+
 /* 2 pi 2^(5 + band) */
 #define FOURIER_SPEED(band) ((band) ? 402.1238597f : 201.0619298f)
 

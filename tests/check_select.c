@@ -129,7 +129,7 @@ START_TEST(quirk_table)
     ck_assert_uint_eq(bf_quirks("rusticl", "x", "24.1.0", text, sizeof text), BF_QUIRK_FINISH);
     ck_assert_ptr_null(strstr(text, "CL_KERNEL_WORK_GROUP_SIZE"));
     ck_assert_uint_eq(bf_quirks("Portable Computing Language", "x", "3.1+debian", text, sizeof text),
-                      BF_QUIRK_HOST_PTR | BF_QUIRK_SLOW_BINARY);
+                      BF_QUIRK_HOST_PTR | BF_QUIRK_SLOW_BINARY | BF_QUIRK_BARRIERS);
     ck_assert_uint_eq(bf_quirks("NVIDIA CUDA", "Tesla T4", "535.1", text, sizeof text), 0);
     ck_assert_str_eq(text, "");
 }

@@ -108,10 +108,10 @@ static inline void op_workspace_free(bf_ctx *ctx, test_tensor *ws)
 /* The scalar sum of weight * output of a reference, as a function of everything it reads. */
 typedef double (*op_loss)(void *reference);
 
-/* Compares the gradient on the device with central differences by p[i] at up to 48 places. x->d holds what was there
- * before when acc. */
-static inline void op_expect_gradient(bf_ctx *ctx, const char *what, op_tensor *x, bool acc, double *p, op_loss loss,
-                                      void *reference, double rel)
+/* Compares the gradient on the device with central differences by p[i] at up to 48 places, p[i] +- h. x->d holds what
+ * was there before when acc. */
+static inline void op_expect_gradient_step(bf_ctx *ctx, const char *what, op_tensor *x, bool acc, double *p,
+                                           op_loss loss, void *reference, double rel, double h)
 {
     const size_t count = x->n < 48 ? x->n : 48, stride = x->n / (count ? count : 1);
     float *want = malloc((count + 1) * sizeof *want), *got = malloc((count + 1) * sizeof *got);
@@ -119,7 +119,7 @@ static inline void op_expect_gradient(bf_ctx *ctx, const char *what, op_tensor *
     op_read(ctx, x);
     for (size_t k = 0; k < count; k++) {
         const size_t i = k * stride + k % (stride ? stride : 1);
-        const double keep = p[i], h = 1e-4;
+        const double keep = p[i];
         p[i] = keep + h;
         const double up = loss(reference);
         p[i] = keep - h;
@@ -131,6 +131,12 @@ static inline void op_expect_gradient(bf_ctx *ctx, const char *what, op_tensor *
     test_close(what, got, want, count, 2e-6, rel);
     free(want);
     free(got);
+}
+
+static inline void op_expect_gradient(bf_ctx *ctx, const char *what, op_tensor *x, bool acc, double *p, op_loss loss,
+                                      void *reference, double rel)
+{
+    op_expect_gradient_step(ctx, what, x, acc, p, loss, reference, rel, 1e-4);
 }
 
 static inline double op_dot(const double *a, const double *b, size_t n)

@@ -59,6 +59,7 @@ enum {
     BF_QUIRK_IS_CPU = 1u << 5,       /* runs on the processor, whatever type it reports */
     BF_QUIRK_WIDE = 1u << 6,         /* shaped by work-groups, although it is a CPU */
     BF_QUIRK_FINISH = 1u << 7,       /* clFinish waits only for what was enqueued since the last clFlush */
+    BF_QUIRK_BARRIERS = 1u << 9,     /* kernels with dozens of barriers go wrong */
     BF_QUIRK_SLOW_BINARY = 1u << 8   /* handing out a program's binary takes seconds */
 };
 

@@ -202,6 +202,11 @@ size_t bf_ctx_group(const bf_ctx *ctx)
     return ctx->group;
 }
 
+bool bf_ctx_many_barriers(const bf_ctx *ctx)
+{
+    return !(ctx->device.quirks & BF_QUIRK_BARRIERS);
+}
+
 size_t bf_ctx_align(const bf_ctx *ctx)
 {
     return ctx->align;

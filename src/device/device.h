@@ -47,8 +47,9 @@ bf_gemm_choice bf_ctx_gemm(const bf_ctx *ctx); /* where no table of `bfncl tune`
 void bf_ctx_gemm_text(const bf_ctx *ctx, char out[32]);
 unsigned bf_ctx_units(const bf_ctx *ctx); /* compute units, at least 1: may decide who computes what, not the result */
 size_t bf_ctx_group(const bf_ctx *ctx);   /* work-items of a WIDE group: a power of two, 64..256; 1 for CPU */
-size_t bf_ctx_align(const bf_ctx *ctx);   /* bytes; arena placement, at least 256 */
-bool bf_ctx_unified(const bf_ctx *ctx);   /* device memory is host memory */
+bool bf_ctx_many_barriers(const bf_ctx *ctx); /* may a kernel have dozens of barriers? */
+size_t bf_ctx_align(const bf_ctx *ctx);       /* bytes; arena placement, at least 256 */
+bool bf_ctx_unified(const bf_ctx *ctx);       /* device memory is host memory */
 uint64_t bf_ctx_max_alloc(const bf_ctx *ctx); /* bytes in one buffer */
 uint64_t bf_ctx_local(const bf_ctx *ctx);     /* bytes of local memory that a work-group may have */
 uint64_t bf_ctx_budget(const bf_ctx *ctx);    /* bytes the engine may hold in all */

@@ -9,7 +9,15 @@
 
 #include "device/device.h"
 
-typedef enum bf_act { BF_ACT_NONE = 0, BF_ACT_SILU = 1, BF_ACT_GELU = 2, BF_ACT_RELU = 3 } bf_act;
+typedef enum bf_act {
+    BF_ACT_NONE = 0,
+    BF_ACT_SILU = 1,
+    BF_ACT_GELU = 2, /* tanh form */
+    BF_ACT_RELU = 3,
+    /* not in an epilogue: */
+    BF_ACT_GELU_ERF = 4, /* x times the normal distribution function */
+    BF_ACT_SOFTPLUS = 5  /* ln(1 + exp(x)) - ln 2 */
+} bf_act;
 
 typedef struct bf_gemm {
     int m, n, k;

@@ -85,7 +85,8 @@ bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p,
                         bf_tid mask); /* identity when not training or p = 0; mask BF_NONE = random */
 bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layout, bool causal);
 bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim);
-bf_tid bf_graph_fourier(bf_graph *g, bf_tid x); /* [...,C] -> [...,4C]: sines and cosines, op/op.h */
+bf_tid bf_graph_time_bins(bf_graph *g, bf_tid t, int dim); /* t [B] -> [B,dim], op/op.h */
+bf_tid bf_graph_fourier(bf_graph *g, bf_tid x);            /* [...,C] -> [...,4C]: sines and cosines, op/op.h */
 bf_tid bf_graph_features(bf_graph *g, bf_tid x, bf_tid t, bf_tid pos);
 bf_tid bf_graph_reshape(bf_graph *g, bf_tid x, int ndim, const uint64_t *dims); /* a view */
 /* The first elements of x, a view; where there are more of them, no gradient flows through: BF_USAGE when training. */
@@ -122,6 +123,40 @@ bf_tid bf_graph_edge_length(bf_graph *g, bf_tid x, const bf_edges *edges); /* [N
 /* d [n] and constant offsets [R] -> [n,R]: exp(-((d - o) scale)^2 / 2), or the exponent, op/op.h */
 bf_tid bf_graph_radial(bf_graph *g, bf_tid d, bf_tid offsets, float scale, bool exponent);
 
+/* The nodes of a ragged batch as the atoms of a pocket and of a ligand. Rows are those of two arrays, the pocket's
+ * first; row [N]: the row of a node, node [N]: the node of a row (words). Both BF_NONE where there is no pocket: row r
+ * is node r. */
+typedef struct bf_placing {
+    bf_tid row, node;
+    uint64_t pocket; /* rows of the pocket */
+} bf_placing;
+/* The rows of a (pocket; may be BF_NONE) and b (ligand) in the order of the nodes, [N,C]. */
+bf_tid bf_graph_merge_rows(bf_graph *g, const bf_placing *p, bf_tid a, bf_tid b);
+/* The ligand's rows of x [N,C], in their order. */
+bf_tid bf_graph_ligand_rows(bf_graph *g, const bf_placing *p, bf_tid x);
+/* x [N,C], d added to the ligand's rows. */
+bf_tid bf_graph_add_ligand_rows(bf_graph *g, const bf_placing *p, bf_tid x, bf_tid d);
+
+/* Edge attention, op/op.h. */
+typedef struct bf_edge_graph {
+    bf_edges edges;
+    bf_placing placing;
+    int width, heads;
+    bool pocket_gradient; /* gradients by the positions of the pocket's atoms are wanted */
+} bf_edge_graph;
+/* Parameters of an edge MLP: weight and bias of the first layer, of the norm, of the second layer. */
+typedef struct bf_edge_mlp {
+    bf_tid p[6];
+} bf_edge_mlp;
+bf_tid bf_graph_edge_gate(bf_graph *g, const bf_edge_graph *e, bf_tid x, const bf_edge_mlp *mlp); /* [N,slots] */
+/* h [N,width] after a feature step, query [N,width]. mlp: keys and values. */
+bf_tid bf_graph_edge_features(bf_graph *g, const bf_edge_graph *e, bf_tid x, bf_tid gate, bf_tid h, bf_tid query,
+                              const bf_edge_mlp mlp[2]);
+/* What a position step adds to the ligand's positions, [rows of the ligand,3], in the order of rows; query and own (the
+ * ligand's rows of h) as well. */
+bf_tid bf_graph_edge_positions(bf_graph *g, const bf_edge_graph *e, bf_tid x, bf_tid gate, bf_tid h, bf_tid own,
+                               bf_tid query, const bf_edge_mlp mlp[2]);
+
 /* The nodes from here on, up to the next call or the end, form a block: with the option recompute only what later nodes
  * read of its tensors is kept for backward. Good blocks end in few and small tensors: residual blocks, layers. */
 void bf_graph_block(bf_graph *g);
@@ -130,7 +165,7 @@ void bf_graph_block_end(bf_graph *g);
 /* ---- making node kinds (used by the functions above and by src/flow) -----------------------------------------------
  */
 
-#define BF_NODE_IN 10
+#define BF_NODE_IN 16
 #define BF_NODE_OUT 8
 
 typedef struct bf_node bf_node;

@@ -212,6 +212,46 @@ bf_tid bf_graph_time_code(bf_graph *g, bf_tid t, bf_time_code kind, int dim)
     return y;
 }
 
+/* ---- time_bins --------------------------------------------------------------------------------------------------- */
+
+/* in: dy, t; out: dt; attr: dim */
+static bf_status bins_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    return bf_time_bins_backward(c, bf_graph_out(g, n, 0), n->acc[0], bf_graph_in(g, n, 0), bf_graph_in(g, n, 1),
+                                 bf_graph_numel(g, n->in[1]), *(const int *)n->attr, err);
+}
+
+static const bf_node_def bins_bwd_def = {.name = "time_bins_backward", .attr_size = sizeof(int), .emit = bins_bwd_emit};
+
+static bf_status bins_grad(bf_graph *g, const bf_node *n, bf_err *err)
+{
+    bool acc;
+    bf_tid dt = bf_graph_din(g, n, 0, &acc);
+    const bf_tid in[2] = {bf_graph_dout(g, n, 0), n->in[0]};
+
+    (void)err;
+    if (dt >= 0) bf_graph_node(g, &bins_bwd_def, n->attr, 2, in, 1, &dt, &acc);
+    return BF_OK;
+}
+
+static bf_status bins_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    return bf_time_bins_forward(c, bf_graph_out(g, n, 0), bf_graph_in(g, n, 0), bf_graph_numel(g, n->in[0]),
+                                *(const int *)n->attr, err);
+}
+
+static const bf_node_def bins_def = {
+    .name = "time_bins", .attr_size = sizeof(int), .grad = bins_grad, .emit = bins_emit};
+
+bf_tid bf_graph_time_bins(bf_graph *g, bf_tid t, int dim)
+{
+    if (g->status != BF_OK || t < 0) return BF_NONE;
+    if (dim < 1) return bf_graph_fail(g, BF_USAGE, "time bins: bad width %d", dim);
+    bf_tid y = bf_graph_temp(g, 2, (uint64_t[]){bf_graph_numel(g, t), (uint64_t)dim});
+    bf_graph_node(g, &bins_def, &dim, 1, &t, 1, &y, NULL);
+    return y;
+}
+
 /* ---- fourier ----------------------------------------------------------------------------------------------------- */
 
 /* in: dy, x; out: dx */

@@ -5,7 +5,8 @@
 static bf_status act_call(bf_cmds *c, bf_act act, const char *kernel, const bf_arg *args, size_t n_args, int tensors,
                           uint64_t n, bf_err *err)
 {
-    if (act < BF_ACT_NONE || act > BF_ACT_RELU) return bf_fail(err, BF_USAGE, "%s: unknown activation %d", kernel, act);
+    if (act < BF_ACT_NONE || act > BF_ACT_SOFTPLUS)
+        return bf_fail(err, BF_USAGE, "%s: unknown activation %d", kernel, act);
     if (n == 0) return BF_OK;
     char defines[32];
     snprintf(defines, sizeof defines, "-DACT=%d", act);

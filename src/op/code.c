@@ -130,6 +130,35 @@ bf_status bf_fourier_backward(bf_cmds *c, bf_mem dx, bool acc, bf_mem dy, bf_mem
     return fourier_call(c, "fourier_backward", args, BF_COUNT(args), rows, cx, block, err);
 }
 
+/* ---- soft bins of the time --------------------------------------------------------------------------------------- */
+
+static bf_status bins_call(bf_cmds *c, const char *kernel, const bf_arg *args, size_t n_args, uint64_t batch, int dim,
+                           bf_err *err)
+{
+    bf_call call = {.file = "code.cl", .kernel = kernel, .args = args, .n_args = n_args};
+
+    if (batch < 1 || dim < 1) return bf_fail(err, BF_USAGE, "%s: bad width %d", kernel, dim);
+    call.bytes = 4.0 * (double)batch * (dim + 1);
+    bf_call_flat(&call, bf_cmds_ctx(c), batch);
+    return bf_cmds_kernel(c, &call, err);
+}
+
+bf_status bf_time_bins_forward(bf_cmds *c, bf_mem y, bf_mem t, uint64_t batch, int dim, bf_err *err)
+{
+    const bf_arg args[] = {bf_arg_mem(y), bf_arg_mem(t), bf_arg_u64(batch), bf_arg_i32(dim)};
+
+    return bins_call(c, "time_bins_forward", args, BF_COUNT(args), batch, dim, err);
+}
+
+bf_status bf_time_bins_backward(bf_cmds *c, bf_mem dt, bool acc, bf_mem dy, bf_mem t, uint64_t batch, int dim,
+                                bf_err *err)
+{
+    const bf_arg args[] = {bf_arg_mem(dt), bf_arg_i32(acc),   bf_arg_mem(dy),
+                           bf_arg_mem(t),  bf_arg_u64(batch), bf_arg_i32(dim)};
+
+    return bins_call(c, "time_bins_backward", args, BF_COUNT(args), batch, dim, err);
+}
+
 /* ---- features ---------------------------------------------------------------------------------------------------- */
 
 static bf_status check_features(const char *what, int batch, int points, int cx, int cp, bf_err *err)

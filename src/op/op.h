@@ -168,6 +168,11 @@ bf_status bf_time_code_forward(bf_cmds *c, bf_time_code kind, bf_mem y, bf_mem t
                                bf_err *err);
 bf_status bf_time_code_backward(bf_cmds *c, bf_time_code kind, bf_mem dt, bool acc, bf_mem dy, bf_mem t, bf_mem speed,
                                 int batch, int dim, bf_err *err);
+/* y [batch,dim] = 2 e_k / sum of e - 1 with e_k = exp(-((t - k / (dim - 1)) dim)^2 / 2): soft bins of the time (dim 1:
+ * the one centre is 0) */
+bf_status bf_time_bins_forward(bf_cmds *c, bf_mem y, bf_mem t, uint64_t batch, int dim, bf_err *err);
+bf_status bf_time_bins_backward(bf_cmds *c, bf_mem dt, bool acc, bf_mem dy, bf_mem t, uint64_t batch, int dim,
+                                bf_err *err);
 /* y [rows, 4 cx] from x [rows, cx]: y[r, k cx + c] = sin(2 pi 2^(5 + k) x[r,c]) for k = 0, 1, then the cosines in the
  * same order (the VDM U-Net's fine detail); cx up to 4096 */
 bf_status bf_fourier_forward(bf_cmds *c, bf_mem y, bf_mem x, uint64_t rows, int cx, bf_err *err);
@@ -257,6 +262,87 @@ bf_status bf_neighbours_find(bf_cmds *c, const bf_neighbours *s, bf_mem src, bf_
  * that come from j, ascending; rev_offset [N+1], rev_edge [N (k+1)], undefined behind the last edge. */
 bf_status bf_neighbours_reverse(bf_cmds *c, const bf_neighbours *s, bf_mem rev_offset, bf_mem rev_edge, bf_mem src,
                                 bf_mem count, bf_mem ws, bf_err *err);
+/* ---- edge attention: message passing over the nearest neighbours of every node ------------------------------------
+ */
+/* An edge MLP is Linear(in, width), layer norm, ReLU, Linear(width, out). Its parameters, or their gradients (then any
+ * may be none): */
+typedef struct bf_edge_params {
+    bf_mem w, bias, gamma, beta, w2, bias2;
+} bf_edge_params;
+/* The radial code of a distance d: exp(-(d - o)^2 / 2) for these offsets o. */
+#define BF_RADIAL 20
+#define BF_RADIAL_OFFSETS                                                                                              \
+    {                                                                                                                  \
+        0, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9, 10                              \
+    }
+#define BF_EDGE_KINDS 4   /* source to target: ligand to ligand, ligand to pocket, pocket to ligand, pocket to pocket */
+#define BF_EDGE_WIDTH 256 /* at most */
+/* What reads the edges of a node: the gate of every edge (in = radial code, out = 1), the feature step or the position
+ * step (in = kind one-hot, kind x radial code, features of the target, of the source; keys: out = width, values: out =
+ * width or heads). */
+typedef enum bf_edge_step { BF_EDGE_GATE, BF_EDGE_FEATURES, BF_EDGE_POSITIONS } bf_edge_step;
+
+/* The weights as the kernels want them (cl/edge_pack.cl), for both MLPs of a step or the one of the gate, in floats:
+ * own_w [2 pad,width] and own_b [2 pad], a linear layer of the targets' features, source_w [2 pad,width], one of the
+ * sources', and packed, everything else; pad = width rounded up to 16. No own_w, own_b, source_w for the gate. */
+uint64_t bf_edge_packed_size(bf_edge_step step, int width, int heads);
+typedef struct bf_edge_pack {
+    bf_mem own_w, source_w, own_b, packed;
+} bf_edge_pack;
+/* p: the keys' parameters and the values', or the gate's. */
+bf_status bf_edge_pack_weights(bf_cmds *c, bf_edge_step step, int width, int heads, const bf_edge_pack *to,
+                               const bf_edge_params *p, bf_err *err);
+/* The gradients of one MLP (which = 0 keys or gate, 1 values) from those of the packed form; bit b of `acc`: add to the
+ * b-th of d. All of d are needed. */
+bf_status bf_edge_unpack_gradients(bf_cmds *c, bf_edge_step step, int width, int heads, int which,
+                                   const bf_edge_params *d, int acc, const bf_edge_pack *from, bf_err *err);
+
+/* N nodes with positions x [N,3] and up to `slots` edges each, from bf_neighbours_find and _reverse (words): src
+ * [N,slots], count [N], rev_offset [N+1], rev_edge. Nodes are the atoms of a pocket and a ligand: row [N] (words) is
+ * the number of a node among (pocket atoms, ligand atoms), the first `pocket` of which are the pocket's, node [N] the
+ * way back. row and node none: all are the ligand's, in the order of the nodes. */
+typedef struct bf_edge_list {
+    uint64_t nodes, pocket;
+    int slots, width, heads;
+    bf_mem x, src, count, rev_offset, rev_edge, row, node;
+} bf_edge_list;
+
+/* gate [N,slots] = sigmoid(MLP(radial code of the distance)), 0 behind the edges of a node */
+uint64_t bf_edge_gate_forward_workspace(bf_ctx *ctx, const bf_edge_list *e);
+bf_status bf_edge_gate_forward(bf_cmds *c, const bf_edge_list *e, bf_mem gate, bf_mem packed, bf_mem ws, bf_err *err);
+/* dpacked is overwritten; dx (by the positions, 0 at distance 0) may be none. */
+uint64_t bf_edge_gate_backward_workspace(bf_ctx *ctx, const bf_edge_list *e);
+bf_status bf_edge_gate_backward(bf_cmds *c, const bf_edge_list *e, bf_mem dpacked, bf_mem dx, bool acc_x, bf_mem dgate,
+                                bf_mem gate, bf_mem packed, bf_mem ws, bf_err *err);
+
+/* Targets T: all nodes (features) or those of the ligand in the order of their rows (positions). With a = softmax over
+ * the edges that enter a target, per head, of query key / sqrt(width / heads): features:  out [T,width] = residual +
+ * sum over edges a gate value positions: out [T,3] = mean over heads of the sum over edges a gate value (x - x of the
+ * source) query [T,width]; own [T,2 pad] = features of the targets times own_w plus own_b, source [N,2 pad] those of
+ * all nodes times source_w. weight [T,slots,heads rounded up to 16] = a, kept for backward (may be none). */
+typedef struct bf_edge_attention_mem {
+    bf_mem query, own, source, packed, gate;
+} bf_edge_attention_mem;
+uint64_t bf_edge_targets(const bf_edge_list *e, bf_edge_step step);
+uint64_t bf_edge_attention_forward_workspace(bf_ctx *ctx, const bf_edge_list *e, bf_edge_step step);
+bf_status bf_edge_attention_forward(bf_cmds *c, const bf_edge_list *e, bf_edge_step step, bf_mem out, bf_mem weight,
+                                    bf_mem residual, const bf_edge_attention_mem *in, bf_mem ws, bf_err *err);
+/* All of d are needed but x; d->packed is overwritten. The gradient by the residual is dout. pocket_x false: the
+ * gradient by the distance of two atoms of the pocket is left out of d->x, which then holds for the ligand only. */
+typedef struct bf_edge_attention_grads {
+    bf_mem query, own, source, packed, gate, x;
+    bool acc_query, acc_own, acc_source, acc_gate, acc_x;
+    bool pocket_x;
+} bf_edge_attention_grads;
+uint64_t bf_edge_attention_backward_workspace(bf_ctx *ctx, const bf_edge_list *e, bf_edge_step step);
+bf_status bf_edge_attention_backward(bf_cmds *c, const bf_edge_list *e, bf_edge_step step,
+                                     const bf_edge_attention_grads *d, bf_mem dout, bf_mem weight,
+                                     const bf_edge_attention_mem *in, bf_mem ws, bf_err *err);
+
+/* ---- rows: y[r,:] (+)= x[index[r] - first,:] where that is a row of x, else 0; index (words) none: r itself
+ * ---------- */
+bf_status bf_take_rows(bf_cmds *c, bf_mem y, bool acc, uint64_t rows, bf_mem x, uint64_t x_rows, bf_mem index,
+                       uint64_t first, int cols, bf_err *err);
 
 /* ---- segment: rows of a ragged batch ----------------------------------------------------------------------------- */
 /* The rows of list s are those numbered offset[s] .. offset[s+1] - 1, perhaps none (a segment), or those whose numbers

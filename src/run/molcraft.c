@@ -110,6 +110,19 @@ out:
     return st;
 }
 
+bf_unio2 bf_molcraft_net(const bf_molcraft *m)
+{
+    return (bf_unio2){.width = m->width,
+                      .heads = m->heads,
+                      .layers = m->layers,
+                      .neighbours = m->neighbours,
+                      .pocket_features = m->features,
+                      .types = m->types,
+                      .time_dim = m->time_dim,
+                      .time_mode = (bf_unio2_time)m->time_mode,
+                      .indicator = true};
+}
+
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
 /* Takes off what io/pt_contents.h puts around an object, wherever it acts as a dictionary: the classes that settings

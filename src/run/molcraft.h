@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "io/tensors.h"
+#include "net/unio2.h"
 
 enum bf_molcraft_time { BF_MOLCRAFT_SIMPLE, BF_MOLCRAFT_RBF, BF_MOLCRAFT_RBFNN };
 enum bf_molcraft_mode {
@@ -34,6 +35,9 @@ typedef struct bf_molcraft {
 
 /* BF_FILE for a missing, impossible or unsupported entry. */
 bf_status bf_molcraft_read(const json_t *dynamics, bf_molcraft *out, bf_err *err);
+
+/* The network of these settings. */
+bf_unio2 bf_molcraft_net(const bf_molcraft *m);
 
 /* hyper_parameters of a PyTorch checkpoint as JSON, objects that act as dictionaries as such; and where "dynamics" is
  * in it. Both NULL where the file has none. The caller decrefs *hyper. */

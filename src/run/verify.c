@@ -35,6 +35,7 @@ static const struct {
     {"network", bf_verify_network},
     {"adapters", bf_verify_adapters},
     {"embeddings", bf_verify_embeddings},
+    {"molcraft network", bf_verify_molecule_network},
     {"training", bf_verify_training},
     {"checkpoint expectation", bf_verify_checkpoint},
     {"loader expectation", bf_verify_loader},

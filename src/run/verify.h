@@ -70,6 +70,7 @@ bf_status bf_verify_tables(bf_verify *v, bf_err *err);   /* tables */
 bf_status bf_verify_network(bf_verify *v, bf_err *err);  /* network */
 bf_status bf_verify_adapters(bf_verify *v, bf_err *err);
 bf_status bf_verify_embeddings(bf_verify *v, bf_err *err);
+bf_status bf_verify_molecule_network(bf_verify *v, bf_err *err); /* molcraft network */
 bf_status bf_verify_training(bf_verify *v, bf_err *err);
 /* checkpoint expectation: NAME_expected.safetensors; weights in NAME_raw.pt and NAME_ema.pt (or both in NAME.pt),
  * configuration in the metadata or NAME_config.json. BF_FILE when one of them is missing or does not fit. */

@@ -8,6 +8,8 @@ double ref_act(int act, double x)
     case 1: return x / (1 + exp(-x));
     case 2: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
     case 3: return x > 0 ? x : 0;
+    case 4: return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case 5: return log1p(exp(-fabs(x))) + fmax(x, 0) - log(2);
     default: return x;
     }
 }

@@ -138,6 +138,9 @@ START_TEST(edge_shapes)
     FAILS(BF_FILE, "no column has anything to learn", infer("a,b\n1,x\n", &plain, &none, err));
     FAILS(BF_FILE, "no column", infer("a,b\n1,\n,NA\n?, \n", &plain, &none, err));
     FAILS(BF_FILE, "no column", infer("a\n1\n1.0\n1e0\n", &plain, &none, err));
+    s = schema_of("a,b\n1,x\n2,x\n4.5,x\n", NULL);
+    ck_assert_str_eq(bf_column_type_name(&s->column[1]), "constant");
+    bf_schema_free(s);
     s = schema_of("a,b\n1,x\n1.0,y\n,\n", NULL);
     ck_assert_str_eq(bf_column_type_name(&s->column[0]), "constant");
     ck_assert_str_eq(bf_column_type_name(&s->column[1]), "binary");

@@ -214,10 +214,11 @@ static bool is_constant(const census *c)
     return c->words == 1 || (c->seen > 0 && c->numbers && c->low == c->high);
 }
 
-/* The type that the cells suggest, unless they are all alike. */
+/* The type that the cells suggest. */
 static bf_column_type guess(const inference *f, const census *c)
 {
     if (c->seen == 0) return BF_COLUMN_IGNORE;
+    if (is_constant(c)) return BF_COLUMN_CONSTANT;
     if (c->words == 2) return BF_COLUMN_CATEGORICAL;
     if (c->numbers) return span(c) ? BF_COLUMN_INTEGER : f->o->bins ? BF_COLUMN_BINS : BF_COLUMN_CONTINUOUS;
     return c->words <= BF_COLUMN_WORDS && 2 * (uint64_t)c->words <= c->seen ? BF_COLUMN_CATEGORICAL : BF_COLUMN_IGNORE;

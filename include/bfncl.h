@@ -393,7 +393,8 @@ BFNCL_API bfncl_status bfncl_verify(const bfncl_verify_options *o, bfncl_verify_
  */
 typedef struct bfncl_model bfncl_model;
 
-/* A model file or a run folder; `device` may be NULL. Uses the averaged weights. One thread at a time per model. */
+/* A model file or a run folder, but not of a table (BFNCL_ERR_USAGE); `device` may be NULL. Uses the averaged weights.
+ * One thread at a time per model. */
 BFNCL_API bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *device, bfncl_model **out,
                                         bfncl_error *err);
 BFNCL_API void bfncl_model_close(bfncl_model *m);

@@ -603,6 +603,76 @@ START_TEST(cifar_batches)
 }
 END_TEST
 
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
+
+/* Cells, what is known and what is given; which cells are given depends on seed, epoch and row alone. */
+START_TEST(tables)
+{
+    enum { TABLE = 40, CELLS = 3, WIDTH = 3 + 3 + 3 + 5 };
+    char text[2048] = "size,word,flag\n";
+    static float a[TABLE * WIDTH], b[TABLE * WIDTH];
+    uint32_t index[TABLE];
+    const char *path = test_path("rows.csv");
+    bf_dataset_options o = {.transform = BF_TRANSFORM_TABLE,
+                            .seed = 7,
+                            .validation = 0.25,
+                            .given = 1,
+                            .table = {.missing = "", .levels = 4, .quantiles = true, .bins = true}};
+    bf_dataset *ds, *same;
+    for (int i = 0; i < TABLE; i++)
+        sprintf(text + strlen(text), "%.1f,%c,%s\n", i * 1.5, 'p' + i % 3, i % 4 == 1 ? "" : i % 2 ? "yes" : "no");
+    test_spill(path, text, strlen(text));
+    OK(bf_dataset_open(path, &o, &ds, err));
+    const bf_dataset_info info = bf_dataset_get_info(ds);
+    ck_assert(info.table && info.values && info.count == TABLE && info.dims == CELLS && info.row == WIDTH);
+    ck_assert(info.train == 30 && info.validation == 10 && info.width == CELLS);
+    ck_assert_uint_eq(bf_dataset_block(ds, 5), 5 * WIDTH);
+    const float *cells = bf_dataset_cells(ds, 1); /* bins of 4, flag, word of 3 */
+    ck_assert(cells[0] == 0 && isnan(cells[1]) && cells[2] == 1);
+
+    OK(bf_dataset_eval_rows(ds, BF_SPLIT_ALL, 0, TABLE, 0, &(bf_rows){.values = a}, err));
+    for (int i = 0; i < TABLE; i++) {
+        const float *row = a + i * WIDTH;
+        ck_assert_float_eq_tol(row[0], 2 * ((float)(i / 10) + 0.5f) / 4 - 1, 1e-6f);
+        ck_assert(isnan(row[1]) == (i % 4 == 1) && row[2] == (float)(i % 3));
+        for (int k = 0; k < 3; k++) ck_assert(row[3 + k] == (k == 1 && i % 4 == 1 ? 0.0f : 1.0f));
+        for (int k = 6; k < WIDTH; k++) ck_assert_float_eq(row[k], 0);
+    }
+    int given = 0;
+    OK(bf_dataset_train_rows(ds, 60, 30, &(bf_rows){.values = a, .index = index}, err)); /* epoch 2 */
+    OK(bf_dataset_open(path, &o, &same, err));
+    for (uint32_t i = 0; i < 30; i++) { /* one by one from another data set: the same bits */
+        OK(bf_dataset_train_rows(same, 60 + i, 1, &(bf_rows){.values = b}, err));
+        ck_assert_mem_eq(a + i * WIDTH, b, WIDTH * sizeof *b);
+        const float *row = a + i * WIDTH, *x = bf_dataset_cells(ds, index[i]);
+        for (int k = 0; k < 3; k++) given += row[6 + k] == 1;
+        ck_assert(row[9] == (row[6] == 1 ? row[0] : 0));
+        ck_assert(row[10] == (row[7] == 1 ? 2 * x[1] - 1 : 0) && !(row[7] == 1 && isnan(x[1])));
+        for (int k = 0; k < 3; k++) ck_assert(row[11 + k] == (row[8] == 1 && x[2] == (float)k ? 1.0f : 0.0f));
+    }
+    ck_assert_int_ge(given, 20); /* of 82 cells, half in the mean */
+    ck_assert_int_le(given, 65);
+    bf_dataset_free(same);
+    OK(bf_dataset_train_rows(ds, 90, 30, &(bf_rows){.values = b}, err));
+    ck_assert_mem_ne(a, b, sizeof(float) * 30 * WIDTH);
+
+    /* the same columns for another file; a limit; classes instead of levels */
+    test_spill(test_path("more.csv"), "flag,word,size\nno,q,99\nyes,p,\n,r,2\n", 38);
+    bf_dataset_options other = o;
+    other.schema = bf_dataset_schema(ds);
+    other.validation = 0;
+    other.limit = 2;
+    other.classes = true;
+    OK(bf_dataset_open(test_path("more.csv"), &other, &same, err));
+    ck_assert_uint_eq(bf_dataset_get_info(same).count, 2);
+    OK(bf_dataset_eval_rows(same, BF_SPLIT_ALL, 0, 2, 0, &(bf_rows){.values = b}, err));
+    ck_assert(b[0] == 3 && b[1] == 0 && b[2] == 1 && isnan(b[WIDTH]));
+    bf_dataset_free(same);
+    bf_dataset_free(ds);
+    FAILS(BF_FILE, "none.csv", bf_dataset_open(test_path("none.csv"), &o, &ds, err));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("dataset");
@@ -624,6 +694,7 @@ int main(void)
     tcase_add_test(c, vocabularies);
     tcase_add_test(c, texts_are_described);
     tcase_add_test(c, cifar_batches);
+    tcase_add_test(c, tables);
     tcase_set_timeout(c, 30);
     suite_add_tcase(s, c);
     return test_main(s);

@@ -782,13 +782,68 @@ START_TEST(wrong_groups_are_refused)
 }
 END_TEST
 
+/* Numbers behind the variables of a row do not disturb the groups and come out as they are. */
+START_TEST(rows_may_hold_more)
+{
+    enum { ROWS = 33, VARIABLES = 3, MORE = 5, PITCH = VARIABLES + MORE };
+    const uint64_t wide[] = {ROWS, PITCH}, narrow[] = {ROWS, VARIABLES};
+    const bf_graph_options o = {.training = false, .weights = BF_SET_VALUE};
+    float x[ROWS * PITCH], got[ROWS * MORE], data[ROWS * 2], mask[ROWS * 2];
+    bf_hybrid h;
+    OK(bf_hybrid_new(2, &h, err));
+    const bf_flow values = bf_flow_defaults(BF_FLOW_CONTINUOUS), flags = bf_flow_defaults(BF_FLOW_CATEGORICAL);
+    h.group[0] = (bf_group){"flag", flags, 1, 1.0};
+    h.group[1] = (bf_group){"value", values, 2, 1.0};
+    test_fill(x, BF_COUNT(x), 1);
+    for (int i = 0; i < ROWS; i += 3) x[i * PITCH + 2] = NAN;
+    TEST_BOTH(ctx)
+    {
+        graph_case k = {.ctx = ctx};
+        bf_err why = {0};
+        OK(bf_params_new(ctx, &k.params, err));
+        OK(bf_graph_new(ctx, k.params, &o, &k.g, err));
+        k.rows = bf_graph_input(k.g, "rows", 2, wide);
+        bf_hybrid_rows(k.g, &h, k.rows, true, k.n);
+        const bf_tid rest = bf_hybrid_rest(k.g, &h, k.rows);
+        bf_graph_keep(k.g, rest);
+        bf_graph_keep(k.g, k.n[1].data);
+        bf_graph_keep(k.g, k.n[1].mask);
+        OK(bf_params_alloc(k.params, 1u << BF_SET_VALUE, err));
+        OK(bf_graph_plan(k.g, true, NULL, err));
+        OK(bf_cmds_new(ctx, &k.c, err));
+        OK(bf_graph_emit(k.g, k.c, err));
+        put(&k, k.rows, x);
+        OK(bf_cmds_run(k.c, err));
+        OK(bf_finish(ctx, err));
+        OK(bf_read(ctx, got, bf_graph_mem(k.g, rest), sizeof got, err));
+        OK(bf_read(ctx, data, bf_graph_mem(k.g, k.n[1].data), sizeof data, err));
+        OK(bf_read(ctx, mask, bf_graph_mem(k.g, k.n[1].mask), sizeof mask, err));
+        for (int i = 0; i < ROWS; i++) {
+            for (int c = 0; c < MORE; c++) ck_assert_float_eq(got[i * MORE + c], x[i * PITCH + VARIABLES + c]);
+            ck_assert_float_eq(data[i * 2], x[i * PITCH + 1]);
+            ck_assert(mask[i * 2] == 1 && mask[i * 2 + 1] == (i % 3 ? 1.0f : 0.0f));
+            ck_assert_float_eq(data[i * 2 + 1], i % 3 ? x[i * PITCH + 2] : 0.0f);
+        }
+        bf_cmds_free(k.c);
+        bf_graph_free(k.g);
+        OK(bf_graph_new(ctx, k.params, &o, &k.g, err));
+        (void)bf_hybrid_rest(k.g, &h, bf_graph_input(k.g, "rows", 2, narrow));
+        ck_assert_int_eq(bf_graph_status(k.g, &why), BF_USAGE);
+        ck_assert_ptr_nonnull(strstr(why.message, "behind the variables"));
+        bf_graph_free(k.g);
+        bf_params_free(k.params);
+    }
+    bf_hybrid_free(&h);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("hybrid");
-    const TTest *const tests[] = {groups_agree_with_the_formulas, one_group_is_the_flow,
-                                  gradients_are_sums_over_groups, samples_depend_on_seed_and_index_alone,
-                                  modes_follow_their_formulas,    raised_probabilities_are_drawn,
-                                  a_run_starts_where_it_is_told,  wrong_groups_are_refused};
+    const TTest *const tests[] = {
+        groups_agree_with_the_formulas,         one_group_is_the_flow,       gradients_are_sums_over_groups,
+        samples_depend_on_seed_and_index_alone, modes_follow_their_formulas, raised_probabilities_are_drawn,
+        a_run_starts_where_it_is_told,          wrong_groups_are_refused,    rows_may_hold_more};
     for (size_t i = 0; i < BF_COUNT(tests); i++) {
         TCase *tc = tcase_create(tests[i]->name);
         tcase_set_timeout(tc, 120);

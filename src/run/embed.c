@@ -29,6 +29,8 @@ bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *devi
     const bf_open_options o = {.path = path, .device = device};
     BF_NEW(h, 1);
     BF_TRY(bf_model_open(&o, file, &h->m, err));
+    BF_CHECK(!h->m->schema, BF_USAGE, "%s: tables go through bfncl_sample and bfncl_eval, which read and write CSV",
+             path);
     *out = h;
     h = NULL;
 out:

@@ -264,16 +264,47 @@ typedef struct bfncl_eval_result {
     size_t n_columns;
     bfncl_eval_impute impute;
     char model[1024], data[1024], weights[8], times[24], device[256];
-    uint64_t step;              /* of training */
-    bool text;                  /* examples are windows, dimensions are characters */
-    bool table;                 /* examples are rows, dimensions are columns */
-    bfncl_plan plan;            /* of the loss that takes most */
+    uint64_t step;   /* of training */
+    bool text;       /* examples are windows, dimensions are characters */
+    bool table;      /* examples are rows, dimensions are columns */
+    uint64_t atoms;  /* examples are molecules with so many atoms in all, each of rows->dims numbers; else 0 */
+    bfncl_plan plan; /* of the loss that takes most */
     uint64_t stride, variables; /* text: from one window to the next, else 0; dimensions scored, each counted once */
 } bfncl_eval_result;
 
 BFNCL_API void bfncl_eval_defaults(bfncl_eval_options *o);
 BFNCL_API bfncl_status bfncl_eval(const bfncl_eval_options *o, bfncl_eval_result *result, bfncl_error *err);
 BFNCL_API void bfncl_eval_result_free(bfncl_eval_result *result);
+
+/* ---- generated molecules ----------------------------------------------------------------------------------------- */
+
+typedef struct bfncl_molecules_options {
+    const char *samples; /* SDF, PDB or XYZ file, plain or .gz */
+    const char *data;    /* real molecules to compare with; NULL: data.train of `model` */
+    const char *model;   /* model file or run folder; may be NULL with `data` */
+    const char *chart;   /* .svg of the lengths of their bonds; NULL: none */
+} bfncl_molecules_options;
+
+/* Fractions of 1. All by the distances of atoms alone, which say which are bound and how often (EDM's table), and not
+ * by the bonds in the file. Stable: an atom that has as many bonds as its element (hydrogens are atoms too); a molecule
+ * all of whose atoms do. The rest by RDKit, NaN in a bfncl that was built without it. */
+typedef struct bfncl_molecules_row {
+    uint64_t molecules, atoms;
+    double atom_stability, molecule_stability;
+    double validity, connected; /* of all molecules: accepted; accepted and in one piece */
+    double uniqueness, novelty; /* different ones among the valid; of these, those not in the data (NaN: of the data) */
+} bfncl_molecules_row;
+
+/* Distances of distributions: the root of the Jensen-Shannon divergence in nats, 0 equal, 0.83 without overlap. */
+typedef struct bfncl_molecules_result {
+    bfncl_molecules_row samples, reference;
+    double bond_length_distance, distance_distance; /* of the lengths of bonds in the file; of all pairs of atoms */
+    char data[1024];
+} bfncl_molecules_result;
+
+/* Measures of generated molecules beside those of real ones. */
+BFNCL_API bfncl_status bfncl_eval_molecules(const bfncl_molecules_options *o, bfncl_molecules_result *result,
+                                            bfncl_error *err);
 
 /* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
@@ -282,15 +313,18 @@ typedef struct bfncl_sample_options {
     const char *config, *size;
     const char *const *set;
     size_t n_set;
-    int64_t n, steps;    /* 0: sample.n, sample.steps */
-    int64_t length;      /* characters of a text, at most those of the model's examples; 0: as many */
-    int64_t seed;        /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
-    const char *given;   /* table: a CSV file whose missing cells are filled; n: draws of each of its rows, of which
-                            the mean or the most frequent word is taken (0: 1). NULL: new rows */
-    const char *weights; /* as for eval */
-    const char *out; /* .png (a grid) or, of a text model, .txt, of a table .csv; .npy, .safetensors. NULL: texts are
-                        only returned, pictures go to MODEL_FOLDER/samples/samples.png */
-    bool dry_run;    /* only the plan: weights are found in the file but not read */
+    int64_t n, steps;     /* 0: sample.n, sample.steps */
+    int64_t length;       /* characters of a text, at most those of the model's examples; 0: as many */
+    int64_t seed;         /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
+    const char *given;    /* table: a CSV file whose missing cells are filled; n: draws of each of its rows, of which
+                             the mean or the most frequent word is taken (0: 1). NULL: new rows */
+    const char *weights;  /* as for eval */
+    const char *sampler;  /* "ancestral", "end_back", "end_back_pmf", "end_back_mode"; NULL: sample.mode */
+    const char *scaffold; /* molecules: file of a part that every sample has, where it is; NULL: none */
+    /* .png (a grid) or, of a text model, .txt, of a table .csv, of molecules .sdf, .xyz, .pdb; .npy, .safetensors (not
+     * of molecules). NULL: texts are only returned, the others go to MODEL_FOLDER/samples/samples.png, .csv or .sdf */
+    const char *out;
+    bool dry_run;          /* only the plan: weights are found in the file but not read */
     const char *animation; /* .gif of the expected data at every step; NULL: none */
     bfncl_device_options device;
     bfncl_progress_fn progress;

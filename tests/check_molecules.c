@@ -6,6 +6,7 @@
 #include "io/dataset.h"
 #include "io/loader.h"
 #include "io/packed.h"
+#include "io/sizes.h"
 
 enum { COUNT = 40 };
 
@@ -260,6 +261,47 @@ START_TEST(held_out)
 }
 END_TEST
 
+START_TEST(sizes)
+{
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "[[3]]",
+                                      "[[3,1,1]]",
+                                      "[[0,1]]",
+                                      "[[3,0]]",
+                                      "[[3,1],[3,1]]",
+                                      "[[5,1],[3,1]]",
+                                      "[[3,-1]]",
+                                      "[[70000,1]]",
+                                      "[3]",
+                                      "[[3,1.5]]"};
+    bf_dataset *ds = open_set(1, 0.1);
+    bf_sizes s = {0}, again = {0};
+    char *text = NULL;
+    uint64_t count[12] = {0}, of_train = 0;
+    OK(bf_sizes_of(ds, &s, err));
+    OK(bf_sizes_text(&s, &text, err));
+    OK(bf_sizes_parse(text, "model", &again, err));
+    ck_assert(again.n == s.n && again.total == s.total && s.total == COUNT - 4);
+    ck_assert_mem_eq(again.size, s.size, s.n * sizeof *s.size);
+    ck_assert_uint_eq(bf_sizes_largest(&s), 11);
+    for (uint64_t i = 0; i < s.total; i++) count[bf_sizes_draw(&s, ((double)i + 0.5) / (double)s.total)]++;
+    for (size_t i = 0; i < s.n; i++) {
+        ck_assert_uint_eq(count[s.size[i].atoms], s.size[i].count); /* each as often as it is in the data */
+        of_train += s.size[i].count;
+    }
+    ck_assert_uint_eq(of_train, COUNT - 4);
+    ck_assert_uint_eq(bf_sizes_draw(&s, 0.0), s.size[0].atoms);
+    ck_assert_uint_eq(bf_sizes_draw(&s, 1.0), 11);
+    for (size_t i = 0; i < BF_COUNT(bad); i++) FAILS(BF_FILE, "model", bf_sizes_parse(bad[i], "model", &again, err));
+    free(text);
+    bf_sizes_free(&s);
+    bf_sizes_free(&again);
+    bf_dataset_free(ds);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("molecules");
@@ -270,6 +312,7 @@ int main(void)
     tcase_add_test(c, too_large);
     tcase_add_test(c, stream);
     tcase_add_test(c, held_out);
+    tcase_add_test(c, sizes);
     tcase_set_timeout(c, 30);
     suite_add_tcase(s, c);
     return test_main(s);

@@ -73,6 +73,7 @@ static void add_units(json_t *j, const bfncl_eval_result *r, const bfncl_eval_ro
     json_object_set_new(j, "total_bits_per_char", cli_json_number(row->total_bits_per_char));
     json_object_set_new(j, "stride", r->text ? json_integer((json_int_t)r->stride) : json_null());
     json_object_set_new(j, "variables", json_integer((json_int_t)r->variables));
+    if (r->atoms) json_object_set_new(j, "atoms", json_integer((json_int_t)r->atoms));
     if (row->groups) json_object_set_new(j, "groups", groups_json(row));
     if (row->over_time) json_object_set_new(j, "over_time", bins_json(row));
     if (r->table) {
@@ -156,18 +157,21 @@ static void print_head(const bfncl_eval_result *r)
            : r->table ? "columns"
                       : "dimensions",
            (unsigned long long)first->repeats, r->times, (unsigned long long)first->draws);
+    if (r->atoms)
+        printf("         molecules with %llu atoms in all, each of which counts as %llu dimensions\n",
+               (unsigned long long)r->atoms, (unsigned long long)first->dims);
     if (r->text && r->stride < first->dims)
         printf("         one every %llu characters; %llu characters in all, each counted once\n",
                (unsigned long long)r->stride, (unsigned long long)r->variables);
     putchar('\n');
 }
 
-/* A dimension of a text is a character. */
+/* A dimension of a text is a character, what of other data is an example is of molecules an atom. */
 static void print_losses(const bfncl_eval_result *r)
 {
     const char *bits = r->text ? "bits/char" : "bits/dim", *nats = r->text ? "nats/char" : "nats/dim";
-    printf("%-20s %-19s %9s  %-8s  %9s  %9s  %12s\n", "loss", bits, nats, "receiver", "recon", "total",
-           r->text ? "nats/window" : "nats/example");
+    const char *whole = r->text ? "nats/window" : r->atoms ? "nats/atom" : "nats/example";
+    printf("%-20s %-19s %9s  %-8s  %9s  %9s  %12s\n", "loss", bits, nats, "receiver", "recon", "total", whole);
     for (size_t i = 0; i < r->n_rows; i++) {
         const bfncl_eval_row *row = &r->rows[i];
         char name[32];
@@ -184,8 +188,8 @@ static void print_losses(const bfncl_eval_result *r)
     printf("\n+- is the standard error over %s; recon and total (loss + reconstruction) are in %s;\n%s is the total of "
            "all "
            "%llu %s\n",
-           r->text ? "windows" : "examples", bits, r->text ? "nats/window" : "nats/example",
-           (unsigned long long)r->rows->dims, r->text ? "characters" : "dimensions");
+           r->text ? "windows" : "examples", bits, whole, (unsigned long long)r->rows->dims,
+           r->text ? "characters" : "dimensions");
 }
 
 static void print_over_time(const bfncl_eval_row *row, const char *bits)
@@ -256,6 +260,65 @@ static void print_table(const bfncl_eval_result *r)
     for (size_t i = 0; i < r->n_rows; i++) print_over_time(&r->rows[i], r->text ? "bits/char" : "bits/dim");
 }
 
+/* ---- generated molecules ----------------------------------------------------------------------------------------- */
+
+static json_t *molecules_json(const bfncl_molecules_row *r)
+{
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "molecules", (json_int_t)r->molecules, "atoms",
+                     (json_int_t)r->atoms, "atom_stability", cli_json_number(r->atom_stability), "molecule_stability",
+                     cli_json_number(r->molecule_stability), "validity", cli_json_number(r->validity), "connected",
+                     cli_json_number(r->connected), "uniqueness", cli_json_number(r->uniqueness), "novelty",
+                     cli_json_number(r->novelty));
+}
+
+static void print_part(const char *label, double samples, double data)
+{
+    char text[2][16];
+    const double x[2] = {samples, data};
+    for (int i = 0; i < 2; i++)
+        if (isfinite(x[i]))
+            snprintf(text[i], sizeof text[i], "%.1f %%", 100 * x[i]);
+        else
+            strcpy(text[i], "-");
+    printf("%-28s %12s %12s\n", label, text[0], text[1]);
+}
+
+static void print_molecules(const bfncl_molecules_result *r)
+{
+    const bfncl_molecules_row *s = &r->samples, *d = &r->reference;
+    printf("%-28s %12s %12s\n", "", "samples", "data");
+    printf("%-28s %12llu %12llu\n", "molecules", (unsigned long long)s->molecules, (unsigned long long)d->molecules);
+    print_part("stable atoms", s->atom_stability, d->atom_stability);
+    print_part("stable molecules", s->molecule_stability, d->molecule_stability);
+    print_part("valid", s->validity, d->validity);
+    print_part("valid and in one piece", s->connected, d->connected);
+    print_part("different, of the valid", s->uniqueness, d->uniqueness);
+    print_part("not in the data, of these", s->novelty, d->novelty);
+    printf("%-28s %12.3f\n", "distance of bond lengths", r->bond_length_distance);
+    printf("%-28s %12.3f\n", "distance of all distances", r->distance_distance);
+    printf("\ndata: %s; distances of distributions: 0 equal, 0.83 without overlap\n", r->data);
+}
+
+static int eval_molecules(const cli_args *a)
+{
+    bfncl_molecules_result r;
+    bfncl_error err;
+    const bfncl_molecules_options o = {.samples = a->value[OPT_SAMPLES].text,
+                                       .data = a->value[OPT_DATA].text,
+                                       .model = a->operands[0],
+                                       .chart = a->value[OPT_CHART].text};
+    if (bfncl_eval_molecules(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
+    if (!cli_given(a, OPT_JSON)) {
+        print_molecules(&r);
+        return 0;
+    }
+    return cli_print_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s?}", "file", o.samples, "data", r.data,
+                                    "samples", molecules_json(&r.samples), "reference", molecules_json(&r.reference),
+                                    "bond_length_distance", cli_json_number(r.bond_length_distance),
+                                    "distance_distance", cli_json_number(r.distance_distance), "chart", o.chart),
+                          0);
+}
+
 int cli_eval(const cli_args *a)
 {
     bfncl_eval_options o;
@@ -263,6 +326,7 @@ int cli_eval(const cli_args *a)
     bfncl_error err;
     bfncl_profile profile;
     int code = 0;
+    if (cli_given(a, OPT_SAMPLES)) return eval_molecules(a);
     bfncl_eval_defaults(&o);
     o.model = a->operands[0];
     o.data = a->value[OPT_DATA].text;

@@ -16,6 +16,8 @@ int cli_sample(const cli_args *a)
     o.n_set = a->value[OPT_SET].count;
     if (cli_given(a, OPT_N)) o.n = a->value[OPT_N].number;
     if (cli_given(a, OPT_LENGTH)) o.length = a->value[OPT_LENGTH].number;
+    o.sampler = a->value[OPT_SAMPLER].text;
+    o.scaffold = a->value[OPT_SCAFFOLD].text;
     if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
     o.given = a->value[OPT_GIVEN].text;

@@ -230,6 +230,24 @@ const cli_option cli_options[OPT_COUNT] = {
                     .text = "Each row is drawn 20 times given the cells that are left, in sample.steps steps; numbers "
                             "become the mean of the draws, words the most frequent one. The errors of numbers are in "
                             "standard deviations of their column."},
+    [OPT_SAMPLES] =
+        {.name = "samples",
+         .type = CLI_PATH,
+         .argument = "FILE",
+         .commands = CLI_EVAL,
+         .group = GROUP_SCORE,
+         .help = "molecules: measure those of a file beside the data instead of scoring data",
+         .text = "FILE is what `bfncl sample` wrote (SDF, XYZ, PDB). Stability of atoms and molecules by "
+                 "the distances of atoms (EDM's table of bonds), and of the same bonds validity, uniqueness and "
+                 "novelty, by RDKit where bfncl was built with it; how far the distributions of bond lengths "
+                 "(of the bonds in the file) and of distances are from those of the data (--data, else the "
+                 "training data)."},
+    [OPT_CHART] = {.name = "chart",
+                   .type = CLI_PATH,
+                   .argument = "FILE.svg",
+                   .commands = CLI_EVAL,
+                   .group = GROUP_SCORE,
+                   .help = "with --samples: a picture of the lengths of bonds, of the samples and of the data"},
     [OPT_N] = {.letter = 'n',
                .type = CLI_INTEGER,
                .argument = "N",
@@ -260,15 +278,37 @@ const cli_option cli_options[OPT_COUNT] = {
                            "not a missing cell stays as it is. With -n N each row is drawn N times: numbers become the "
                            "mean of the draws, words the most frequent one. Without -n it is one draw, which varies as "
                            "the data do."},
+    [OPT_SAMPLER] = {.name = "sampler",
+                     .type = CLI_CHOICE,
+                     .argument = "MODE",
+                     .choices = "ancestral|end_back|end_back_pmf|end_back_mode",
+                     .commands = CLI_SAMPLE,
+                     .def = "sample.mode of the model's configuration",
+                     .group = GROUP_SAMPLE,
+                     .help = "how the sampler goes on from what the network says",
+                     .text = "ancestral: by a message about a draw from it, as in the paper. The others forget the "
+                             "past and draw the state at the end of a step around a draw (end_back), the expected "
+                             "values (end_back_pmf) or the likeliest ones (end_back_mode); they need fewer steps."},
+    [OPT_SCAFFOLD] = {.name = "scaffold",
+                      .type = CLI_PATH,
+                      .argument = "FILE",
+                      .commands = CLI_SAMPLE,
+                      .group = GROUP_SAMPLE,
+                      .help = "part of a molecule that every sample has; the rest is generated",
+                      .text =
+                          "The first molecule of an SDF, PDB or XYZ file. Its atoms keep their places and kinds and "
+                          "come first in the samples. Only for models of molecules."},
     [OPT_OUTPUT] =
         {.name = "output",
          .letter = 'o',
          .type = CLI_PATH,
          .argument = "FILE",
          .commands = CLI_SAMPLE | CLI_CONVERT | CLI_TUNE,
-         .def = "samples/samples.png (of a table .csv) beside the model; text is printed",
+         .def = "samples/samples.png (.csv of a table, .sdf of molecules) beside the model; text is printed",
          .group = GROUP_SAMPLE,
-         .help = "where the samples go: .png (a grid), .txt (of a text model), .csv (of a table), .npy or .safetensors",
+         .help =
+             "where the samples go: .png (a grid), .txt (of a text model), .csv (of a table), .npy or .safetensors; "
+             "molecules: .sdf, .xyz, .pdb or .png",
          .text = "convert: the file to write, .safetensors, instead of a second operand. tune: the table; "
                  "other commands use it when BFNCL_TUNE names it."},
     [OPT_TRAJECTORY] = {.name = "trajectory",
@@ -470,7 +510,7 @@ const cli_command cli_commands[] = {
      .operands = "FILE",
      .min_operands = 1,
      .max_operands = 1,
-     .help = "what is in a model, checkpoint, data file, text, molecule file or configuration",
+     .help = "what is in a model, checkpoint, data file, text, molecules or configuration",
      .text = "Prints kind, number of parameters, tensors and configuration, and checks every checksum in the file. "
              "Needs no device.",
      .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json", "bfncl info ema_model.pt"},

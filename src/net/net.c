@@ -86,12 +86,27 @@ static bf_net_config mlp_defaults(void)
     return c;
 }
 
+static bf_net_config unio2_defaults(void)
+{
+    bf_net_config c = {.kind = BF_NET_UNIO2,
+                       .input = bf_image_adapter_defaults(),
+                       .channels = 1,
+                       .outputs = 1,
+                       .width = 128,
+                       .blocks = 9,
+                       .heads = 16};
+
+    c.input.height = c.input.width = c.input.channels = 1;
+    return c;
+}
+
 bf_net_config bf_net_defaults(bf_net_kind kind)
 {
     switch (kind) {
     case BF_NET_VDM_UNET: return vdm_unet_defaults();
     case BF_NET_TRANSFORMER: return transformer_defaults();
     case BF_NET_MLP: return mlp_defaults();
+    case BF_NET_UNIO2: return unio2_defaults();
     case BF_NET_UNET: break;
     }
     return unet_defaults();
@@ -104,6 +119,7 @@ const char *bf_net_kind_name(bf_net_kind kind)
     case BF_NET_VDM_UNET: return "vdm-unet";
     case BF_NET_TRANSFORMER: return "transformer";
     case BF_NET_MLP: return "mlp";
+    case BF_NET_UNIO2: return "unio2";
     }
     return "?";
 }
@@ -184,12 +200,17 @@ out:
     return st;
 }
 
+static bool has_group_norms(const bf_net_config *c)
+{
+    return c->kind == BF_NET_UNET || c->kind == BF_NET_VDM_UNET;
+}
+
 bf_status bf_net_check(const bf_net_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bool norms = c->kind == BF_NET_UNET || c->kind == BF_NET_VDM_UNET; /* group norms */
+    const bool norms = has_group_norms(c);
 
-    BF_CHECK((unsigned)c->kind <= BF_NET_MLP, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
+    BF_CHECK((unsigned)c->kind <= BF_NET_UNIO2, BF_USAGE, "net.kind: unknown network %d", (int)c->kind);
     BF_CHECK(c->width >= 2 && c->width <= 4096 && c->width % 2 == 0, BF_USAGE,
              "net.width: %d is not an even number in 2..4096", c->width);
     BF_CHECK(c->blocks >= 1 && c->blocks <= BF_NET_BLOCKS, BF_USAGE, "net.blocks: %d is not in 1..%d", c->blocks,
@@ -212,7 +233,7 @@ static void warn_time_lost(const bf_net_config *c)
 {
     const int levels = c->kind == BF_NET_UNET ? c->levels : 1;
 
-    if (c->kind == BF_NET_TRANSFORMER || c->kind == BF_NET_MLP || c->scale_shift) return;
+    if (!has_group_norms(c) || c->scale_shift) return;
     for (int i = 0; i < levels; i++)
         if (c->width * (i > 0 ? c->mult[i] : 1) == c->groups) {
             bf_log(BFNCL_LOG_WARN,
@@ -228,7 +249,7 @@ bf_status bf_net_resolve(bf_net_config *c, bf_err *err)
 
     if (c->groups == 0) c->groups = automatic_groups(c->width);
     if (c->out_features == 0) c->out_features = c->width;
-    if (c->kind == BF_NET_TRANSFORMER || c->kind == BF_NET_MLP)
+    if (!has_group_norms(c))
         c->input.output = c->width;
     else if (c->input.output == 0)
         c->input.output = bf_image_adapter_features(&c->input);
@@ -263,6 +284,7 @@ bf_tid bf_net_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, bf_tid t
     case BF_NET_UNET: return bf_unet_build(g, c, net_in, t);
     case BF_NET_VDM_UNET: return bf_vdm_unet_build(g, c, net_in, t);
     case BF_NET_MLP: return build_mlp(g, c, net_in, t);
+    case BF_NET_UNIO2: return bf_graph_fail(g, BF_USAGE, "net.kind unio2 is for molecules");
     case BF_NET_TRANSFORMER: break;
     }
     return bf_transformer_build(g, c, net_in, t);

@@ -14,7 +14,8 @@ typedef enum bf_net_kind {
     BF_NET_UNET,        /* "UNetModel": MNIST */
     BF_NET_VDM_UNET,    /* "UNetVDM": CIFAR-10 */
     BF_NET_TRANSFORMER, /* "GPT": text; a point is a position, H W of them */
-    BF_NET_MLP          /* vectors and tables: net/mlp.h; whatever shape the data have is one row */
+    BF_NET_MLP,         /* vectors and tables: net/mlp.h; whatever shape the data have is one row */
+    BF_NET_UNIO2        /* molecules: net/unio2.h, which builds it */
 } bf_net_kind;
 
 #define BF_NET_LEVELS 8
@@ -66,7 +67,7 @@ bf_status bf_net_check(const bf_net_config *c, bf_err *err);
  * be lost in the group norms. */
 bf_status bf_net_resolve(bf_net_config *c, bf_err *err);
 
-const char *bf_net_kind_name(bf_net_kind kind); /* "unet", "vdm-unet", "transformer", "mlp" */
+const char *bf_net_kind_name(bf_net_kind kind); /* "unet", "vdm-unet", "transformer", "mlp", "unio2" */
 
 /* Registers the parameters under their official names (without "net.") and appends the network. `c` is resolved.
  * Labels inner outputs "act.<module>" as the official modules are called. */

@@ -42,6 +42,8 @@ static bf_status open_model(bench *b, bf_err *err)
         c.sample.batch = b->o->batch;
     }
     BF_TRY(bf_config_check(&c, err));
+    BF_CHECK(c.data.transform != BF_TRANSFORM_MOLECULES, BF_USAGE,
+             "molecules have no size that a measurement could take; time `bfncl train` with few steps on the data");
     BF_TRY(bf_setup_shape(&c, b->o->size, shape, err));
     BF_TRY(bf_model_new(&c, shape, NULL, &b->o->device, &b->m, err));
     b->r->host_idle_bytes = bf_resident_peak();

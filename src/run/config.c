@@ -418,7 +418,7 @@ uint64_t bf_config_hash(const bf_config *c)
 /* ---- checks across keys ------------------------------------------------------------------------------------------ */
 
 /* Keys that only some networks read (bit 1 << net.kind), in the order of its words. */
-enum { UNET = 1, VDM_UNET = 2, TRANSFORMER = 4 };
+enum { UNET = 1, VDM_UNET = 2, TRANSFORMER = 4, UNIO2 = 16 };
 static const struct {
     const char *name;
     unsigned nets;
@@ -428,7 +428,8 @@ static const struct {
     {"net.scale_shift", UNET},
     {"net.project_input", UNET},
     {"net.groups", UNET | VDM_UNET},
-    {"net.heads", UNET | VDM_UNET | TRANSFORMER},
+    {"net.heads", UNET | VDM_UNET | TRANSFORMER | UNIO2},
+    {"net.neighbours", UNIO2},
     {"net.learned_positions", UNET | VDM_UNET | TRANSFORMER},
     {"net.positions", UNET | VDM_UNET},
     {"net.fourier", VDM_UNET},
@@ -480,7 +481,7 @@ static bf_status check_net(const bf_config *c, bf_err *err)
     if (c->net.kind == BF_NET_MLP) return st;
     BF_CHECK(c->net.width % c->net.heads == 0, BF_USAGE, "net.heads = %lld does not divide net.width = %lld",
              (long long)c->net.heads, (long long)c->net.width);
-    if (c->net.kind == BF_NET_TRANSFORMER || c->net.groups == 0) return st;
+    if ((c->net.kind != BF_NET_UNET && c->net.kind != BF_NET_VDM_UNET) || c->net.groups == 0) return st;
     for (int i = 0; i < levels; i++) {
         const int64_t width = c->net.width * (c->net.kind == BF_NET_UNET ? c->net.mult.v[i] : 1);
         BF_CHECK(width % c->net.groups == 0, BF_USAGE,
@@ -502,6 +503,22 @@ static bf_status check_table(const bf_config *c, bf_err *err)
     BF_CHECK(c->flow.kind != BF_CONFIG_CONTINUOUS, BF_USAGE,
              "flow.kind of a table is that of its integers and bins: discretised or categorical");
     BF_CHECK(!c->data.flip, BF_USAGE, "data.flip has no meaning for a table");
+out:
+    return st;
+}
+
+static bf_status check_molecules(const bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_kinds kinds;
+    const bool molecules = c->data.transform == BF_TRANSFORM_MOLECULES;
+    BF_CHECK(molecules == (c->net.kind == BF_NET_UNIO2), BF_USAGE,
+             "data.transform molecules and net.kind unio2 go together");
+    if (!molecules) return st;
+    BF_CHECK(c->flow.kind == BF_CONFIG_CONTINUOUS && c->flow.predict_data, BF_USAGE,
+             "data.transform molecules needs flow.kind continuous (of the positions) and flow.predict_data true");
+    BF_CHECK(!c->data.flip, BF_USAGE, "data.flip has no meaning for molecules");
+    if (!bf_kinds_learned(c->mol.elements)) BF_TRY(bf_kinds_parse(c->mol.elements, &kinds, err));
 out:
     return st;
 }
@@ -530,6 +547,7 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "flow.output delta needs flow.kind continuous");
     BF_CHECK(table || !categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
              "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
+    BF_TRY(check_molecules(c, err));
     BF_TRY(check_net(c, err));
     BF_CHECK(c->train.batch % c->train.accumulate == 0, BF_USAGE,
              "train.accumulate = %lld does not divide train.batch = %lld", (long long)c->train.accumulate,

@@ -48,6 +48,10 @@ typedef struct bf_config {
         bool flip;
     } data;
     struct {
+        char elements[BF_CONFIG_TEXT];
+        double scale, type_weight;
+    } mol;
+    struct {
         int kind, output;
         double min_variance, max_sqrt_beta;
         int64_t mixture;
@@ -55,7 +59,7 @@ typedef struct bf_config {
     } flow;
     struct {
         int kind; /* bf_net_kind */
-        int64_t width, blocks, groups, heads;
+        int64_t width, blocks, groups, heads, neighbours;
         bf_int_list mult, attention;
         double dropout;
         bool scale_shift, project_input, skip, positions, learned_positions;
@@ -75,6 +79,7 @@ typedef struct bf_config {
     } eval;
     struct {
         int64_t n, steps, batch, seed;
+        int mode; /* bf_sampler_mode */
     } sample;
     struct {
         char select[BF_CONFIG_TEXT];

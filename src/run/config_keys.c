@@ -32,11 +32,12 @@
 
 const bf_key bf_config_keys[] = {
     TEXT("data.train", data.train, "",
-         "training data: IDX or IDX.gz file, folder of PNG files, NPY array, CIFAR-10 .bin files, text, CSV"),
+         "training data: IDX or IDX.gz file, folder of PNG files, NPY array, CIFAR-10 .bin files, text, CSV, "
+         "molecules"),
     TEXT("data.test", data.test, "", "test data for eval; a text has its own, its last part, where none is given"),
-    WORD("data.transform", data.transform, "continuous|bins|binarise|text|table", "bins",
+    WORD("data.transform", data.transform, "continuous|bins|binarise|text|table|molecules", "bins",
          "continuous: scale to [-1, 1]; bins: quantise; binarise: a fresh Bernoulli draw at each read; text: "
-         "characters; table: a CSV file with a header"),
+         "characters; table: a CSV file with a header; molecules: atoms in space, from SDF, PDB or XYZ files"),
     INT("data.bins", data.bins, 2, 256, "16", "levels of the data after quantising (transform bins; numbers bins)"),
     TEXT("data.columns", data.columns, "",
          "table: types that are not as inferred, such as \"age=continuous, id=ignore, width=bins:32\"; continuous, "
@@ -64,6 +65,12 @@ const bf_key bf_config_keys[] = {
         "fraction of the training set kept for validation; of a text, as much again for test"),
     BOOL("data.flip", data.flip, "false", "mirror training images at random"),
 
+    TEXT("mol.elements", mol.elements, "learned",
+         "molecules: kinds of atoms, such as \"H C N O\"; learned: those of the training data"),
+    NUM("mol.scale", mol.scale, 1e-3, 1e3, "2", "molecules: Angstrom that are 1 to the flow of the positions"),
+    NUM("mol.type_weight", mol.type_weight, 0, 1e6, "1",
+        "molecules: what the loss of the kinds counts for against that of the positions"),
+
     WORD("flow.kind", flow.kind, "continuous|discretised|categorical", "discretised",
          "kind of Bayesian flow; of a table that of its integers and bins: discretised or categorical"),
     WORD("flow.output", flow.output, "auto|delta|normal|mixture", "auto",
@@ -74,14 +81,17 @@ const bf_key bf_config_keys[] = {
     BOOL("flow.predict_data", flow.predict_data, "false", "the network predicts the data instead of the noise"),
     BOOL("flow.truncate", flow.truncate, "false", "discretised: truncate at -1 and 1 instead of clipping"),
 
-    WORD("net.kind", net.kind, "unet|vdm-unet|transformer|mlp", "unet",
-         "network: U-Net with levels, U-Net of one resolution (VDM), transformer, mlp for vectors and tables"),
+    WORD(
+        "net.kind", net.kind, "unet|vdm-unet|transformer|mlp|unio2", "unet",
+        "network: U-Net with levels, U-Net of one resolution (VDM), transformer, mlp for vectors and tables, unio2 for "
+        "molecules"),
     INT("net.width", net.width, 2, 4096, "32", "channels of the first level"),
     INTS("net.mult", net.mult, 1, 64, "[1, 2, 2]", "unet: width of each level as a multiple of net.width"),
     INT("net.blocks", net.blocks, 1, 64, "1", "residual blocks per level (unet) or in all"),
     INT("net.groups", net.groups, 0, 1024, "8", "groups of the group norms; 0 = four channels to a group, at most 32"),
     INTS("net.attention", net.attention, 1, 1024, "[]", "unet: down-sampling rates that get attention"),
     INT("net.heads", net.heads, 1, 256, "4", "attention heads"),
+    INT("net.neighbours", net.neighbours, 1, 64, "32", "unio2: atoms that an atom hears of, the nearest ones"),
     NUM("net.dropout", net.dropout, 0, 0.95, "0", "probability of dropping an activation while training"),
     BOOL("net.scale_shift", net.scale_shift, "false", "unet: time enters as scale and shift of the second norm"),
     BOOL("net.project_input", net.project_input, "true", "unet: linear layer before the first convolution"),
@@ -96,7 +106,7 @@ const bf_key bf_config_keys[] = {
     INT("train.steps", train.steps, 0, 1e9, "1000", "optimiser steps"),
     INT("train.schedule_steps", train.schedule_steps, 0, 1e9, "0",
         "length of the learning rate schedule; 0 = train.steps, or that of the file when an override shortens the run"),
-    INT("train.batch", train.batch, 1, 65536, "48", "examples per step"),
+    INT("train.batch", train.batch, 1, 65536, "48", "examples per step; of molecules their atoms, at most"),
     INT("train.accumulate", train.accumulate, 1, 65536, "1",
         "parts of a batch that go through memory one after the other, their gradients added up; divides train.batch"),
     BOOL("train.recompute", train.recompute, "false",
@@ -145,7 +155,11 @@ const bf_key bf_config_keys[] = {
     INT("sample.n", sample.n, 1, 1e6, "64", "samples"),
     INT("sample.steps", sample.steps, 1, 1e6, "100", "sampler steps"),
     INT("sample.batch", sample.batch, 0, 65536, "0",
-        "samples computed at once, at most; 0 = train.batch / train.accumulate"),
+        "samples computed at once, at most (of molecules: atoms); 0 = train.batch / train.accumulate"),
+    WORD("sample.mode", sample.mode, "ancestral|end_back|end_back_pmf|end_back_mode", "ancestral",
+         "how the sampler goes on from what the network says. ancestral: by a message about a draw from it, as in the "
+         "paper; the others forget the past and draw the state at the end of a step around a draw, the expected values "
+         "or the likeliest"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
 
     TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),

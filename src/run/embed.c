@@ -31,6 +31,8 @@ bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *devi
     BF_TRY(bf_model_open(&o, file, &h->m, err));
     BF_CHECK(!h->m->schema, BF_USAGE, "%s: tables go through bfncl_sample and bfncl_eval, which read and write CSV",
              path);
+    BF_CHECK(!h->m->packed, BF_USAGE, "%s: a model of molecules, whose samples have no fixed size: use bfncl_sample",
+             path);
     *out = h;
     h = NULL;
 out:

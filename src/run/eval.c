@@ -110,6 +110,11 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     r->table = bf_dataset_get_info(e->ds).table;
     if (r->text) r->stride = o.stride ? o.stride : o.length;
     r->variables = e->samples * e->m->dims - (e->samples - 1) * bf_dataset_overlap(e->ds, 1);
+    if (e->m->packed) {
+        BF_TRY(bf_dataset_fits(e->ds, path, e->batch, err));
+        r->atoms = bf_dataset_molecules(e->ds)->atoms;
+        r->variables = r->atoms * e->m->dims;
+    }
     snprintf(r->data, sizeof r->data, "%s", path);
 out:
     return st;
@@ -127,9 +132,12 @@ static bf_status allocate(evaluation *e, bf_err *err)
     if (groups > 1) BF_NEW(e->recon_of, groups * e->samples);
     for (size_t k = 0; groups > 1 && k < e->n; k++) BF_NEW(e->loss_of[k], groups * e->samples);
     if (e->m->schema) BF_NEW(e->variables, 2 * e->m->dims);
-    if (bf_dataset_overlap(e->ds, 1) == 0) goto out;
+    const bf_molecules *m = bf_dataset_molecules(e->ds);
+    if (!m && bf_dataset_overlap(e->ds, 1) == 0) goto out;
     BF_NEW(e->weight, e->samples);
-    for (uint64_t i = 0; i < e->samples; i++) e->weight[i] = (double)(e->m->dims - bf_dataset_overlap(e->ds, i));
+    for (uint64_t i = 0; i < e->samples; i++)
+        e->weight[i] = m ? (double)(e->m->dims * (m->first[i + 1] - m->first[i]))
+                         : (double)(e->m->dims - bf_dataset_overlap(e->ds, i));
 out:
     return st;
 }
@@ -253,7 +261,7 @@ static bf_status marginal(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_dataset *train = NULL;
-    if (e->m->config.data.transform == BF_TRANSFORM_CONTINUOUS) goto out;
+    if (e->m->config.data.transform == BF_TRANSFORM_CONTINUOUS || e->m->packed) goto out;
     BF_TRY(open_training(e, &train, err));
     if (e->m->schema) {
         BF_TRY(bf_eval_table_baselines(e->m, train, e->ds, e->samples, r, err));

@@ -22,6 +22,8 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bf_sch
              "data.vocabulary is \"learned\", but no text has been read: give the characters themselves");
     BF_CHECK(c->data.transform != BF_TRANSFORM_TABLE || s, BF_USAGE,
              "the columns of a table are learned from its rows: only `bfncl train` makes a model of them");
+    BF_CHECK(c->data.transform != BF_TRANSFORM_MOLECULES || !bf_kinds_learned(c->mol.elements), BF_USAGE,
+             "mol.elements is \"learned\", but no molecules have been read: give the elements themselves");
     BF_NEW(m, 1);
     m->config = *c;
     if (s) BF_TRY(bf_schema_copy(s, &m->schema, err));
@@ -29,10 +31,13 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bf_sch
     m->dims = m->row = (uint64_t)shape[0] * shape[1] * shape[2];
     if (s) m->row = bf_table_width(s);
     m->missing = s != NULL;
+    m->packed = c->data.transform == BF_TRANSFORM_MOLECULES;
     m->state = bf_run_state_new(c);
     BF_TRY(bf_setup_hybrid(c, m->schema, shape, &m->hybrid, err));
     BF_TRY(bf_hybrid_check(&m->hybrid, err));
     BF_TRY(bf_setup_net(c, &m->hybrid.group[0].flow, shape, &m->net, err));
+    if (m->packed) m->unio2 = bf_setup_unio2(c, &m->hybrid);
+    if (m->packed) BF_TRY(bf_unio2_check(&m->unio2, err));
     const double start = bf_seconds();
     BF_TRY(bf_setup_ctx(c, d, &m->ctx, err));
     BF_TRY(bf_profiler_new(m->ctx, d, &m->profiler, err));
@@ -50,6 +55,7 @@ void bf_model_free(bf_model *m)
     if (!m) return;
     bf_hybrid_free(&m->hybrid);
     bf_schema_free(m->schema);
+    bf_sizes_free(&m->sizes);
     bf_params_free(m->params);
     bf_buf_free(m->clip_queue);
     bf_profiler_free(m->profiler);
@@ -103,9 +109,33 @@ static void net_of_groups(const bf_model *m, bf_graph *g, const bf_tid *input, b
     bf_mlp_build(g, &m->net, inputs, in, t, m->hybrid.groups, name, sizes, out);
 }
 
+/* Molecules: in and out, places are relative to the mean of the atoms, so that nothing depends on where a molecule is;
+ * the network itself knows no direction. (The noise of the flow has a mean that this takes out with it.) */
+static void net_of_molecules(const bf_model *m, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
+{
+    const uint64_t items = bf_graph_dim(g, t, 0), places[] = {items, 3}, types[] = {items, (uint64_t)m->unio2.types};
+    const bf_ragged r = bf_model_ragged(g, items);
+    const bf_tid frame = m->frame ? bf_graph_input(g, "frame", 1, &items) : BF_NONE;
+    const bf_unio2_batch b = {.pocket_x = BF_NONE,
+                              .pocket_v = BF_NONE,
+                              .x = bf_graph_segment_centre(g, bf_graph_reshape(g, input[0], 2, places), BF_NONE, &r),
+                              .types = bf_graph_reshape(g, input[1], 2, types),
+                              .t = t,
+                              .nodes = r,
+                              .row = BF_NONE,
+                              .node = BF_NONE};
+    bf_tid x;
+    bf_unio2_build(g, &m->unio2, &b, &x, &out[1]);
+    out[0] = bf_graph_segment_centre(g, x, frame, &r);
+}
+
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const bf_model *m = model;
+    if (m->packed) {
+        net_of_molecules(m, g, input, t, out);
+        return;
+    }
     if (m->hybrid.groups > 1 || m->schema) {
         net_of_groups(m, g, input, t, out);
         return;
@@ -242,6 +272,8 @@ bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **ou
     BF_TRY(bf_setup_overrides(&f.config, o->set, o->n_set, err));
     BF_TRY(bf_model_new(&f.config, f.shape, f.schema, o->device, &m, err));
     m->state = f.state;
+    m->sizes = f.sizes;
+    f.sizes = (bf_sizes){0};
     BF_TRY(bf_model_register(m, err));
     BF_TRY(bf_model_file_check(m, &f, &part, 1, err)); /* a damaged file is found before memory is taken */
     if (!o->dry_run) {

@@ -16,7 +16,9 @@
  *   bfncl.table           of a table only, JSON: its columns (io/schema.h)
  *   bfncl.state           JSON: step, position (of the data stream), best, best_step, data_crc,
  *                         gemm, validated, plateau {rate, best, bad} (may be absent)
- * A learned vocabulary of a text is part of the configuration (data.vocabulary holds its characters).
+ *   bfncl.sizes           of molecules: JSON, [atoms, how many molecules of the training data had as many] ...
+ * A learned vocabulary of a text is part of the configuration (data.vocabulary holds its characters), and so are the
+ * elements of molecules (mol.elements).
  * All random numbers are functions of (seed, stream, step, element), so seed and step are the whole random state.
  */
 #ifndef BF_RUN_MODEL_H
@@ -24,7 +26,9 @@
 
 #include "flow/sampler.h"
 #include "io/safetensors.h"
+#include "io/sizes.h"
 #include "net/net.h"
+#include "net/unio2.h"
 #include "run/config.h"
 #include "run/profile.h"
 
@@ -57,6 +61,9 @@ typedef struct bf_model {
     bool missing;      /* NaN in a row stands for a variable that was not observed */
     bool packed;       /* an example is several items, blocks are packed (io/packed.h); `shape` is that of an item */
     bf_net_config net;
+    bf_unio2 unio2; /* of molecules */
+    bf_sizes sizes; /* of molecules: how large those of the training data were */
+    bool frame;     /* packed: graphs get an input "frame" [items]; the origin is the mean of the atoms where it is 1 */
     bf_ctx *ctx;
     bf_profiler *profiler; /* NULL unless asked for */
     bf_params *params;     /* registered by the first graph that is built */
@@ -70,6 +77,8 @@ bf_flow bf_setup_flow(const bf_config *c);
 /* The groups of a model, of a table `s` or (NULL) of one kind; free in every case. */
 bf_status bf_setup_hybrid(const bf_config *c, const bf_schema *s, const uint32_t shape[3], bf_hybrid *out, bf_err *err);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
+/* The network of molecules with these groups. */
+bf_unio2 bf_setup_unio2(const bf_config *c, const bf_hybrid *h);
 /* Data set options of a training or test set. */
 bf_dataset_options bf_setup_data(const bf_config *c);
 /* The test data are the end of the training text. */
@@ -160,6 +169,7 @@ typedef struct bf_model_file {
     uint32_t shape[3];
     bf_schema *schema; /* NULL: no table */
     bf_run_state state;
+    bf_sizes sizes;
 } bf_model_file;
 bf_status bf_model_file_open(const char *path, bf_model_file *out, bf_err *err);
 void bf_model_file_close(bf_model_file *f);

@@ -109,6 +109,8 @@ static bf_status read_meta(bf_model_file *f, bf_err *err)
              BF_FILE, "%s: the metadata entry bfncl.shape is damaged", name);
     BF_TRY(read_schema(f, err));
     BF_TRY(read_state(f->st, &f->config, &f->state, err));
+    const char *sizes = bf_st_meta_get(f->st, "bfncl.sizes");
+    if (sizes) BF_TRY(bf_sizes_parse(sizes, name, &f->sizes, err));
 out:
     return st;
 }
@@ -132,6 +134,7 @@ void bf_model_file_close(bf_model_file *f)
     bf_schema_free(f->schema);
     f->st = NULL;
     f->schema = NULL;
+    bf_sizes_free(&f->sizes);
 }
 
 static uint64_t numel(const bf_param_spec *s)
@@ -326,7 +329,7 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
     bf_status st = BF_OK;
     bf_st_item *items = NULL;
     bf_norms norms = {.n = 0};
-    char(*names)[BF_ST_MAX_NAME] = NULL, *config = NULL, *state = NULL, *table = NULL, shape[64];
+    char(*names)[BF_ST_MAX_NAME] = NULL, *config = NULL, *state = NULL, *table = NULL, *sizes = NULL, shape[64];
     source *sources = NULL, like = {.fetch = fetch, .user = user};
     uint64_t largest = 1;
     size_t n = 0, room = BF_COUNT(PARTS) * (size_t)bf_params_count(m->params) + BF_NORMS_ITEMS;
@@ -344,6 +347,7 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
     BF_TRY(bf_config_text(&m->config, false, &config, err));
     BF_TRY(state_text(&m->state, &state, err));
     if (m->schema) BF_TRY(bf_schema_text(m->schema, &table, err));
+    if (m->sizes.n > 0) BF_TRY(bf_sizes_text(&m->sizes, &sizes, err));
     snprintf(shape, sizeof shape, "%" PRIu32 " %" PRIu32 " %" PRIu32, m->shape[0], m->shape[1], m->shape[2]);
     const bf_st_meta meta[] = {{"bfncl.format", checkpoint ? "checkpoint" : "model"},
                                {"bfncl.format_version", FORMAT_VERSION},
@@ -351,8 +355,8 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
                                {"bfncl.config", config},
                                {"bfncl.shape", shape},
                                {"bfncl.state", state},
-                               {"bfncl.table", table}};
-    BF_TRY(bf_st_write(path, items, n, meta, BF_COUNT(meta) - (table ? 0 : 1), err));
+                               {table ? "bfncl.table" : "bfncl.sizes", table ? table : sizes}};
+    BF_TRY(bf_st_write(path, items, n, meta, BF_COUNT(meta) - (table || sizes ? 0 : 1), err));
 out:
     bf_norms_free(&norms);
     free(items);
@@ -362,5 +366,6 @@ out:
     free(config);
     free(state);
     free(table);
+    free(sizes);
     return st;
 }

@@ -37,7 +37,8 @@ static void set_net(const bf_net_config *n, bf_config *c)
         c->net.bias = n->bias;
         c->net.causal = n->causal;
         break;
-    case BF_NET_MLP: break; /* no release has one */
+    case BF_NET_MLP:
+    case BF_NET_UNIO2: break; /* no release has one */
     }
 }
 

@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "io/image.h"
 #include "run/folder.h"
+#include "run/sample_mol.h"
 #include "run/table.h"
 
 #define GIF_FRAMES 60  /* at most, whatever the number of steps */
@@ -31,7 +32,8 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler 
                             .dims = {0, m->shape[0], m->shape[1], m->shape[2]},
                             .net = bf_model_net,
                             .user = m,
-                            .given = m->schema != NULL,
+                            .mode = (bf_sampler_mode)m->config.sample.mode,
+                            .given = m->schema != NULL || m->frame,
                             .dry_run = dry_run};
     *batch_used = batch;
     do {
@@ -288,23 +290,37 @@ typedef struct sampling {
     uint32_t batch;
     bf_sampler *sampler;
     float *x;
-    bf_csv *partial; /* the table whose missing cells are drawn; NULL: none */
-    float *given;    /* its cells */
-    uint64_t repeat; /* draws of each of its rows, else 1 */
+    bf_csv *partial;             /* the table whose missing cells are drawn; NULL: none */
+    float *given;                /* its cells */
+    uint64_t repeat;             /* draws of each of its rows, else 1 */
+    bf_mol scaffold, *molecules; /* of a model of molecules: [n] */
     animation animation;
     bf_report report;
 } sampling;
 
-static void resolve(sampling *s)
+static bf_status resolve(sampling *s, bf_err *err)
 {
-    const bf_config *c = &s->m->config;
+    bf_status st = BF_OK;
+    bf_config *c = &s->m->config;
+    char text[64];
+    if (s->o->sampler) {
+        snprintf(text, sizeof text, "sample.mode=%.32s", s->o->sampler);
+        BF_TRY(bf_config_set(c, text, err));
+    }
     s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
     s->steps = (int)(s->o->steps > 0 ? s->o->steps : c->sample.steps);
     s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
-    s->batch = (uint32_t)BF_MIN(c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c), s->n);
+    const uint64_t batch = c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
+    s->batch = (uint32_t)(s->m->packed ? batch : BF_MIN(batch, s->n));
+    BF_CHECK(s->m->packed || !s->o->scaffold, BF_USAGE, "%s: a scaffold is for models of molecules", s->o->scaffold);
+    if (!s->o->scaffold) goto out;
+    BF_TRY(bf_mol_read(s->o->scaffold, &s->scaffold, err));
+    s->m->frame = true; /* before the graph is built */
+out:
+    return st;
 }
 
-/* OUT, or samples/samples.png beside the model; its folder is made. */
+/* OUT, or samples/samples.png or .sdf beside the model; its folder is made. */
 static bf_status output_path(const sampling *s, char out[1024], bf_err *err)
 {
     bf_status st = BF_OK;
@@ -320,7 +336,7 @@ static bf_status output_path(const sampling *s, char out[1024], bf_err *err)
     snprintf(folder, sizeof folder, "%.*ssamples", slash ? (int)(slash + 1 - s->model) : 0, s->model);
     BF_CHECK(strlen(folder) < 1000, BF_USAGE, "the path %.80s... is too long", folder);
     BF_TRY(bf_folder_make(folder, err));
-    snprintf(out, 1024, "%.1000s/samples.%s", folder, s->m->schema ? "csv" : "png");
+    snprintf(out, 1024, "%.1000s/samples.%s", folder, s->m->packed ? "sdf" : s->m->schema ? "csv" : "png");
 out:
     return st;
 }
@@ -404,6 +420,11 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
     BF_CHECK(!is_text(s->m) || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes text",
              s->o->animation);
     if (!out[0]) goto out;
+    if (s->m->packed) {
+        BF_CHECK(!s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes molecules",
+                 s->o->animation);
+        return bf_mol_samples_format(out, err);
+    }
     BF_TRY(format_of(out, &kind, err));
     BF_TRY(check_table_paths(s, out, kind, err));
     BF_CHECK(!is_text(s->m) || kind != FORMAT_PNG, BF_USAGE,
@@ -414,6 +435,66 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
     if (!s->o->animation) goto out;
     BF_TRY(format_of(s->o->animation, &kind, err));
     BF_CHECK(kind == FORMAT_GIF, BF_USAGE, "%s: an animation is a .gif file", s->o->animation);
+out:
+    return st;
+}
+
+/* Molecules, and their file. */
+static bf_status sample_molecules(sampling *s, bfncl_sample_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_mol_sampling run = {.m = s->m,
+                                 .sampler = s->sampler,
+                                 .batch = s->batch,
+                                 .n = s->n,
+                                 .seed = s->seed,
+                                 .steps = s->steps,
+                                 .scaffold = s->o->scaffold ? &s->scaffold : NULL,
+                                 .report = &s->report};
+    const double start = bf_seconds();
+    BF_TRY(bf_mol_sampling_run(&run, &s->molecules, err));
+    r->seconds = bf_seconds() - start;
+    bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
+    BF_TRY(bf_mol_samples_write(r->out, s->molecules, s->n, err));
+out:
+    return st;
+}
+
+/* Pictures, texts and other rows, and their files. */
+static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    BF_NEW(s->x, s->n * s->m->dims);
+    bf_sampling run = {.m = s->m,
+                       .sampler = s->sampler,
+                       .batch = s->batch,
+                       .n = s->n,
+                       .seed = s->seed,
+                       .steps = s->steps,
+                       .given = s->given,
+                       .repeat = s->repeat,
+                       .report = &s->report};
+    if (s->o->animation) {
+        s->animation = (animation){.m = s->m, .path = s->o->animation, .steps = s->steps};
+        s->animation.n = BF_MIN(s->batch, (uint32_t)GIF_SAMPLES);
+        s->animation.every = (s->steps + GIF_FRAMES - 1) / GIF_FRAMES;
+        BF_NEW(s->animation.mean, s->batch * s->m->dims);
+        run.on_step = add_frame;
+        run.user = &s->animation;
+    }
+    const double start = bf_seconds();
+    BF_TRY(bf_sampling_run(&run, s->x, err));
+    r->seconds = bf_seconds() - start;
+    bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
+    if (s->animation.gif) {
+        bf_gif *gif = s->animation.gif;
+        s->animation.gif = NULL;
+        BF_TRY(bf_gif_close(gif, err));
+    }
+    if (r->out[0])
+        BF_TRY(write_samples(s, r->out, err));
+    else
+        BF_TRY(return_texts(s->m, s->x, s->n, &r->texts, err));
 out:
     return st;
 }
@@ -433,7 +514,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     bf_report_phase(&s->report, "compiling kernels", 0);
     BF_TRY(bf_model_open(&open, s->model, &s->m, err));
     if (s->o->length) BF_TRY(bf_model_shorten(s->m, (uint64_t)s->o->length, err));
-    resolve(s);
+    BF_TRY(resolve(s, err));
     if (!s->o->dry_run) BF_TRY(open_partial(s, err));
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
     if (!s->o->dry_run) {
@@ -447,40 +528,10 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     r->plan = bf_model_plan(s->m, &plan, s->batch);
     r->steps = (uint64_t)s->steps;
     if (s->o->dry_run) goto out;
-    BF_NEW(s->x, s->n * s->m->dims);
-    bf_sampling run = {.m = s->m,
-                       .sampler = s->sampler,
-                       .batch = s->batch,
-                       .n = s->n,
-                       .seed = s->seed,
-                       .steps = s->steps,
-                       .given = s->given,
-                       .repeat = s->repeat,
-                       .report = &s->report};
-    if (s->o->animation) {
-        s->animation = (animation){.m = s->m, .path = s->o->animation, .steps = s->steps};
-        s->animation.n = BF_MIN(s->batch, (uint32_t)GIF_SAMPLES);
-        s->animation.every = (s->steps + GIF_FRAMES - 1) / GIF_FRAMES;
-        BF_NEW(s->animation.mean, s->batch * s->m->dims);
-        run.on_step = add_frame;
-        run.user = &s->animation;
-    }
     bf_report_phase(&s->report, "sampling", 0);
     BF_TRY(bf_profiler_resume(s->m->profiler, err));
-    const double start = bf_seconds();
-    BF_TRY(bf_sampling_run(&run, s->x, err));
-    r->seconds = bf_seconds() - start;
-    bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
+    BF_TRY(s->m->packed ? sample_molecules(s, r, err) : sample_rows(s, r, err));
     BF_TRY(bf_profiler_end(s->m->profiler, "step", err));
-    if (s->animation.gif) {
-        bf_gif *gif = s->animation.gif;
-        s->animation.gif = NULL;
-        BF_TRY(bf_gif_close(gif, err));
-    }
-    if (r->out[0])
-        BF_TRY(write_samples(s, r->out, err));
-    else
-        BF_TRY(return_texts(s->m, s->x, s->n, &r->texts, err));
     r->samples = s->n / s->repeat;
 out:
     return st;
@@ -499,6 +550,8 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     free(s.x);
     free(s.given);
     bf_csv_close(s.partial);
+    if (s.molecules) bf_mol_free_all(s.molecules, s.n);
+    bf_mol_free(&s.scaffold);
     bf_sampler_free(s.sampler);
     bf_model_free(s.m);
     bfncl_sample_result_free(&unused);

@@ -5,8 +5,9 @@
 #include "run/model.h"
 #include "run/progress.h"
 
-/* A sampler for batches of at most `batch` samples; fewer where memory does not allow it (said in the log). `dry_run`:
- * only the plan, *out is NULL. `plan` may be NULL. */
+/* A sampler in the configured mode for batches of at most `batch` items; fewer where memory does not allow it (said in
+ * the log). Runs may give values where the model is of tables or m->frame is set. `dry_run`: only the plan, *out is
+ * NULL. `plan` may be NULL. */
 bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler **out, uint32_t *batch_used,
                           bf_plan *plan, bf_err *err);
 

@@ -33,11 +33,29 @@ bf_flow bf_setup_flow(const bf_config *c)
     return f;
 }
 
+/* The numbers of an atom: its place, whose distance to the centre has no bound, and its kind. */
+static bf_status molecule_groups(const bf_config *c, bf_hybrid *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_kinds kinds;
+    BF_TRY(bf_hybrid_new(2, out, err));
+    BF_TRY(bf_kinds_parse(c->mol.elements, &kinds, err));
+    out->group[0] = (bf_group){.name = "position", .flow = bf_setup_flow(c), .dims = 3, .weight = 1.0};
+    out->group[0].flow.clip = 0.0;
+    out->group[1] = (bf_group){
+        .name = "type", .flow = bf_flow_defaults(BF_FLOW_CATEGORICAL), .dims = 1, .weight = c->mol.type_weight};
+    out->group[1].flow.classes = (int)kinds.n;
+    out->group[1].flow.max_sqrt_beta = c->flow.max_sqrt_beta;
+out:
+    return st;
+}
+
 bf_status bf_setup_hybrid(const bf_config *c, const bf_schema *s, const uint32_t shape[3], bf_hybrid *out, bf_err *err)
 {
     bf_status st = BF_OK;
     if (s) return bf_table_hybrid(c, s, out, err);
     const bf_flow f = bf_setup_flow(c);
+    if (c->data.transform == BF_TRANSFORM_MOLECULES) return molecule_groups(c, out, err);
     BF_TRY(bf_hybrid_new(1, out, err));
     out->group[0] = bf_group_alone(&f, (uint64_t)shape[0] * shape[1] * shape[2]);
 out:
@@ -79,6 +97,18 @@ out:
     return st;
 }
 
+bf_unio2 bf_setup_unio2(const bf_config *c, const bf_hybrid *h)
+{
+    bf_unio2 u = bf_unio2_defaults();
+    u.width = (int)c->net.width;
+    u.heads = (int)c->net.heads;
+    u.layers = (int)c->net.blocks;
+    u.neighbours = (int)c->net.neighbours;
+    u.pocket_features = 0;
+    u.types = h->group[1].flow.classes;
+    return u;
+}
+
 bool bf_setup_tests_training_text(const bf_config *c)
 {
     return c->data.transform == BF_TRANSFORM_TEXT &&
@@ -107,6 +137,8 @@ bf_dataset_options bf_setup_data(const bf_config *c)
                                   .quantiles = c->data.normalise == BF_NORMALISE_QUANTILES};
     o.classes = c->flow.kind == BF_CONFIG_CATEGORICAL;
     o.given = c->data.given;
+    o.elements = c->mol.elements;
+    o.scale = c->mol.scale;
     o.test = bf_setup_tests_training_text(c) ? c->data.validation : 0;
     return o;
 }
@@ -149,6 +181,11 @@ bf_status bf_setup_shape(const bf_config *c, const char *size, uint32_t shape[3]
     if (c->data.transform == BF_TRANSFORM_TEXT) {
         shape[0] = shape[2] = 1;
         shape[1] = (uint32_t)c->data.length;
+        return BF_OK;
+    }
+    if (c->data.transform == BF_TRANSFORM_MOLECULES) {
+        shape[0] = shape[1] = 1;
+        shape[2] = BF_MOLECULE_DIMS;
         return BF_OK;
     }
     if (c->data.size.n < 3) return shape_of_data(c, shape, err);

@@ -31,7 +31,7 @@ typedef struct trainer {
     uint64_t under_way;     /* steps that were submitted and whose results are not in yet: 0..2 */
     uint64_t behind[2];     /* of step number i under way in behind[i % 2]: where it ends in the training stream */
     double before, ms_last; /* when the last result came in, and how long it took */
-    double *sums;           /* [examples] of a validation */
+    double *sums, *groups;  /* [examples], [groups, examples] of a validation */
     uint64_t examples;
     bool saved; /* the present state is in last.safetensors */
     bool stopping;
@@ -100,6 +100,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     const bf_dataset_info info = bf_dataset_get_info(t->ds);
     if (t->config.data.transform == BF_TRANSFORM_TEXT)
         snprintf(t->config.data.vocabulary, sizeof t->config.data.vocabulary, "%s", bf_dataset_vocabulary(t->ds));
+    if (info.packed) bf_kinds_text(&bf_dataset_molecules(t->ds)->kinds, t->config.mol.elements);
     BF_CHECK(info.train > 0, BF_USAGE, "%s: nothing is left to train on", t->config.data.train);
     t->examples = BF_MIN((uint64_t)t->config.eval.examples, info.validation);
     BF_CHECK(t->config.train.schedule != BF_SCHEDULE_PLATEAU || t->examples > 0, BF_USAGE,
@@ -108,6 +109,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     BF_TRY(bf_model_new(&t->config, shape, bf_dataset_schema(t->ds), &t->o->device, &t->m, err));
     bf_profiler_span(t->m->profiler, "open the data", start, opened);
     t->m->state.data_crc = info.crc;
+    if (info.packed) BF_TRY(bf_sizes_of(t->ds, &t->m->sizes, err));
     BF_TRY(bf_dataset_fits(t->ds, t->config.data.train, bf_setup_batch(&t->config), err));
 out:
     return st;
@@ -306,6 +308,31 @@ static bool on_validation(void *user, uint64_t done, uint64_t total)
     return bf_report_done(&t->report, done, total);
 }
 
+/* In the log, with what each group of several contributes to the loss. */
+static void log_validation(trainer *t, double nats, double se, bool best)
+{
+    const bf_hybrid *h = &t->m->hybrid;
+    const uint64_t step = t->m->state.step;
+    char text[160] = "";
+    json_t *parts = json_object();
+    size_t used = 0;
+    for (int i = 0; i < h->groups && h->groups > 1; i++) {
+        double mean, unused;
+        bf_mean_stderr(t->groups + (uint64_t)i * t->examples, NULL, t->examples, &mean, &unused);
+        mean *= (double)h->group[i].dims / (double)bf_hybrid_dims(h);
+        json_object_set_new(parts, h->group[i].name, bf_trainlog_number(mean));
+        if (used < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %.4f", i ? ", " : " (", h->group[i].name,
+                                     mean / BF_LN2);
+    }
+    bf_trainlog_add(t->log, "eval", step,
+                    json_pack("{s:f,s:f,s:b,s:o*}", "loss", nats, "stderr", se, "best", best, "groups",
+                              h->groups > 1 ? json_incref(parts) : NULL));
+    json_decref(parts);
+    bf_log(BFNCL_LOG_INFO, "step %" PRIu64 ": validation %.4f +- %.4f bits/dim%s%s%s", step, nats / BF_LN2, se / BF_LN2,
+           text, used > 0 ? (used < sizeof text ? ")" : "...") : "", best ? ", the best so far" : "");
+}
+
 /* Loss of the averaged weights on the first validation examples, at times and with noise that never change; the best so
  * far goes to best.safetensors. A stop request is kept for after it. */
 static bf_status validate(trainer *t, bf_err *err)
@@ -320,9 +347,10 @@ static bf_status validate(trainer *t, bf_err *err)
     const double start = bf_seconds();
     bf_report_phase(&t->report, "validating", 0);
     memset(t->sums, 0, (size_t)t->examples * sizeof *t->sums);
+    memset(t->groups, 0, (size_t)(t->m->hybrid.groups * t->examples) * sizeof *t->groups);
     const bf_score_key key = {
         .seed = (uint64_t)t->config.eval.seed, .total = (uint32_t)t->examples, .low_discrepancy = true};
-    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, &key, t->sums, NULL, on_validation, t, err);
+    st = bf_scorer_pass(t->scorer, t->ds, BF_SPLIT_VALIDATION, &key, t->sums, t->groups, on_validation, t, err);
     bf_report_phase(&t->report, phase, s->step);
     bf_profiler_span(t->m->profiler, "validate", start, bf_seconds());
     if (st == BF_STOPPED) t->stopping = true;
@@ -339,9 +367,7 @@ static bf_status validate(trainer *t, bf_err *err)
     /* a validation at the end of a run that is cut short would not have been */
     if (due(s->step, t->config.train.eval_every)) bf_plateau_add(&s->plateau, &rule, nats);
     const bool best = !(nats >= s->best);
-    bf_trainlog_add(t->log, "eval", s->step, json_pack("{s:f,s:f,s:b}", "loss", nats, "stderr", se, "best", best));
-    bf_log(BFNCL_LOG_INFO, "step %" PRIu64 ": validation %.4f +- %.4f bits/dim%s", s->step, nats / BF_LN2, se / BF_LN2,
-           best ? ", the best so far" : "");
+    log_validation(t, nats, se, best);
     if (!best) goto out;
     const bf_run_state before = *s;
     s->best = nats;
@@ -552,6 +578,7 @@ static bf_status train(trainer *t, bfncl_train_result *r, bf_err *err)
     bf_stepper_report(t->stepper, log_line, t);
     if (t->o->dry_run) goto out;
     BF_NEW(t->sums, t->examples + 1);
+    BF_NEW(t->groups, (uint64_t)t->m->hybrid.groups * t->examples + 1);
     BF_TRY(begin(t, err));
     const double start = bf_seconds();
     bf_profiler_span(t->m->profiler, "set the weights", built, start);
@@ -598,6 +625,7 @@ bfncl_status bfncl_train(const bfncl_train_options *o, bfncl_train_result *resul
     bf_model_free(t->m);
     bf_dataset_free(t->ds);
     free(t->sums);
+    free(t->groups);
     free(t);
     return st;
 }

@@ -359,7 +359,8 @@ typedef struct bfncl_convert_options {
     const char *in;     /* PyTorch file (torch.save) or safetensors */
     const char *out;    /* .safetensors */
     const char *config; /* what the weights are for: a configuration (YAML), or the JSON of the official releases. Then
-                           the result is a model. NULL: the tensors as they are, without "module." and "net." */
+                           the result is a model, as it is with NULL and a checkpoint that holds the settings of a known
+                           network (MolCRAFT). Else the tensors as they are, without "module." and "net." */
     const char *const *set; /* overrides of the configuration */
     size_t n_set;
     const char *size; /* "28x28x1": height, width, channels of an example; NULL: as the configuration's data say */
@@ -367,7 +368,7 @@ typedef struct bfncl_convert_options {
 } bfncl_convert_options;
 
 typedef struct bfncl_convert_result {
-    uint64_t tensors, params;  /* written tensors; trained numbers of the network, 0 without a configuration */
+    uint64_t tensors, params;  /* written tensors; trained numbers of the network, 0 where there is no model */
     char raw[1032], ema[1032]; /* prefixes of the raw and of the averaged weights in the file, "net." */
 } bfncl_convert_result;
 

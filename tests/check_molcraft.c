@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "files.h"
 #include "io/json.h"
+#include "net/net.h"
 #include "pt_files.h"
 #include "run/molcraft.h"
 #include "support.h"
@@ -91,6 +92,44 @@ START_TEST(settings_are_refused)
         json_decref(j);
     }
     FAILS(BF_FILE, "dynamics is missing", bf_molcraft_read(NULL, &m, err));
+}
+END_TEST
+
+/* The keys of ours: network and flow from "dynamics", the rest from the other sections. */
+START_TEST(settings_as_a_configuration)
+{
+    static const char rest[] = "{'data': {'normalizer_dict': {'pos': 3.0}}, 'evaluation': {'sample_steps': 40},"
+                               " 'train': {'max_grad_norm': 'Q', 'v_loss_weight': 2, 'pos_noise_std': 0.1, "
+                               "'random_rot': true, 'ema_decay': 0.9,"
+                               "  'optimizer': {'type': 'adam', 'lr': 0.005, 'beta1': 0.95, 'weight_decay': 0},"
+                               "  'scheduler': {'type': 'plateau', 'factor': 0.6, 'patience': 4, 'min_lr': 1e-6}}}";
+    bf_config c;
+    bf_molcraft m;
+    json_t *j = json(complete), *hyper = json(rest);
+    OK(bf_molcraft_read(j, &m, err));
+    OK(bf_molcraft_config(&m, hyper, &c, err));
+    ck_assert(c.net.kind == BF_NET_UNIO2 && c.net.width == 32 && c.net.heads == 8 && c.net.blocks == 3);
+    ck_assert(c.net.neighbours == 7 && c.net.time == BF_CONFIG_TIME_RBF && c.net.time_features == 6);
+    ck_assert(c.data.transform == BF_TRANSFORM_MOLECULES && c.mol.pocket && strcmp(c.mol.elements, "molcraft") == 0);
+    ck_assert_double_eq_tol(c.flow.min_variance, 0.0025, 1e-15);
+    ck_assert_double_eq_tol(c.flow.max_sqrt_beta * c.flow.max_sqrt_beta, 2, 1e-12);
+    ck_assert(!c.flow.predict_data && c.flow.min_t == 0.0001 && c.train.loss == BF_CONFIG_LOSS_CONTINUOUS);
+    ck_assert(c.sample.mode == 0 && c.sample.start == BF_CONFIG_START_RANDOM && c.sample.steps == 40);
+    ck_assert(c.mol.scale == 3 && c.mol.type_weight == 2 && c.mol.noise == 0.1 && c.mol.rotate);
+    ck_assert(c.train.lr == 0.005 && c.train.beta1 == 0.95 && c.train.weight_decay == 0 && c.train.ema == 0.9);
+    ck_assert(c.train.clip_rule == BF_CLIP_QUEUE && c.train.schedule == BF_SCHEDULE_PLATEAU && c.train.warmup == 0);
+    ck_assert(c.train.plateau_patience == 4 && c.train.lr_final == 1e-6);
+    json_object_set_new(json_object_get(hyper, "train"), "max_grad_norm", json_real(8.0));
+    OK(bf_molcraft_config(&m, hyper, &c, err));
+    ck_assert(c.train.clip_rule == BF_CLIP_FIXED && c.train.clip == 8);
+    json_object_set_new(json_object_get(hyper, "evaluation"), "sample_steps", json_integer(0));
+    FAILS(BF_FILE, "sample.steps = 0 is out of range", bf_molcraft_config(&m, hyper, &c, err));
+    json_object_set_new(json_object_get(hyper, "train"), "ema_decay", json_string("high"));
+    FAILS(BF_FILE, "train.ema_decay has an impossible value", bf_molcraft_config(&m, hyper, &c, err));
+    m.types = 8;
+    FAILS(BF_FILE, "8 types of atoms", bf_molcraft_config(&m, NULL, &c, err));
+    json_decref(j);
+    json_decref(hyper);
 }
 END_TEST
 
@@ -246,6 +285,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, settings_are_read);
     tcase_add_test(t, settings_are_refused);
+    tcase_add_test(t, settings_as_a_configuration);
     tcase_add_test(t, a_release_checkpoint);
     tcase_add_test(t, settings_in_a_class);
     tcase_add_test(t, described);

@@ -4,20 +4,18 @@
 #include "chem/bonds.h"
 #include "chem/pocket.h"
 #include "chem/standard.h"
-
-static const bf_ligand_type types[BF_LIGAND_TYPES] = {{1, false},  {6, false}, {6, true},  {7, false},  {7, true},
-                                                      {8, false},  {8, true},  {9, false}, {15, false}, {15, true},
-                                                      {16, false}, {16, true}, {17, false}};
+#include "io/molecules.h"
 
 bf_ligand_type bf_ligand_type_of(unsigned k)
 {
-    return types[k < BF_LIGAND_TYPES ? k : 0];
+    const unsigned at = k < BF_LIGAND_TYPES ? k : 0;
+    return (bf_ligand_type){bf_kinds_molcraft.element[at], bf_kinds_molcraft.aromatic[at]};
 }
 
 unsigned bf_ligand_class(unsigned element, bool aromatic)
 {
     for (unsigned k = 0; k < BF_LIGAND_TYPES; k++) {
-        if (types[k].element == element && types[k].aromatic == aromatic) return k;
+        if (bf_kinds_molcraft.element[k] == element && bf_kinds_molcraft.aromatic[k] == aromatic) return k;
     }
     return 0;
 }

@@ -32,8 +32,8 @@ int cli_convert(const cli_args *a)
     o.set = a->value[OPT_SET].list;
     o.n_set = a->value[OPT_SET].count;
     cli_device_options(a, &o.device);
-    if (!o.config && (o.size || o.n_set)) {
-        cli_error("--size and --set belong to a configuration: --config is missing");
+    if (!o.config && o.size) {
+        cli_error("--size belongs to a configuration: --config is missing");
         return BFNCL_ERR_USAGE;
     }
     if (bfncl_convert(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
@@ -41,7 +41,7 @@ int cli_convert(const cli_args *a)
         return cli_print_json(json_pack("{s:s, s:I, s:I, s:s, s:s}", "out", o.out, "tensors", (json_int_t)r.tensors,
                                         "params", (json_int_t)r.params, "raw", r.raw, "ema", r.ema),
                               0);
-    if (o.config)
+    if (r.params)
         cli_note("%llu weights from \"%s\", averaged ones from \"%s\"", (unsigned long long)r.params, r.raw, r.ema);
     puts(o.out);
     return 0;

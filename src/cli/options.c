@@ -522,11 +522,12 @@ const cli_command cli_commands[] = {
      .max_operands = 2,
      .help = "PyTorch weights to a model or to safetensors",
      .text = "IN is a PyTorch file (torch.save) or a safetensors file. With --config the result is a model of bfncl: "
-             "weights, averaged weights (the same, where IN has one set only) and configuration in one file. Without: "
-             "the tensors as they are, without the prefixes module. and net. PyTorch files are read as data: nothing "
-             "in them is executed.",
+             "weights, averaged weights (the same, where IN has one set only) and configuration in one file. So it is "
+             "without, where IN holds the settings of its network, as MolCRAFT's checkpoints do. Else: the tensors as "
+             "they are, without the prefixes module. and net. PyTorch files are read as data: nothing in them is "
+             "executed.",
      .examples = {"bfncl convert ema_model.pt mnist.safetensors --config configs/mnist.yaml --size 28x28x1",
-                  "bfncl convert weights.pt weights.safetensors"},
+                  "bfncl convert molcraft.ckpt molcraft.safetensors", "bfncl convert weights.pt weights.safetensors"},
      .run = cli_convert},
     {.name = "verify",
      .bit = CLI_VERIFY,

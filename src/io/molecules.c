@@ -14,6 +14,10 @@ enum { LEAST_KINDS = 3 };
 
 /* ---- kinds of atoms ---------------------------------------------------------------------------------------------- */
 
+const bf_kinds bf_kinds_molcraft = {.n = 13,
+                                    .element = {1, 6, 6, 7, 7, 8, 8, 9, 15, 15, 16, 16, 17},
+                                    .aromatic = {[2] = true, [4] = true, [6] = true, [9] = true, [11] = true}};
+
 bool bf_kinds_learned(const char *text)
 {
     return strcmp(text, "learned") == 0;
@@ -23,6 +27,10 @@ bf_status bf_kinds_parse(const char *text, bf_kinds *out, bf_err *err)
 {
     bf_status st = BF_OK;
     unsigned last = 0;
+    if (strcmp(text, "molcraft") == 0) {
+        *out = bf_kinds_molcraft;
+        return BF_OK;
+    }
     *out = (bf_kinds){0};
     for (const char *at = text + strspn(text, " "); *at;) {
         const size_t n = strcspn(at, " ");
@@ -43,6 +51,10 @@ void bf_kinds_text(const bf_kinds *k, char out[BF_ELEMENTS_TEXT])
 {
     size_t used = 0;
     out[0] = '\0';
+    if (memcmp(k, &bf_kinds_molcraft, sizeof *k) == 0) {
+        snprintf(out, BF_ELEMENTS_TEXT, "molcraft");
+        return;
+    }
     for (uint32_t i = 0; i < k->n; i++)
         used += (size_t)snprintf(out + used, BF_ELEMENTS_TEXT - used, "%s%s", i > 0 ? " " : "",
                                  bf_element_of(k->element[i])->symbol);

@@ -4,7 +4,8 @@
  *
  * A list of elements is written as symbols in ascending order of atomic numbers with spaces between them, "H C N O", or
  * as "learned": the elements that the file holds, and where these are fewer than three the next ones of H, C, N (three
- * kinds is the least for which a categorical flow is one of logits).
+ * kinds is the least for which a categorical flow is one of logits). "molcraft" stands for the 13 kinds of MolCRAFT,
+ * elements with those in aromatic rings apart.
  */
 #ifndef BF_IO_MOLECULES_H
 #define BF_IO_MOLECULES_H
@@ -16,17 +17,19 @@ enum {
     BF_ELEMENTS_TEXT = 512,
 };
 
-/* Kinds of atoms: atomic numbers, ascending. */
+/* Kinds of atoms: atomic numbers, ascending, each once; of "molcraft" the aromatic kinds come second. */
 typedef struct bf_kinds {
     uint32_t n;
     uint8_t element[128];
+    bool aromatic[128];
 } bf_kinds;
+extern const bf_kinds bf_kinds_molcraft;
 
 bool bf_kinds_learned(const char *text);
 /* BF_USAGE for a text that is no list of at least three elements, and for "learned". */
 bf_status bf_kinds_parse(const char *text, bf_kinds *out, bf_err *err);
 void bf_kinds_text(const bf_kinds *k, char out[BF_ELEMENTS_TEXT]);
-/* Place of an element in the list, -1: not there. */
+/* Place of an element (not aromatic) in the list, -1: not there. */
 int bf_kinds_find(const bf_kinds *k, unsigned element);
 
 typedef struct bf_molecules {

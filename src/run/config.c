@@ -430,6 +430,8 @@ static const struct {
     {"net.groups", UNET | VDM_UNET},
     {"net.heads", UNET | VDM_UNET | TRANSFORMER | UNIO2},
     {"net.neighbours", UNIO2},
+    {"net.time", UNIO2},
+    {"net.time_features", UNIO2},
     {"net.learned_positions", UNET | VDM_UNET | TRANSFORMER},
     {"net.positions", UNET | VDM_UNET},
     {"net.fourier", VDM_UNET},
@@ -515,8 +517,9 @@ static bf_status check_molecules(const bf_config *c, bf_err *err)
     BF_CHECK(molecules == (c->net.kind == BF_NET_UNIO2), BF_USAGE,
              "data.transform molecules and net.kind unio2 go together");
     if (!molecules) return st;
-    BF_CHECK(c->flow.kind == BF_CONFIG_CONTINUOUS && c->flow.predict_data, BF_USAGE,
+    BF_CHECK(c->flow.kind == BF_CONFIG_CONTINUOUS && (c->flow.predict_data || c->mol.pocket), BF_USAGE,
              "data.transform molecules needs flow.kind continuous (of the positions) and flow.predict_data true");
+    BF_CHECK(c->flow.output <= BF_CONFIG_OUT_DELTA, BF_USAGE, "flow.output must be auto or delta for molecules");
     BF_CHECK(!c->data.flip, BF_USAGE, "data.flip has no meaning for molecules");
     if (!bf_kinds_learned(c->mol.elements)) BF_TRY(bf_kinds_parse(c->mol.elements, &kinds, err));
 out:

@@ -18,7 +18,7 @@
 
 #define BF_CONFIG_TEXT 1024
 #define BF_CONFIG_LIST 8
-#define BF_CONFIG_KEYS_MAX 96
+#define BF_CONFIG_KEYS_MAX 128
 
 typedef struct bf_int_list {
     int n;
@@ -29,6 +29,8 @@ enum bf_config_flow { BF_CONFIG_CONTINUOUS, BF_CONFIG_DISCRETISED, BF_CONFIG_CAT
 enum bf_config_output { BF_CONFIG_OUT_AUTO, BF_CONFIG_OUT_DELTA, BF_CONFIG_OUT_NORMAL, BF_CONFIG_OUT_MIXTURE };
 enum bf_config_numbers { BF_NUMBERS_CONTINUOUS, BF_NUMBERS_BINS };
 enum bf_config_normalise { BF_NORMALISE_QUANTILES, BF_NORMALISE_RANGE };
+enum bf_config_time { BF_CONFIG_TIME_NONE, BF_CONFIG_TIME_RAW, BF_CONFIG_TIME_RBF, BF_CONFIG_TIME_RBFNN };
+enum bf_config_start { BF_CONFIG_START_ZERO, BF_CONFIG_START_RANDOM };
 enum bf_config_schedule { BF_SCHEDULE_CONSTANT, BF_SCHEDULE_COSINE, BF_SCHEDULE_WAVES, BF_SCHEDULE_PLATEAU };
 enum bf_config_clip { BF_CLIP_FIXED, BF_CLIP_QUEUE };
 enum bf_config_storage { BF_STORAGE_FLOAT, BF_STORAGE_HALF };
@@ -49,17 +51,19 @@ typedef struct bf_config {
     } data;
     struct {
         char elements[BF_CONFIG_TEXT];
-        double scale, type_weight;
+        double scale, type_weight, noise;
+        bool pocket, rotate;
     } mol;
     struct {
         int kind, output;
-        double min_variance, max_sqrt_beta;
+        double min_variance, max_sqrt_beta, min_t;
         int64_t mixture;
         bool truncate, predict_data;
     } flow;
     struct {
         int kind; /* bf_net_kind */
-        int64_t width, blocks, groups, heads, neighbours;
+        int64_t width, blocks, groups, heads, neighbours, time_features;
+        int time; /* enum bf_config_time */
         bf_int_list mult, attention;
         double dropout;
         bool scale_shift, project_input, skip, positions, learned_positions;
@@ -80,6 +84,7 @@ typedef struct bf_config {
     struct {
         int64_t n, steps, batch, seed;
         int mode; /* bf_sampler_mode */
+        int start;
     } sample;
     struct {
         char select[BF_CONFIG_TEXT];

@@ -66,7 +66,11 @@ const bf_key bf_config_keys[] = {
     BOOL("data.flip", data.flip, "false", "mirror training images at random"),
 
     TEXT("mol.elements", mol.elements, "learned",
-         "molecules: kinds of atoms, such as \"H C N O\"; learned: those of the training data"),
+         "molecules: kinds of atoms, such as \"H C N O\"; learned: those of the training data; molcraft: H, C, N, O, "
+         "F, P, "
+         "S and Cl, and aromatic C, N, O, P and S apart"),
+    BOOL("mol.pocket", mol.pocket, "false",
+         "molecules: in the pocket of a protein, the mean of whose atoms is the origin"),
     NUM("mol.scale", mol.scale, 1e-3, 1e3, "2", "molecules: Angstrom that are 1 to the flow of the positions"),
     NUM("mol.type_weight", mol.type_weight, 0, 1e6, "1",
         "molecules: what the loss of the kinds counts for against that of the positions"),
@@ -79,6 +83,8 @@ const bf_key bf_config_keys[] = {
     NUM("flow.max_sqrt_beta", flow.max_sqrt_beta, 1e-3, 100, "3", "sqrt(beta(1)) of the categorical flow"),
     INT("flow.mixture", flow.mixture, 1, 32, "10", "components of a mixture output"),
     BOOL("flow.predict_data", flow.predict_data, "false", "the network predicts the data instead of the noise"),
+    NUM("flow.min_t", flow.min_t, 0, 0.5, "1e-6",
+        "a network that predicts the noise says nothing about times before it"),
     BOOL("flow.truncate", flow.truncate, "false", "discretised: truncate at -1 and 1 instead of clipping"),
 
     WORD(
@@ -91,6 +97,10 @@ const bf_key bf_config_keys[] = {
     INT("net.groups", net.groups, 0, 1024, "8", "groups of the group norms; 0 = four channels to a group, at most 32"),
     INTS("net.attention", net.attention, 1, 1024, "[]", "unet: down-sampling rates that get attention"),
     INT("net.heads", net.heads, 1, 256, "4", "attention heads"),
+    WORD("net.time", net.time, "none|raw|rbf|rbfnn", "raw",
+         "unio2: what it is told about the time; raw: the number; rbf: soft bins of it; rbfnn: these through two "
+         "layers"),
+    INT("net.time_features", net.time_features, 2, 1024, "16", "unio2: bins of net.time rbf and rbfnn"),
     INT("net.neighbours", net.neighbours, 1, 64, "32", "unio2: atoms that an atom hears of, the nearest ones"),
     NUM("net.dropout", net.dropout, 0, 0.95, "0", "probability of dropping an activation while training"),
     BOOL("net.scale_shift", net.scale_shift, "false", "unet: time enters as scale and shift of the second norm"),
@@ -102,6 +112,8 @@ const bf_key bf_config_keys[] = {
     BOOL("net.attention_everywhere", net.attention_everywhere, "false", "vdm-unet: attention not only in the middle"),
     BOOL("net.bias", net.bias, "true", "transformer: biases in linear layers and norms"),
     BOOL("net.causal", net.causal, "false", "transformer: a position sees only those before it"),
+    NUM("mol.noise", mol.noise, 0, 100, "0", "training in pockets: deviation of noise on the pocket's atoms, in units"),
+    BOOL("mol.rotate", mol.rotate, "false", "training in pockets: turn or mirror every example at random"),
 
     INT("train.steps", train.steps, 0, 1e9, "1000", "optimiser steps"),
     INT("train.schedule_steps", train.schedule_steps, 0, 1e9, "0",
@@ -160,6 +172,8 @@ const bf_key bf_config_keys[] = {
          "how the sampler goes on from what the network says. ancestral: by a message about a draw from it, as in the "
          "paper; the others forget the past and draw the state at the end of a step around a draw, the expected values "
          "or the likeliest"),
+    WORD("sample.start", sample.start, "zero|random", "zero",
+         "in pockets: where the atoms of a molecule begin, at the origin or at one random point near it"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
 
     TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),

@@ -5,7 +5,9 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "io/kind.h"
 #include "run/model.h"
+#include "run/molcraft.h"
 #include "run/official.h"
 #include "run/weights.h"
 
@@ -36,14 +38,65 @@ out:
     return st;
 }
 
+/* The settings of MolCRAFT in a checkpoint; *found is false when it has none. */
+static bf_status read_settings(const bf_tensors *f, bf_config *c, bool *found, bf_err *err)
+{
+    bf_status st = BF_OK;
+    json_t *hyper = NULL;
+    const json_t *dynamics = NULL;
+    bf_molcraft m;
+    if (bf_tensors_pt(f) != NULL) BF_TRY(bf_molcraft_hyper(bf_tensors_pt(f), &hyper, &dynamics, err));
+    *found = dynamics != NULL;
+    if (!*found) goto out;
+    BF_TRY(bf_molcraft_read(dynamics, &m, err));
+    BF_TRY(bf_molcraft_time_input(&m, f, err));
+    BF_TRY(bf_molcraft_config(&m, hyper, c, err));
+out:
+    if (st != BF_OK) bf_err_context(err, "%s", bf_tensors_name(f));
+    json_decref(hyper);
+    return st;
+}
+
+bf_status bf_foreign_settles(const char *path, bool *settled, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_kind kind;
+    bf_tensors *f = NULL;
+    bf_config c;
+    bf_err ignored;
+    *settled = false;
+    if (bf_file_kind(path, &kind, &ignored) != BF_OK || kind != BF_KIND_TORCH) return BF_OK;
+    BF_TRY(bf_tensors_open(path, &f, err));
+    BF_TRY(read_settings(f, &c, settled, err));
+out:
+    bf_tensors_close(f);
+    return st;
+}
+
+static bf_status own_settings(const char *path, bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_tensors *f = NULL;
+    bool found;
+    BF_TRY(bf_tensors_open(path, &f, err));
+    BF_TRY(read_settings(f, c, &found, err));
+    BF_CHECK(found, BF_FILE, "%s: it has no settings of a network that is known", path);
+out:
+    bf_tensors_close(f);
+    return st;
+}
+
 bf_status bf_foreign_new(const bf_open_options *o, bf_model **out, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_config c;
-    uint32_t shape[3];
+    uint32_t shape[3] = {0};
     bf_net_config official;
     bf_model *m = NULL;
-    BF_TRY(read_config(o->config, &c, shape, &official, err));
+    if (o->config)
+        BF_TRY(read_config(o->config, &c, shape, &official, err));
+    else
+        BF_TRY(own_settings(o->path, &c, err));
     const bool json = shape[0] != 0;
     BF_TRY(bf_setup_overrides(&c, o->set, o->n_set, err));
     if (o->size || shape[0] == 0) BF_TRY(bf_setup_shape(&c, o->size, shape, err));
@@ -68,6 +121,7 @@ bf_status bf_foreign_load(bf_model *m, const bf_open_options *o, bf_err *err)
     const bool raw = o->weights && strcmp(o->weights, "raw") == 0;
     BF_TRY(bf_tensors_open(o->path, &f, err));
     BF_TRY(bf_weights_find(m->params, f, !raw, &w, err));
+    bf_log(BFNCL_LOG_INFO, "%s weights, \"%s\", of %s", w.averaged ? "averaged" : "raw", w.prefix, o->path);
     if (o->dry_run) goto out;
     BF_TRY(bf_params_alloc(m->params, 1u << BF_SET_VALUE, err));
     BF_TRY(bf_weights_put(&w, m->params, BF_SET_VALUE, err));
@@ -182,10 +236,15 @@ bfncl_status bfncl_convert(const bfncl_convert_options *o, bfncl_convert_result 
     bf_err own = {0}, *err = caller_err ? caller_err : &own;
     bfncl_convert_result r = {0};
     bf_tensors *f = NULL;
+    bf_config settings;
+    bool settled = false;
     memset(err, 0, sizeof *err);
     BF_CHECK(o->in && o->out, BF_USAGE, "nothing to convert, or nowhere to");
     BF_TRY(bf_tensors_open(o->in, &f, err));
-    BF_TRY(o->config ? convert_model(o, f, &r, err) : convert_tensors(o, f, &r, err));
+    if (!o->config) BF_TRY(read_settings(f, &settings, &settled, err));
+    BF_CHECK(o->config || settled || o->n_set == 0, BF_USAGE,
+             "%s: --set changes a configuration, and there is none: --config is missing", o->in);
+    BF_TRY(o->config || settled ? convert_model(o, f, &r, err) : convert_tensors(o, f, &r, err));
     if (result) *result = r;
 out:
     bf_tensors_close(f);

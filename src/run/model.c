@@ -120,7 +120,7 @@ static void net_of_molecules(const bf_model *m, bf_graph *g, const bf_tid *input
                               .pocket_v = BF_NONE,
                               .x = bf_graph_segment_centre(g, bf_graph_reshape(g, input[0], 2, places), BF_NONE, &r),
                               .types = bf_graph_reshape(g, input[1], 2, types),
-                              .t = t,
+                              .t = m->unio2.time_dim > 0 ? t : BF_NONE,
                               .nodes = r,
                               .row = BF_NONE,
                               .node = BF_NONE};
@@ -264,9 +264,11 @@ bf_status bf_model_open(const bf_open_options *o, char path[1024], bf_model **ou
     bf_model_file f = {0};
     bf_model *m = NULL;
     bf_model_part part = {.set = BF_SET_VALUE};
+    bool settled;
     BF_CHECK(o->path, BF_USAGE, "no model given");
     BF_TRY(weights_prefix(o->weights, &part.prefix, err));
-    if (o->config) return open_foreign(o, path, out, err);
+    BF_TRY(bf_foreign_settles(o->path, &settled, err));
+    if (o->config || settled) return open_foreign(o, path, out, err);
     BF_TRY(bf_model_path(o->path, path, err));
     BF_TRY(bf_model_file_open(path, &f, err));
     BF_TRY(bf_setup_overrides(&f.config, o->set, o->n_set, err));

@@ -218,7 +218,7 @@ typedef struct bf_open_options {
     size_t n_set;
     const char *weights; /* "ema", "raw"; NULL: ema */
     const bfncl_device_options *device;
-    const char *config; /* NULL: `path` is a model of ours; else it holds weights for this configuration */
+    const char *config; /* of the weights in `path`; NULL: that is a model of ours, or a file with its own settings */
     const char *size;   /* of an example, as in bfncl_convert_options; NULL: as the configuration or its data say */
     bool dry_run;       /* the weights are found and their shapes compared, but they are not read */
 } bf_open_options;
@@ -236,8 +236,11 @@ bf_status bf_model_write(const bf_model *m, const char *path, bool checkpoint, b
 
 /* ---- weights of other programs (foreign.c) ----------------------------------------------------------------------- */
 
+/* Does this file hold the settings of its network, so that no configuration is needed? False for whatever is no PyTorch
+ * file; errors are those of reading one. */
+bf_status bf_foreign_settles(const char *path, bool *settled, bf_err *err);
 /* The model that o->config and o->size describe, parameters registered but not allocated. A configuration is one of
- * ours (YAML) or the JSON of the official releases. */
+ * ours (YAML) or the JSON of the official releases; NULL: the settings in o->path. */
 bf_status bf_foreign_new(const bf_open_options *o, bf_model **out, bf_err *err);
 /* Finds the weights of `m` in o->path, and only then allocates and fills BF_SET_VALUE. */
 bf_status bf_foreign_load(bf_model *m, const bf_open_options *o, bf_err *err);

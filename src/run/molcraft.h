@@ -10,6 +10,7 @@
 
 #include "io/tensors.h"
 #include "net/unio2.h"
+#include "run/config.h"
 
 enum bf_molcraft_time { BF_MOLCRAFT_SIMPLE, BF_MOLCRAFT_RBF, BF_MOLCRAFT_RBFNN };
 enum bf_molcraft_mode {
@@ -46,6 +47,12 @@ bf_status bf_molcraft_hyper(const bf_pt *f, json_t **hyper, const json_t **dynam
 /* What the weights say about the time input goes before what the settings say; BF_FILE when the file has no
  * "ligand_atom_emb.weight" of the right width. */
 bf_status bf_molcraft_time_input(bf_molcraft *m, const bf_tensors *f, bf_err *err);
+
+/*
+ * The keys of a configuration of ours (run/config.h) that say the same; `hyper`, which may be NULL, adds what its
+ * sections data, train and evaluation say about scale, training and sampling. BF_FILE where no key says it.
+ */
+bf_status bf_molcraft_config(const bf_molcraft *m, const json_t *hyper, bf_config *out, bf_err *err);
 
 /* The settings by name, for people. */
 json_t *bf_molcraft_json(const bf_molcraft *m);

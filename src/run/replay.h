@@ -11,6 +11,8 @@ typedef struct bf_replay {
     bf_params *params;
     bf_graph *graph;
     bf_cmds *cmds;
+    const char
+        *unread; /* beginning of the names of parameters that nothing reads: a file may leave them out; or NULL */
 } bf_replay;
 
 bf_status bf_replay_new(bf_replay *r, bf_verify *v, bf_err *err);
@@ -28,6 +30,10 @@ bf_status bf_replay_fill(bf_replay *r, bf_tid t, const char *name, int row, bf_e
 /* Allocates the store (if the graph has parameters), loads PREFIX + name of every parameter from the file (buffers keep
  * their computed content, which is compared with BUFFER_PREFIX + name), plans and prepares the graph. */
 bf_status bf_replay_prepare(bf_replay *r, unsigned sets, const char *prefix, const char *buffer_prefix, bf_err *err);
+
+/* Weights beside an expectation NAME_expected.safetensors: NAME_raw.pt or NAME_ema.pt, else of NAME.pt. The store has
+ * BF_SET_VALUE. */
+bf_status bf_replay_weights(bf_replay *r, bool averaged, bf_err *err);
 
 /* The same for images and keep masks, which files store channels first: [B,C,H,W] there, [B,H,W,C] on the device. */
 bf_status bf_replay_input_image(bf_replay *r, const char *name, bf_tid *out, bf_err *err);

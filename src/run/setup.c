@@ -7,6 +7,9 @@
 #include "run/model.h"
 #include "run/table.h"
 
+#define POCKET_FEATURES 27     /* chem/pocket.h */
+#define LEAST_PROBABILITY 1e-6 /* of a type while sampling, as MolCRAFT has it */
+
 /* Of the vocabulary; 0 as long as it is not known. */
 static int characters(const bf_config *c)
 {
@@ -21,6 +24,7 @@ bf_flow bf_setup_flow(const bf_config *c)
     static const bf_flow_output outputs[] = {BF_OUT_DELTA, BF_OUT_DELTA, BF_OUT_NORMAL, BF_OUT_MIXTURE};
     bf_flow f = bf_flow_defaults(kinds[c->flow.kind]);
     f.min_variance = c->flow.min_variance;
+    f.min_t = c->flow.min_t;
     if (c->flow.output != BF_CONFIG_OUT_AUTO) f.output = outputs[c->flow.output];
     f.predict = c->flow.predict_data ? BF_PREDICT_DATA : BF_PREDICT_NOISE;
     f.mixture = (int)c->flow.mixture;
@@ -46,6 +50,7 @@ static bf_status molecule_groups(const bf_config *c, bf_hybrid *out, bf_err *err
         .name = "type", .flow = bf_flow_defaults(BF_FLOW_CATEGORICAL), .dims = 1, .weight = c->mol.type_weight};
     out->group[1].flow.classes = (int)kinds.n;
     out->group[1].flow.max_sqrt_beta = c->flow.max_sqrt_beta;
+    if (c->mol.pocket) out->group[1].flow.min_prob = LEAST_PROBABILITY;
 out:
     return st;
 }
@@ -99,12 +104,17 @@ out:
 
 bf_unio2 bf_setup_unio2(const bf_config *c, const bf_hybrid *h)
 {
+    static const bf_unio2_time times[] = {BF_UNIO2_SIMPLE, BF_UNIO2_SIMPLE, BF_UNIO2_RBF, BF_UNIO2_RBFNN};
     bf_unio2 u = bf_unio2_defaults();
     u.width = (int)c->net.width;
     u.heads = (int)c->net.heads;
     u.layers = (int)c->net.blocks;
     u.neighbours = (int)c->net.neighbours;
-    u.pocket_features = 0;
+    u.pocket_features = c->mol.pocket ? POCKET_FEATURES : 0;
+    u.time_mode = times[c->net.time];
+    u.time_dim = c->net.time == BF_CONFIG_TIME_NONE  ? 0
+                 : c->net.time == BF_CONFIG_TIME_RAW ? 1
+                                                     : (int)c->net.time_features;
     u.types = h->group[1].flow.classes;
     return u;
 }

@@ -42,6 +42,7 @@ static const struct {
     {"molcraft pocket", bf_verify_pocket},
     {"molcraft ligand types", bf_verify_ligand_types},
     {"molcraft flow, updates and losses", bf_verify_hybrid},
+    {"molcraft sampling", bf_verify_mol_sampling},
     {"molcraft clipping and learning rate", bf_verify_clipping},
 };
 

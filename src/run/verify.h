@@ -75,6 +75,10 @@ bf_status bf_verify_training(bf_verify *v, bf_err *err);
 /* checkpoint expectation: NAME_expected.safetensors; weights in NAME_raw.pt and NAME_ema.pt (or both in NAME.pt),
  * configuration in the metadata or NAME_config.json. BF_FILE when one of them is missing or does not fit. */
 bf_status bf_verify_checkpoint(bf_verify *v, bf_err *err);
+/* molcraft sampling; the last two with net_class molcraft */
+bf_status bf_verify_mol_sampling(bf_verify *v, bf_err *err);
+bf_status bf_verify_mol_training(bf_verify *v, bf_err *err);
+bf_status bf_verify_mol_checkpoint(bf_verify *v, bf_err *err);
 bf_status bf_verify_loader(bf_verify *v, bf_err *err); /* loader expectation: NAME_expected.safetensors of NAME.pt */
 
 bf_status bf_verify_hybrid(bf_verify *v, bf_err *err);       /* molcraft flow, updates and losses */

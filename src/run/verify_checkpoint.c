@@ -38,16 +38,16 @@ out:
     return st;
 }
 
-static bf_status load_weights(checkpoint *c, bool averaged, bf_err *err)
+bf_status bf_replay_weights(bf_replay *r, bool averaged, bf_err *err)
 {
     bf_status st = BF_OK;
     char path[BF_VERIFY_PATH];
     bf_tensors *f = NULL;
     bf_weights w = {0};
-    BF_TRY(weights_path(c->r.v, averaged, path, err));
+    BF_TRY(weights_path(r->v, averaged, path, err));
     BF_TRY(bf_tensors_open(path, &f, err));
-    BF_TRY(bf_weights_find(c->r.params, f, averaged, &w, err));
-    BF_TRY(bf_weights_put(&w, c->r.params, BF_SET_VALUE, err));
+    BF_TRY(bf_weights_find(r->params, f, averaged, &w, err));
+    BF_TRY(bf_weights_put(&w, r->params, BF_SET_VALUE, err));
 out:
     bf_weights_free(&w);
     bf_tensors_close(f);
@@ -130,7 +130,7 @@ static bf_status replay_outputs(checkpoint *c, bf_err *err)
     for (int averaged = 0; averaged < 2; averaged++) {
         const bool stored = bf_st_find(bf_verify_file(r->v), names[averaged]) != NULL;
         if (!stored && !averaged) continue;
-        BF_TRY(load_weights(c, averaged, err));
+        BF_TRY(bf_replay_weights(r, averaged, err));
         if (!stored) continue;
         BF_TRY(bf_replay_fill(r, x, "x", -1, err)); /* a run may reuse the memory of its inputs */
         BF_TRY(bf_replay_fill(r, t, "t", -1, err));
@@ -329,6 +329,7 @@ bf_status bf_verify_checkpoint(bf_verify *v, bf_err *err)
     bf_status st = BF_OK;
     const char *net_class = bf_st_meta_get(bf_verify_file(v), "net_class");
     checkpoint c = {.r = {.v = v}};
+    if (net_class && strcmp(net_class, "molcraft") == 0) return bf_verify_mol_checkpoint(v, err);
     if (net_class && !bf_official_net_known(net_class)) {
         bf_verify_skip(v, net_class, "this network is not implemented yet");
         return BF_OK;

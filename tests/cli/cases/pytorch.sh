@@ -40,6 +40,17 @@ fit="--config $config --size 8x8x1"
     ! cmp -s a.npy raw.npy || fail "raw and averaged weights gave the same samples"
     bfncl sample plain.safetensors $fit -n 2 --steps 3 -o plain.npy
     same a.npy plain.npy
+    # A checkpoint with its own settings; what is wrong with it is said before anything is written.
+    molcraft=$REPO/tests/golden/molcraft/checkpoint.pt
+    bfncl convert "$molcraft" molcraft.safetensors --json
+    json out=molcraft.safetensors params=25755 raw=state_dict.dynamics. ema=ema_state_dict.dynamics.
+    bfncl info molcraft.safetensors --json
+    json kind=model params=25755 config.net.kind=unio2 config.net.neighbours=6 config.flow.predict_data=true \
+        config.sample.mode=end_back_pmf config.train.clip_rule=queue config.mol.pocket=true
+    refused 4 convert "$molcraft" no.safetensors --set net.width=32
+    err_has 'has shape .*, expected '
+    head -c 300000 "$molcraft" >cut.ckpt
+    refused 4 convert cut.ckpt no.safetensors
     # What does not fit.
     refused 4 convert "$weights" no.safetensors $fit --set net.width=8
     err_has '"state_dict\.module\.net\.output_adapter\.output_projection\.weight" has shape \[2,8\], expected \[2,16\]'

@@ -510,7 +510,7 @@ const cli_command cli_commands[] = {
      .operands = "FILE",
      .min_operands = 1,
      .max_operands = 1,
-     .help = "what is in a model, checkpoint, data file, text, molecules or configuration",
+     .help = "what is in a model, checkpoint, data, molecules, text, configuration",
      .text = "Prints kind, number of parameters, tensors and configuration, and checks every checksum in the file. "
              "Needs no device.",
      .examples = {"bfncl info tiny/best.safetensors", "bfncl info configs/tiny.yaml --json", "bfncl info ema_model.pt"},

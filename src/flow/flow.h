@@ -67,6 +67,10 @@ const char *bf_flow_kind_name(bf_flow_kind kind); /* "continuous", "discretised"
 int bf_flow_inputs(const bf_flow *f);  /* numbers per variable that the net receives */
 int bf_flow_outputs(const bf_flow *f); /* numbers per variable that it emits */
 
+/* Continuous data: bins of [-1, 1] in which the reconstruction loss codes a value, as the released code: its nats are
+ * those of a bin, and those of a density less by ln(bins / 2). */
+int bf_flow_recon_bins(const bf_flow *f);
+
 /* Accuracy of step i = 1..n (spec 2.2, 2.4), in double. */
 double bf_flow_alpha(const bf_flow *f, double i, double n);
 

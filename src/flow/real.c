@@ -180,11 +180,14 @@ bf_status bf_flow_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
 
 /* Bins and deviation of the discretised normal that codes continuous data at t = 1: those of the released code, which
  * recognises its 16-bin setting by sigma_1^2 = 1e-3. */
-static void recon_precision(const bf_flow *f, int *bins, double *sd)
+int bf_flow_recon_bins(const bf_flow *f)
 {
-    const bool coarse = f->min_variance == 1e-3;
-    *bins = coarse ? 16 : 256;
-    *sd = (coarse ? 0.7 : 1.0) * sqrt(f->min_variance);
+    return f->min_variance == 1e-3 ? 16 : 256;
+}
+
+static double recon_sd(const bf_flow *f)
+{
+    return (bf_flow_recon_bins(f) == 16 ? 0.7 : 1.0) * sqrt(f->min_variance);
 }
 
 bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec *spec, bf_flow_shape shape,
@@ -217,10 +220,7 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
         return head_launch(c, f, CL_BINS, "bins_recon", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     if (spec->kind == BF_LOSS_RECON) {
-        int recon_bins;
-        double sd;
-        recon_precision(f, &recon_bins, &sd);
-        const bf_arg more[] = {bf_arg_i32(recon_bins), bf_arg_f32((float)sd), has_grad, scale};
+        const bf_arg more[] = {bf_arg_i32(bf_flow_recon_bins(f)), bf_arg_f32((float)recon_sd(f)), has_grad, scale};
         return head_launch(c, f, CL_FILE, "continuous_recon", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     if (binned) {

@@ -345,7 +345,7 @@ out:
 static void add_resolution(evaluation *e)
 {
     for (uint64_t p = 0; p < e->m->dims; p++) e->variables[p] /= (double)e->repeats;
-    bf_eval_resolution(e->ds, e->samples, e->recon, e->recon_of, e->variables);
+    bf_eval_resolution(e->m, e->ds, e->samples, e->recon, e->recon_of, e->variables);
     for (uint64_t p = 0; p < e->m->dims; p++) e->variables[p] *= (double)e->repeats;
 }
 

@@ -10,17 +10,19 @@
 #include "io/baseline.h"
 #include "run/sample.h"
 
-void bf_eval_resolution(const bf_dataset *ds, uint64_t rows, double *nats, double *groups, double *columns)
+void bf_eval_resolution(const bf_model *m, const bf_dataset *ds, uint64_t rows, double *nats, double *groups,
+                        double *columns)
 {
-    const bf_schema *s = bf_dataset_schema(ds);
+    const bf_schema *s = m->schema;
+    const double bin = log(bf_flow_recon_bins(&m->hybrid.group[0].flow) / 2.0); /* continuous columns come first */
     for (uint64_t i = 0; i < rows; i++) {
         const float *x = bf_dataset_cells(ds, i);
         for (uint32_t p = 0; p < s->dims; p++) {
             const bf_column *c = &s->column[s->by_place[p]];
             if (c->type != BF_COLUMN_CONTINUOUS || isnan(x[p])) continue;
-            const double more = bf_column_bits(c, x[p]) * BF_LN2;
+            const double more = bf_column_bits(c, x[p]) * BF_LN2 - bin;
             nats[i] += more / s->dims;
-            if (groups) groups[i] += more / s->group[0].count; /* continuous columns are the first group */
+            if (groups) groups[i] += more / s->group[0].count;
             columns[p] += more;
         }
     }

@@ -5,9 +5,11 @@
 #include "run/progress.h"
 #include "run/table.h"
 
-/* Adds to nats[i], per variable, what the maps of continuous cells add to the code length of row i; the same to that
- * of its group in groups[groups, rows] (may be NULL); and to columns[D], sums over the rows in nats. */
-void bf_eval_resolution(const bf_dataset *ds, uint64_t rows, double *nats, double *groups, double *columns);
+/* From the code length of the bin in which a continuous cell's mapped number lies to that of the number at the
+ * resolution of its last decimal: adds the difference to nats[i], per variable, of row i; to that of its group in
+ * groups[groups, rows] (may be NULL); and to columns[D], sums over the rows in nats. */
+void bf_eval_resolution(const bf_model *m, const bf_dataset *ds, uint64_t rows, double *nats, double *groups,
+                        double *columns);
 
 /* The marginal model and the Gaussian copula of the training rows of `train`, on the first `rows` rows of `ds`: means
  * and standard errors in bits per variable into the result. */

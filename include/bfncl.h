@@ -321,6 +321,12 @@ typedef struct bfncl_sample_options {
     const char *weights;  /* as for eval */
     const char *sampler;  /* "ancestral", "end_back", "end_back_pmf", "end_back_mode"; NULL: sample.mode */
     const char *scaffold; /* molecules: file of a part that every sample has, where it is; NULL: none */
+    const char *pocket;   /* models of ligands in pockets: the receptor, a PDB file */
+    const char *ligand;   /* its ligand in place, SDF, PDB or XYZ: where the pocket is. NULL: `center` says it */
+    const char *center;   /* "x,y,z" in Angstrom */
+    double radius;        /* Angstrom: residues whose centre is closer belong to the pocket; 0: 10, of `center` 14 */
+    const char *atoms;    /* of a sample: "ref" as many heavy ones as `ligand`, "prior" as fits the pocket's size, or a
+                             number. NULL: "ref" where there is a ligand */
     /* .png (a grid) or, of a text model, .txt, of a table .csv, of molecules .sdf, .xyz, .pdb; .npy, .safetensors (not
      * of molecules). NULL: texts are only returned, the others go to MODEL_FOLDER/samples/samples.png, .csv or .sdf */
     const char *out;
@@ -331,12 +337,32 @@ typedef struct bfncl_sample_options {
     void *user;
 } bfncl_sample_options;
 
+/* A ligand that was made for a pocket. Lengths in Angstrom; hydrogens do not count. */
+typedef struct bfncl_ligand {
+    uint32_t atoms, bonds;
+    uint64_t clashes; /* pairs of an atom and one of the pocket closer than their van der Waals radii less 0.5 */
+    double closest;   /* of these pairs */
+    double distance;  /* from the pocket's centre to the ligand's */
+    char *smiles;     /* NULL: no valid molecule, or nobody could judge */
+} bfncl_ligand;
+
+typedef struct bfncl_pocket {
+    uint32_t atoms, residues; /* 0: the model has no pockets */
+    uint32_t reference;       /* heavy atoms of the ligand that was there; 0: none was given */
+    double center[3], size;   /* mean of its atoms; median of the ten largest distances between them */
+    bool judged;              /* RDKit is there to say what is valid */
+} bfncl_pocket;
+
 typedef struct bfncl_sample_result {
     uint64_t samples, steps;
     double seconds;
     char out[1024], device[256]; /* out: "" when no file was written */
+    char weights[8], mode[16];   /* "ema"; "ancestral" */
     bfncl_plan plan;
     char **texts; /* [samples] UTF-8, of a text model without `out`; else NULL */
+    bfncl_pocket pocket;
+    bfncl_ligand *ligands; /* [n_ligands], of a model with pockets; freed with the result */
+    uint64_t n_ligands;
 } bfncl_sample_result;
 
 BFNCL_API void bfncl_sample_defaults(bfncl_sample_options *o);

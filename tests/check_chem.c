@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "chem/pocket.h"
+#include "chem/site.h"
 #include "chem/standard.h"
 #include "files.h"
 
@@ -211,6 +212,50 @@ START_TEST(cutting)
 }
 END_TEST
 
+/* The golden pair, around its ligand and around the first of its atoms. */
+START_TEST(sites)
+{
+    bf_site s;
+    bf_mol m;
+    bf_site_options o = {.receptor = POCKETS "synthetic.pdb", .ligand = POCKETS "synthetic.sdf", .radius = 10};
+    OK(bf_mol_read(o.ligand, &m, err));
+    OK(bf_site_read(&o, &s, err));
+    uint32_t heavy = 0;
+    for (uint32_t i = 0; i < m.atoms; i++) heavy += m.atom[i].element != 1;
+    ck_assert(s.reference == heavy && s.pocket.atoms > 10 && s.size > 1);
+    for (uint32_t i = 0; i < s.pocket.atoms; i++) /* the same as the feature says */
+        ck_assert_int_eq(s.element[i] == 7, s.pocket.feature[i * BF_POCKET_FEATURES + 2]);
+
+    /* one atom on the pocket's centre, and one on an atom of the pocket */
+    bf_mol made = {0};
+    bf_atom a = {.element = 6, .x = {s.pocket.centre[0], s.pocket.centre[1], s.pocket.centre[2]}};
+    OK(bf_mol_add_atom(&made, a, err));
+    bf_placement p = bf_site_place(&s, &made);
+    ck_assert_double_le(p.distance, 1e-5);
+    uint32_t other = 0;
+    while (s.element[other] == 1) other++;
+    memcpy(made.atom[0].x, s.pocket.x[other], sizeof made.atom[0].x);
+    p = bf_site_place(&s, &made);
+    ck_assert(p.closest <= 0 && p.clashes >= 1);
+    const double dx = (double)made.atom[0].x[0] - s.pocket.centre[0],
+                 dy = (double)made.atom[0].x[1] - s.pocket.centre[1],
+                 dz = (double)made.atom[0].x[2] - s.pocket.centre[2];
+    ck_assert_double_eq_tol(p.distance, sqrt(dx * dx + dy * dy + dz * dz), 1e-5);
+    bf_mol_free(&made);
+    const uint32_t all = s.pocket.atoms;
+    bf_site_free(&s);
+
+    o.ligand = NULL;
+    for (int c = 0; c < 3; c++) o.point[c] = (double)m.atom[0].x[c];
+    OK(bf_site_read(&o, &s, err));
+    ck_assert(s.reference == 0 && s.pocket.atoms > 0 && s.pocket.atoms <= all);
+    bf_site_free(&s);
+    o.point[0] += 1000;
+    FAILS(BF_FILE, "synthetic.pdb: no residue is closer than 10", bf_site_read(&o, &s, err));
+    bf_mol_free(&m);
+}
+END_TEST
+
 START_TEST(sizes)
 {
     static const float line[][3] = {{0, 0, 0}, {1, 0, 0}, {3, 0, 0}}; /* distances 3, 2, 1 */
@@ -255,6 +300,7 @@ int main(void)
     tcase_add_test(pockets, residues);
     tcase_add_test(pockets, refused_proteins);
     tcase_add_test(pockets, cutting);
+    tcase_add_test(pockets, sites);
     tcase_add_test(pockets, sizes);
     tcase_add_test(pockets, priors);
     suite_add_tcase(s, pockets);

@@ -63,6 +63,8 @@ static const char *data_for(const char *config)
     OK(bf_config_load(config, &c, err));
     OK(bf_config_check(&c, err));
     if (c.data.transform == BF_TRANSFORM_TEXT) return text_file();
+    if (c.data.transform == BF_TRANSFORM_MOLECULES)
+        return c.mol.pocket ? "tests/golden/molcraft/pockets" : "tests/molecules.sdf";
     if (c.data.transform == BF_TRANSFORM_TABLE) return table_file();
     if (c.data.train[0] == '\0') { /* bench */
         ck_assert_int_eq(c.data.size.n, 3);
@@ -71,6 +73,13 @@ static const char *data_for(const char *config)
     if (strstr(c.data.train, "cifar-10") || strstr(c.data.train, "icons")) return cifar_file(); /* colours */
     ck_assert_msg(strstr(c.data.train, "idx3-ubyte"), "%s: no data of this kind here: %s", config, c.data.train);
     return idx_file();
+}
+
+static bool molecules(const char *config)
+{
+    bf_config c;
+    OK(bf_config_load(config, &c, err));
+    return c.data.transform == BF_TRANSFORM_MOLECULES;
 }
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
@@ -100,11 +109,12 @@ static bfncl_status train(const char *config, const char *const *set, size_t n, 
                           bfncl_error *err)
 {
     const char *name = getenv("BFNCL_TEST_DEVICE"), *all[16];
-    char data[200], out[128];
+    char data[200], out[128], batch[32];
     bfncl_train_options o;
     snprintf(data, sizeof data, "data.train=%s", data_for(config));
     snprintf(out, sizeof out, "%s", test_path("run"));
-    const char *const one[] = {data, "data.validation=0.1", "train.batch=1", "eval.examples=1", "train.steps=1"};
+    snprintf(batch, sizeof batch, "train.batch=%d", molecules(config) ? 64 : 1); /* atoms */
+    const char *const one[] = {data, "data.validation=0.1", batch, "eval.examples=1", "train.steps=1"};
     memcpy(all, one, sizeof one);
     for (size_t i = 0; i < n; i++) all[BF_COUNT(one) + i] = set[i];
     bfncl_train_defaults(&o);

@@ -7,20 +7,37 @@
 #include "io/dataset.h"
 #include "io/packed.h"
 
+#define UNDISTURBED UINT64_MAX
+
+/* The layout of packed blocks. */
+static bf_packed layout(const bf_dataset *ds, uint64_t items)
+{
+    const bf_dataset_info info = bf_dataset_get_info(ds);
+    const bf_molecules *m = bf_dataset_molecules(ds);
+    if (info.room_around == 0) return bf_packed_of(items, (uint32_t)info.dims);
+    return bf_packed_around(items, (uint32_t)info.dims, items * info.room_around, m->features);
+}
+
 uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items)
 {
     const bf_dataset_info info = bf_dataset_get_info(ds);
-    return info.packed ? bf_packed_of(items, (uint32_t)info.dims).size : items * info.row;
+    return info.packed ? layout(ds, items).size : items * info.row;
 }
 
 bf_status bf_dataset_fits(const bf_dataset *ds, const char *path, uint64_t items, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_molecules *m = bf_dataset_molecules(ds);
-    if (m == NULL || m->largest <= items) return BF_OK;
+    if (m == NULL) return BF_OK;
+    const uint64_t around = bf_dataset_get_info(ds).room_around * items;
+    BF_CHECK(m->most_around <= around, BF_USAGE,
+             "%s: the pocket of molecule %" PRIu64 " has %" PRIu64 " atoms, a batch of this model holds %" PRIu64, path,
+             m->most_around_record, m->most_around, around);
+    if (m->largest <= items) return BF_OK;
     st = bf_fail(err, BF_USAGE, "%s: molecule %" PRIu64 " has %" PRIu64 " atoms, a batch of this model holds %" PRIu64,
                  path, m->largest_record, m->largest, items);
     bf_hint(err, "raise the batch, which counts atoms, or take the large molecules out of the file");
+out:
     return st;
 }
 
@@ -44,15 +61,34 @@ static void end_rows(const int32_t *classes, uint64_t count, float *block)
 
 /* ---- packed ------------------------------------------------------------------------------------------------------ */
 
-/* Molecules index[0..n-1] as long as they fit into the block, which stays open. */
-static uint64_t pack(const bf_molecules *m, const uint32_t *index, uint64_t n, const bf_packed *p, bf_packing *at,
-                     float *block)
+/* Molecule i as the next example of the block, as it is at a position of the training stream (or undisturbed). */
+static void add(const bf_dataset *ds, uint32_t i, uint64_t position, const bf_packed *p, bf_packing *at, float *block)
 {
+    const bf_molecules *m = bf_dataset_molecules(ds);
+    const uint64_t atoms = m->first[i + 1] - m->first[i];
+    float *x, *v;
+    if (m->around == NULL) {
+        bf_molecules_rows(m, i, bf_packed_add(p, at, block, atoms));
+        return;
+    }
+    const uint64_t around = m->around[i + 1] - m->around[i];
+    float *rows = bf_packed_add_around(p, at, block, atoms, around, &x, &v);
+    bf_molecules_rows(m, i, rows);
+    bf_molecules_around(m, i, x, v);
+    if (position != UNDISTURBED) bf_dataset_disturb(ds, i, position, rows, atoms, x, around);
+}
+
+/* Molecules index[0..n-1] as long as they fit into the block, which stays open. */
+static uint64_t pack(const bf_dataset *ds, const uint32_t *index, uint64_t n, uint64_t position, const bf_packed *p,
+                     bf_packing *at, float *block)
+{
+    const bf_molecules *m = bf_dataset_molecules(ds);
     uint64_t taken = 0;
     for (; taken < n; taken++) {
-        const uint64_t atoms = m->first[index[taken] + 1] - m->first[index[taken]];
-        if (!bf_packed_fits(p, at, atoms)) break;
-        bf_molecules_rows(m, index[taken], bf_packed_add(p, at, block, atoms));
+        const uint32_t i = index[taken];
+        const uint64_t atoms = m->first[i + 1] - m->first[i], around = m->around ? m->around[i + 1] - m->around[i] : 0;
+        if (!bf_packed_fits(p, at, atoms, around)) break;
+        add(ds, i, position == UNDISTURBED ? position : position + taken, p, at, block);
     }
     bf_packed_close(p, at, block);
     return taken;
@@ -68,8 +104,7 @@ static bf_status train_packed(const bf_dataset *ds, uint64_t first, uint64_t par
                               uint64_t *next, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_molecules *m = bf_dataset_molecules(ds);
-    const bf_packed p = bf_packed_of(items, BF_MOLECULE_DIMS);
+    const bf_packed p = layout(ds, items);
     const uint64_t most = p.segments - 1; /* molecules of a block */
     uint32_t *index = NULL;
     uint64_t done = 0;
@@ -77,7 +112,7 @@ static bf_status train_packed(const bf_dataset *ds, uint64_t first, uint64_t par
     for (uint64_t i = 0; i < parts; i++) {
         bf_packing at = {0};
         BF_TRY(bf_dataset_train_rows(ds, first + done, (uint32_t)most, &(bf_rows){.index = index}, err));
-        const uint64_t taken = pack(m, index, most, &p, &at, blocks + i * p.size);
+        const uint64_t taken = pack(ds, index, most, first + done, &p, &at, blocks + i * p.size);
         BF_TRY(check_taken(taken, items, err));
         done += taken;
     }
@@ -92,13 +127,13 @@ static bf_status eval_packed(const bf_dataset *ds, bf_split split, uint64_t firs
                              float *block, uint32_t *count, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_packed p = bf_packed_of(items, BF_MOLECULE_DIMS);
+    const bf_packed p = layout(ds, items);
     const uint64_t n = BF_MIN(end - first, p.segments - 1);
     bf_packing at = {0};
     uint32_t *index = NULL;
     BF_NEW(index, n);
     BF_TRY(bf_dataset_eval_rows(ds, split, first, (uint32_t)n, 0, &(bf_rows){.index = index}, err));
-    *count = (uint32_t)pack(bf_dataset_molecules(ds), index, n, &p, &at, block);
+    *count = (uint32_t)pack(ds, index, n, UNDISTURBED, &p, &at, block);
     BF_TRY(check_taken(*count, items, err));
 out:
     free(index);

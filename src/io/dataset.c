@@ -298,8 +298,15 @@ static bf_status open_molecules(bf_dataset *ds, const char *path, bf_err *err)
     bf_status st = BF_OK;
     const bf_dataset_options *o = &ds->options;
     bf_dataset_info *info = &ds->info;
-    BF_TRY(bf_molecules_read(path, o->elements ? o->elements : "learned", o->scale, o->limit, &ds->molecules, err));
+    if (o->molecules) {
+        ds->molecules = *o->molecules;
+        *o->molecules = (bf_molecules){0};
+    } else {
+        BF_TRY(bf_molecules_read(path, o->elements ? o->elements : "learned", o->scale, o->limit, &ds->molecules, err));
+    }
     ds->options.elements = NULL; /* the caller's */
+    ds->options.molecules = NULL;
+    info->room_around = ds->molecules.around ? o->room_around : 0;
     BF_CHECK(ds->molecules.count <= UINT32_MAX, BF_FILE, "%s: more than 2^32 molecules", path);
     info->count = ds->molecules.count;
     info->height = info->width = 1;
@@ -570,6 +577,49 @@ static void epoch_windows(const bf_dataset *ds, uint32_t epoch, uint32_t first, 
 static bool mirrored(const bf_dataset *ds, uint32_t index, uint32_t epoch)
 {
     return ds->options.flip && bf_philox_uniform(ds->options.seed, 0, index, epoch, BF_STREAM_AUGMENT) < 0.5f;
+}
+
+/* Rows of an orthogonal matrix, a turn or a turn of the mirror image, all alike likely. */
+static void draw_turn(uint64_t seed, uint32_t index, uint32_t epoch, double q[3][3])
+{
+    for (int i = 0; i < 3; i++) {
+        double square = 0;
+        for (int c = 0; c < 3; c++)
+            q[i][c] = (double)bf_philox_normal(seed, (uint32_t)(3 * i + c), index, epoch, BF_STREAM_AUGMENT);
+        for (int k = 0; k < i; k++) {
+            const double dot = q[i][0] * q[k][0] + q[i][1] * q[k][1] + q[i][2] * q[k][2];
+            for (int c = 0; c < 3; c++) q[i][c] -= dot * q[k][c];
+        }
+        for (int c = 0; c < 3; c++) square += q[i][c] * q[i][c];
+        for (int c = 0; c < 3; c++) q[i][c] /= sqrt(square);
+    }
+}
+
+/* n places, `stride` floats apart: moved by -origin and multiplied by q from the right. */
+static void turn(float *x, uint64_t n, uint64_t stride, const double origin[3], const double q[3][3])
+{
+    for (uint64_t i = 0; i < n; i++, x += stride) {
+        const double d[3] = {x[0] - origin[0], x[1] - origin[1], x[2] - origin[2]};
+        for (int c = 0; c < 3; c++) x[c] = (float)(d[0] * q[0][c] + d[1] * q[1][c] + d[2] * q[2][c]);
+    }
+}
+
+void bf_dataset_disturb(const bf_dataset *ds, uint32_t index, uint64_t position, float *rows, uint64_t atoms, float *x,
+                        uint64_t around)
+{
+    const bf_dataset_options *o = &ds->options;
+    const uint32_t epoch = (uint32_t)(position / ds->info.train);
+    double mean[3] = {0, 0, 0}, q[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    if (!(o->noise > 0) && !o->rotate) return;
+    for (uint64_t i = 0; i < around * 3; i++) {
+        /* the turn has the first elements of the stream */
+        const float z = bf_philox_normal(o->seed, (uint32_t)(16 + i), index, epoch, BF_STREAM_AUGMENT);
+        if (o->noise > 0) x[i] += (float)o->noise * z;
+        mean[i % 3] += (double)x[i] / (double)around;
+    }
+    if (o->rotate) draw_turn(o->seed, index, epoch, q);
+    turn(x, around, 3, mean, (const double(*)[3])q);
+    turn(rows, atoms, BF_MOLECULE_DIMS, mean, (const double(*)[3])q);
 }
 
 bf_status bf_dataset_train_rows(const bf_dataset *ds, uint64_t first, uint32_t rows, const bf_rows *out, bf_err *err)

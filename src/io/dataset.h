@@ -74,8 +74,13 @@ typedef struct bf_dataset_options {
     uint32_t stride;        /* windows of BF_SPLIT_ALL begin every so many characters, at most `length`; 0: length */
 
     /* MOLECULES */
-    const char *elements; /* see io/molecules.h; NULL: learned */
-    double scale;         /* Angstrom per unit of the data */
+    const char *elements;    /* see io/molecules.h; NULL: learned */
+    double scale;            /* Angstrom per unit of the data */
+    bf_molecules *molecules; /* that somebody has read already, taken over (and left empty); NULL: none */
+    /* With something around them, in training batches: */
+    double noise;         /* deviation of noise on what is around, whose mean is the origin again afterwards */
+    bool rotate;          /* turned or mirrored at random */
+    uint32_t room_around; /* atoms around molecules that a block has room for, per atom of molecules */
 
     bool class_blocks; /* blocks hold class numbers instead of values */
     /* TABLE */
@@ -98,12 +103,13 @@ typedef struct bf_dataset_info {
     uint64_t count; /* examples */
     uint64_t train, validation;
     uint32_t height, width, channels;
-    uint64_t dims; /* D = height * width * channels */
-    uint64_t row;  /* numbers of an example (of molecules: of an item) in a block: D, of a table more */
-    bool values;   /* CONTINUOUS, BINS and TABLE */
-    bool text;     /* TEXT */
-    bool table;    /* TABLE */
-    bool packed;   /* MOLECULES: an example is several items of D numbers */
+    uint64_t dims;        /* D = height * width * channels */
+    uint64_t row;         /* numbers of an example (of molecules: of an item) in a block: D, of a table more */
+    bool values;          /* CONTINUOUS, BINS and TABLE */
+    bool text;            /* TEXT */
+    bool table;           /* TABLE */
+    bool packed;          /* MOLECULES: an example is several items of D numbers */
+    uint32_t room_around; /* MOLECULES: as in the options; 0: nothing is around them */
     bool class_blocks;
     uint32_t classes; /* BINS: bins, BINARISE: 2, TEXT: characters of the vocabulary, CONTINUOUS: 0 */
     uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
@@ -111,6 +117,10 @@ typedef struct bf_dataset_info {
 bf_dataset_info bf_dataset_get_info(const bf_dataset *ds);
 /* MOLECULES: all of them; else NULL. Valid as long as the data set. */
 const bf_molecules *bf_dataset_molecules(const bf_dataset *ds);
+/* MOLECULES with something around them: rows [atoms, BF_MOLECULE_DIMS] and places x [around, 3] of molecule `index` as
+ * they are at a position of the training stream: with noise, turned; a function of seed, index and epoch. */
+void bf_dataset_disturb(const bf_dataset *ds, uint32_t index, uint64_t position, float *rows, uint64_t atoms, float *x,
+                        uint64_t around);
 /* TEXT: the vocabulary, never "learned"; "" for other data. Valid as long as the data set. */
 const char *bf_dataset_vocabulary(const bf_dataset *ds);
 /* TABLE: its columns. Valid as long as the data set. NULL for other data. */

@@ -165,6 +165,12 @@ static uint32_t checksum(bf_molecules *m)
     crc = bf_crc32c(crc, m->x, (size_t)m->atoms * sizeof *m->x);
     bf_swap_le(m->first, BF_U64, (size_t)m->count + 1);
     bf_swap_le(m->x, BF_F32, (size_t)m->atoms * 3);
+    if (m->around == NULL) return crc;
+    const size_t n = (size_t)m->around[m->count];
+    crc = bf_crc32c(crc, m->around_v, n * m->features);
+    bf_swap_le(m->around_x, BF_F32, n * 3);
+    crc = bf_crc32c(crc, m->around_x, n * sizeof *m->around_x);
+    bf_swap_le(m->around_x, BF_F32, n * 3);
     return crc;
 }
 
@@ -208,6 +214,9 @@ void bf_molecules_free(bf_molecules *m)
     free(m->first);
     free(m->x);
     free(m->kind);
+    free(m->around);
+    free(m->around_x);
+    free(m->around_v);
     *m = (bf_molecules){0};
 }
 
@@ -217,4 +226,24 @@ void bf_molecules_rows(const bf_molecules *m, uint64_t i, float *rows)
         memcpy(rows, m->x[a], sizeof m->x[a]);
         rows[3] = (float)m->kind[a];
     }
+}
+
+void bf_molecules_around(const bf_molecules *m, uint64_t i, float *x, float *v)
+{
+    const uint64_t first = m->around[i], n = m->around[i + 1] - first;
+    memcpy(x, m->around_x[first], (size_t)n * sizeof m->around_x[0]);
+    for (uint64_t k = 0; k < n * m->features; k++) v[k] = m->around_v[first * m->features + k];
+}
+
+void bf_molecules_sum(bf_molecules *m)
+{
+    m->largest = m->most_around = 0;
+    for (uint64_t i = 0; i < m->count; i++) {
+        const uint64_t atoms = m->first[i + 1] - m->first[i], around = m->around ? m->around[i + 1] - m->around[i] : 0;
+        if (atoms > m->largest) m->largest_record = i + 1;
+        if (around > m->most_around) m->most_around_record = i + 1;
+        m->largest = BF_MAX(m->largest, atoms);
+        m->most_around = BF_MAX(m->most_around, around);
+    }
+    m->crc = checksum(m);
 }

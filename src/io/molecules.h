@@ -37,6 +37,12 @@ typedef struct bf_molecules {
     uint64_t *first; /* [count + 1]: first atom of every molecule */
     float (*x)[3];   /* [atoms], centred and divided by the scale */
     uint8_t *kind;   /* [atoms] */
+    /* What is around the molecules; NULL: nothing. Then places are not centred: 0 is the mean of what is around. */
+    uint64_t *around;     /* [count + 1]: first atom around every molecule */
+    float (*around_x)[3]; /* in the units of x */
+    uint8_t *around_v;    /* [atoms around, features] 0 or 1 */
+    uint32_t features;
+    uint64_t most_around, most_around_record; /* of one molecule */
     bf_kinds kinds;
     uint64_t largest, largest_record; /* atoms of the largest molecule; its number in the file, from 1 */
     uint32_t crc;                     /* CRC-32C of sizes, elements and coordinates */
@@ -48,7 +54,12 @@ bf_status bf_molecules_read(const char *path, const char *elements, double scale
                             bf_err *err);
 void bf_molecules_free(bf_molecules *m);
 
+/* Sets largest, most_around and the checksum of what a caller has filled. */
+void bf_molecules_sum(bf_molecules *m);
+
 /* Rows [atoms, BF_MOLECULE_DIMS] of molecule i. */
 void bf_molecules_rows(const bf_molecules *m, uint64_t i, float *rows);
+/* Places x [atoms around, 3] and features v of what is around it. */
+void bf_molecules_around(const bf_molecules *m, uint64_t i, float *x, float *v);
 
 #endif

@@ -12,6 +12,21 @@ bf_packed bf_packed_of(uint64_t items, uint32_t dims)
     return p;
 }
 
+bf_packed bf_packed_around(uint64_t items, uint32_t dims, uint64_t given, uint32_t features)
+{
+    bf_packed p = bf_packed_of(items, dims);
+    p.given = given;
+    p.features = features;
+    p.given_x = p.size;
+    p.given_v = p.given_x + given * 3;
+    p.node_offset = p.given_v + given * features;
+    p.node_segment = p.node_offset + p.segments + 1;
+    p.row = p.node_segment + given + items;
+    p.node = p.row + given + items;
+    p.size = p.node + given + items;
+    return p;
+}
+
 static void put_word(float *to, uint64_t value)
 {
     const uint32_t word = (uint32_t)value;
@@ -25,9 +40,32 @@ static uint64_t get_word(const float *from)
     return word;
 }
 
-bool bf_packed_fits(const bf_packed *p, const bf_packing *at, uint64_t items)
+bool bf_packed_fits(const bf_packed *p, const bf_packing *at, uint64_t items, uint64_t given)
 {
-    return items <= p->items - at->items && at->examples + 1 < p->segments;
+    return items <= p->items - at->items && given <= p->given - at->given && at->examples + 1 < p->segments;
+}
+
+/* `count` nodes of a segment from `node` on are rows from `row` on. */
+static void put_nodes(const bf_packed *p, float *block, uint64_t node, uint64_t row, uint64_t count, uint64_t segment)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        put_word(block + p->node_segment + node + i, segment);
+        put_word(block + p->row + node + i, row + i);
+        put_word(block + p->node + row + i, node + i);
+    }
+}
+
+float *bf_packed_add_around(const bf_packed *p, bf_packing *at, float *block, uint64_t items, uint64_t given, float **x,
+                            float **v)
+{
+    const uint64_t node = at->given + at->items;
+    put_word(block + p->node_offset + at->examples, node);
+    put_nodes(p, block, node, at->given, given, at->examples);
+    put_nodes(p, block, node + given, p->given + at->items, items, at->examples);
+    *x = block + p->given_x + at->given * 3;
+    *v = block + p->given_v + at->given * p->features;
+    at->given += given;
+    return bf_packed_add(p, at, block, items);
 }
 
 float *bf_packed_add(const bf_packed *p, bf_packing *at, float *block, uint64_t items)
@@ -40,6 +78,17 @@ float *bf_packed_add(const bf_packed *p, bf_packing *at, float *block, uint64_t 
     return rows;
 }
 
+static void close_nodes(const bf_packed *p, const bf_packing *at, float *block)
+{
+    const uint64_t node = at->given + at->items, given = p->given - at->given, last = p->segments - 1;
+    memset(block + p->given_x + at->given * 3, 0, (size_t)(given * 3) * sizeof *block);
+    memset(block + p->given_v + at->given * p->features, 0, (size_t)(given * p->features) * sizeof *block);
+    put_nodes(p, block, node, at->given, given, last);
+    put_nodes(p, block, node + given, p->given + at->items, p->items - at->items, last);
+    for (uint64_t s = at->examples; s < p->segments; s++) put_word(block + p->node_offset + s, node);
+    put_word(block + p->node_offset + p->segments, p->given + p->items);
+}
+
 void bf_packed_close(const bf_packed *p, const bf_packing *at, float *block)
 {
     const uint64_t rest = p->items - at->items;
@@ -48,6 +97,7 @@ void bf_packed_close(const bf_packed *p, const bf_packing *at, float *block)
     for (uint64_t s = at->examples; s < p->segments; s++) put_word(block + p->offset + s, at->items);
     put_word(block + p->offset + p->segments, p->items);
     bf_packed_weigh(p, block, 1, at->examples);
+    if (p->features > 0) close_nodes(p, at, block);
 }
 
 void bf_packed_weigh(const bf_packed *p, float *block, uint64_t parts, uint64_t examples)

@@ -1,17 +1,36 @@
 /* Blocks of a model: rows, or packed examples. run/model.h */
 #include <string.h>
 
+#include "base/size.h"
 #include "io/packed.h"
 #include "run/model.h"
 
-static bf_packed layout(const bf_model *m, uint64_t batch)
+bf_packed bf_model_packed(const bf_model *m, uint64_t items)
 {
-    return bf_packed_of(batch, (uint32_t)m->dims);
+    const uint32_t dims = (uint32_t)m->dims, features = (uint32_t)m->unio2.pocket_features;
+    if (features == 0) return bf_packed_of(items, dims);
+    return bf_packed_around(items, dims, bf_ceil_div(items, m->room.ligand) * m->room.pocket, features);
+}
+
+int bf_model_inputs(const bf_model *m, uint64_t items, bf_packed_input out[BF_PACKED_INPUTS])
+{
+    const bf_packed p = bf_model_packed(m, items);
+    const uint64_t nodes = p.given + p.items, offsets = p.segments + 1;
+    const bf_packed_input alone[] = {{"segment", p.segment, items}, {"offset", p.offset, offsets}};
+    const bf_packed_input around[] = {{"pocket_x", p.given_x, p.given * 3},
+                                      {"pocket_v", p.given_v, p.given * p.features},
+                                      {"node_offset", p.node_offset, offsets},
+                                      {"node_segment", p.node_segment, nodes},
+                                      {"row", p.row, nodes},
+                                      {"node", p.node, nodes}};
+    const size_t n = p.features > 0 ? BF_COUNT(around) : BF_COUNT(alone);
+    memcpy(out, p.features > 0 ? around : alone, n * sizeof *out);
+    return (int)n;
 }
 
 uint64_t bf_model_block(const bf_model *m, uint64_t batch)
 {
-    return m->packed ? layout(m, batch).size : batch * m->row;
+    return m->packed ? bf_model_packed(m, batch).size : batch * m->row;
 }
 
 bf_ragged bf_model_ragged(bf_graph *g, uint64_t items)
@@ -38,14 +57,14 @@ out:
 uint64_t bf_model_examples(const bf_model *m, const float *block, uint64_t batch)
 {
     if (!m->packed) return batch;
-    const bf_packed p = layout(m, batch);
+    const bf_packed p = bf_model_packed(m, batch);
     return bf_packed_examples(&p, block);
 }
 
 uint64_t bf_model_first(const bf_model *m, const float *block, uint64_t batch, uint64_t i)
 {
     if (!m->packed) return i;
-    const bf_packed p = layout(m, batch);
+    const bf_packed p = bf_model_packed(m, batch);
     return bf_packed_first(&p, block, i);
 }
 

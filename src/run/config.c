@@ -521,6 +521,10 @@ static bf_status check_molecules(const bf_config *c, bf_err *err)
              "data.transform molecules needs flow.kind continuous (of the positions) and flow.predict_data true");
     BF_CHECK(c->flow.output <= BF_CONFIG_OUT_DELTA, BF_USAGE, "flow.output must be auto or delta for molecules");
     BF_CHECK(!c->data.flip, BF_USAGE, "data.flip has no meaning for molecules");
+    BF_CHECK(c->mol.pocket || (c->mol.noise <= 0 && !c->mol.rotate), BF_USAGE,
+             "mol.noise and mol.rotate are for molecules in pockets (mol.pocket)");
+    BF_CHECK(!c->mol.pocket || !bf_kinds_learned(c->mol.elements), BF_USAGE,
+             "mol.elements cannot be \"learned\" with mol.pocket: give molcraft or the elements themselves");
     if (!bf_kinds_learned(c->mol.elements)) BF_TRY(bf_kinds_parse(c->mol.elements, &kinds, err));
 out:
     return st;

@@ -52,6 +52,7 @@ typedef struct bf_config {
     struct {
         char elements[BF_CONFIG_TEXT];
         double scale, type_weight, noise;
+        int64_t room;
         bool pocket, rotate;
     } mol;
     struct {

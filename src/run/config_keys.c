@@ -70,7 +70,12 @@ const bf_key bf_config_keys[] = {
          "F, P, "
          "S and Cl, and aromatic C, N, O, P and S apart"),
     BOOL("mol.pocket", mol.pocket, "false",
-         "molecules: in the pocket of a protein, the mean of whose atoms is the origin"),
+         "molecules: in the pocket of a protein, the mean of whose atoms is the origin; data.train is then a folder of "
+         "pairs NAME.pdb, NAME.sdf"),
+    INT("mol.room", mol.room, 1, 10000, "16",
+        "in pockets: atoms of pockets that batches have room for, per atom of train.batch, which counts ligands'"),
+    NUM("mol.noise", mol.noise, 0, 100, "0", "in pockets: deviation of noise on the pocket's atoms, in units"),
+    BOOL("mol.rotate", mol.rotate, "false", "in pockets: turn or mirror every training example at random"),
     NUM("mol.scale", mol.scale, 1e-3, 1e3, "2", "molecules: Angstrom that are 1 to the flow of the positions"),
     NUM("mol.type_weight", mol.type_weight, 0, 1e6, "1",
         "molecules: what the loss of the kinds counts for against that of the positions"),
@@ -112,8 +117,6 @@ const bf_key bf_config_keys[] = {
     BOOL("net.attention_everywhere", net.attention_everywhere, "false", "vdm-unet: attention not only in the middle"),
     BOOL("net.bias", net.bias, "true", "transformer: biases in linear layers and norms"),
     BOOL("net.causal", net.causal, "false", "transformer: a position sees only those before it"),
-    NUM("mol.noise", mol.noise, 0, 100, "0", "training in pockets: deviation of noise on the pocket's atoms, in units"),
-    BOOL("mol.rotate", mol.rotate, "false", "training in pockets: turn or mirror every example at random"),
 
     INT("train.steps", train.steps, 0, 1e9, "1000", "optimiser steps"),
     INT("train.schedule_steps", train.schedule_steps, 0, 1e9, "0",

@@ -9,6 +9,7 @@
 #include "base/stats.h"
 #include "run/eval_table.h"
 #include "run/over_time.h"
+#include "run/pairs.h"
 #include "run/per_example.h"
 #include "run/progress.h"
 #include "run/score.h"
@@ -102,7 +103,7 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     BF_CHECK(e->o->stride >= 0 && e->o->stride <= (int64_t)o.length, BF_USAGE,
              "a stride of %" PRId64 " leaves characters out: windows have %" PRIu32, e->o->stride, o.length);
     o.stride = (uint32_t)e->o->stride;
-    BF_TRY(bf_dataset_open(path, &o, &e->ds, err));
+    BF_TRY(bf_pairs_or_dataset(path, c, &o, &e->ds, err));
     BF_TRY(bf_setup_same_shape(e->m, path, e->ds, err));
     e->samples = bf_dataset_get_info(e->ds).count;
     if (!e->m->packed) e->batch = (uint32_t)BF_MIN((uint64_t)e->batch, e->samples);

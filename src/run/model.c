@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/resident.h"
 #include "base/size.h"
+#include "io/packed.h"
 #include "io/table.h"
 #include "net/mlp.h"
 
@@ -32,6 +33,8 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bf_sch
     if (s) m->row = bf_table_width(s);
     m->missing = s != NULL;
     m->packed = c->data.transform == BF_TRANSFORM_MOLECULES;
+    m->room.ligand = 1;
+    m->room.pocket = (uint64_t)c->mol.room;
     m->state = bf_run_state_new(c);
     BF_TRY(bf_setup_hybrid(c, m->schema, shape, &m->hybrid, err));
     BF_TRY(bf_hybrid_check(&m->hybrid, err));
@@ -129,11 +132,33 @@ static void net_of_molecules(const bf_model *m, bf_graph *g, const bf_tid *input
     out[0] = bf_graph_segment_centre(g, x, frame, &r);
 }
 
+/* Ligands in pockets, whose mean is the origin: places are what they are. */
+static void net_of_complexes(const bf_model *m, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
+{
+    const uint64_t items = bf_graph_dim(g, t, 0);
+    const bf_packed p = bf_model_packed(m, items);
+    const uint64_t pocket = p.given, nodes = pocket + items, offsets = p.segments + 1;
+    const bf_unio2_batch b = {
+        .pocket_x = bf_graph_input(g, "pocket_x", 2, (uint64_t[]){pocket, 3}),
+        .pocket_v = bf_graph_input(g, "pocket_v", 2, (uint64_t[]){pocket, (uint64_t)m->unio2.pocket_features}),
+        .x = bf_graph_reshape(g, input[0], 2, (uint64_t[]){items, 3}),
+        .types = bf_graph_reshape(g, input[1], 2, (uint64_t[]){items, (uint64_t)m->unio2.types}),
+        .t = m->unio2.time_dim > 0 ? t : BF_NONE,
+        .nodes = {.offset = bf_graph_input(g, "node_offset", 1, &offsets),
+                  .segment = bf_graph_input(g, "node_segment", 1, &nodes)},
+        .row = bf_graph_input(g, "row", 1, &nodes),
+        .node = bf_graph_input(g, "node", 1, &nodes)};
+    bf_unio2_build(g, &m->unio2, &b, &out[0], &out[1]);
+}
+
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const bf_model *m = model;
     if (m->packed) {
-        net_of_molecules(m, g, input, t, out);
+        if (m->unio2.pocket_features > 0)
+            net_of_complexes(m, g, input, t, out);
+        else
+            net_of_molecules(m, g, input, t, out);
         return;
     }
     if (m->hybrid.groups > 1 || m->schema) {
@@ -145,11 +170,17 @@ void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_ti
     out[0] = bf_net_build(g, &m->net, bf_graph_reshape(g, input[0], 4, dims), t);
 }
 
-/* An input of the graph that is the next `count` floats of the block. */
-static void add_part(bf_loss_nodes *n, bf_tid t, uint64_t count)
+static void add_part(bf_loss_nodes *n, bf_tid t, uint64_t first, uint64_t count)
 {
-    const bf_block_part *last = n->parts > 0 ? &n->part[n->parts - 1] : NULL;
-    n->part[n->parts++] = (bf_block_part){.t = t, .first = last ? last->first + last->count : 0, .count = count};
+    n->part[n->parts++] = (bf_block_part){.t = t, .first = first, .count = count};
+}
+
+/* The inputs that the network of a packed model has made. */
+static void add_inputs(const bf_model *m, const bf_graph *g, uint64_t batch, bf_loss_nodes *n)
+{
+    bf_packed_input input[BF_PACKED_INPUTS];
+    const int inputs = bf_model_inputs(m, batch, input);
+    for (int i = 0; i < inputs; i++) add_part(n, bf_graph_find(g, input[i].name), input[i].first, input[i].count);
 }
 
 void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
@@ -160,19 +191,17 @@ void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint
         m->schema ? bf_graph_input(g, "data", 2, (uint64_t[]){batch, m->row}) : bf_graph_input(g, "data", 4, dims);
     n->parts = 0;
     n->t = bf_graph_input(g, "t", 1, dims);
-    add_part(n, data, batch * m->row);
+    add_part(n, data, 0, batch * m->row);
     if (m->schema) bf_graph_label(g, bf_hybrid_rest(g, &m->hybrid, data), "given");
     bf_hybrid_rows(g, &m->hybrid, data, m->missing, n->group);
     if (m->packed) {
         const bf_tid weight = bf_graph_input(g, "weight", 1, dims);
-        const bf_ragged r = bf_model_ragged(g, batch);
         for (int i = 0; i < m->hybrid.groups; i++) n->group[i].weight = weight;
-        add_part(n, weight, batch);
-        add_part(n, r.segment, batch);
-        add_part(n, r.offset, bf_model_block(m, batch) - n->part[2].first - batch);
+        add_part(n, weight, bf_model_packed(m, batch).weight, batch);
     }
     bf_hybrid_input(g, &m->hybrid, n->t, n->group);
     bf_hybrid_net(g, &m->hybrid, bf_model_net, m, n->t, n->group);
+    if (m->packed) add_inputs(m, g, batch, n);
     n->total = bf_hybrid_loss(g, &m->hybrid, spec, n->t, n->group, want_grad);
 }
 

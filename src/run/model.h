@@ -25,6 +25,7 @@
 #define BF_RUN_MODEL_H
 
 #include "flow/sampler.h"
+#include "io/packed.h"
 #include "io/safetensors.h"
 #include "io/sizes.h"
 #include "net/net.h"
@@ -64,6 +65,9 @@ typedef struct bf_model {
     bf_unio2 unio2; /* of molecules */
     bf_sizes sizes; /* of molecules: how large those of the training data were */
     bool frame;     /* packed: graphs get an input "frame" [items]; the origin is the mean of the atoms where it is 1 */
+    struct {
+        uint64_t ligand, pocket;
+    } room; /* with pockets: for so many atoms of ligands, batches have room for so many of pockets */
     bf_ctx *ctx;
     bf_profiler *profiler; /* NULL unless asked for */
     bf_params *params;     /* registered by the first graph that is built */
@@ -110,7 +114,7 @@ void bf_model_free(bf_model *m);
  * before its graphs are built. BF_USAGE where that cannot be. */
 bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err);
 
-/* bf_net_fn: the network of `model` (bf_model *). */
+/* bf_net_fn: the network of `model` (bf_model *). Of a packed model it has inputs of its own: bf_model_inputs. */
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out);
 
 /*
@@ -124,7 +128,7 @@ typedef struct bf_block_part {
 
 /* Appends one network evaluation and its losses to a graph, with the inputs that a block fills and t [B]. */
 typedef struct bf_loss_nodes {
-    bf_block_part part[4]; /* the inputs, in the order of the block */
+    bf_block_part part[8]; /* the inputs, in the order of the block */
     int parts;
     bf_tid t, total; /* total [B]: what is minimised in the mean */
     bf_group_nodes group[BF_MAX_GROUPS];
@@ -132,6 +136,16 @@ typedef struct bf_loss_nodes {
 void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
                    bf_loss_nodes *out);
 
+/* Which item belongs to which example, and what is given around it: inputs of a graph of a packed model that `count`
+ * floats of its block from `first` on are for. Returns how many there are. */
+typedef struct bf_packed_input {
+    const char *name;
+    uint64_t first, count;
+} bf_packed_input;
+enum { BF_PACKED_INPUTS = 6 };
+int bf_model_inputs(const bf_model *m, uint64_t items, bf_packed_input out[BF_PACKED_INPUTS]);
+/* The layout of such a block. */
+bf_packed bf_model_packed(const bf_model *m, uint64_t items);
 /* The segments of a packed block of `items` as inputs "segment" and "offset" of a graph: made, or those that are there.
  */
 bf_ragged bf_model_ragged(bf_graph *g, uint64_t items);

@@ -37,7 +37,7 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler 
                             .dry_run = dry_run};
     *batch_used = batch;
     do {
-        o.dims[0] = *batch_used;
+        o.dims[0] = *batch_used * (m->packed ? m->room.ligand : 1);
         st = bf_sampler_new(&o, out, plan, err);
     } while (bf_model_halve_batch(st, batch_used, err));
     return st;
@@ -294,9 +294,27 @@ typedef struct sampling {
     float *given;                /* its cells */
     uint64_t repeat;             /* draws of each of its rows, else 1 */
     bf_mol scaffold, *molecules; /* of a model of molecules: [n] */
+    bf_docking docking;          /* of one with pockets */
     animation animation;
     bf_report report;
 } sampling;
+
+/* A model with pockets needs one, and no other takes one. */
+static bf_status resolve_pocket(sampling *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bfncl_sample_options *o = s->o;
+    const bool wanted = s->m->packed && s->m->unio2.pocket_features > 0;
+    BF_CHECK(o->pocket || !(o->ligand || o->center || o->radius > 0 || o->atoms), BF_USAGE,
+             "a ligand, a centre, a radius and a number of atoms belong to a pocket, and none is given");
+    BF_CHECK(!wanted || o->pocket, BF_USAGE, "%s: this model makes ligands for a pocket: which one?", o->model);
+    BF_CHECK(wanted || !o->pocket, BF_USAGE, "%s: the model was not made for pockets", o->model);
+    if (!wanted) goto out;
+    BF_TRY(bf_docking_new(o, s->m, s->n, s->seed, s->scaffold.atoms, &s->docking, err));
+    s->batch = s->docking.batch;
+out:
+    return st;
+}
 
 static bf_status resolve(sampling *s, bf_err *err)
 {
@@ -313,9 +331,9 @@ static bf_status resolve(sampling *s, bf_err *err)
     const uint64_t batch = c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
     s->batch = (uint32_t)(s->m->packed ? batch : BF_MIN(batch, s->n));
     BF_CHECK(s->m->packed || !s->o->scaffold, BF_USAGE, "%s: a scaffold is for models of molecules", s->o->scaffold);
-    if (!s->o->scaffold) goto out;
-    BF_TRY(bf_mol_read(s->o->scaffold, &s->scaffold, err));
-    s->m->frame = true; /* before the graph is built */
+    if (s->o->scaffold) BF_TRY(bf_mol_read(s->o->scaffold, &s->scaffold, err));
+    s->m->frame = s->o->scaffold != NULL; /* before the graph is built */
+    BF_TRY(resolve_pocket(s, err));
 out:
     return st;
 }
@@ -450,11 +468,13 @@ static bf_status sample_molecules(sampling *s, bfncl_sample_result *r, bf_err *e
                                  .seed = s->seed,
                                  .steps = s->steps,
                                  .scaffold = s->o->scaffold ? &s->scaffold : NULL,
+                                 .docking = s->o->pocket ? &s->docking : NULL,
                                  .report = &s->report};
     const double start = bf_seconds();
     BF_TRY(bf_mol_sampling_run(&run, &s->molecules, err));
     r->seconds = bf_seconds() - start;
     bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
+    if (s->o->pocket) BF_TRY(bf_docking_judge(&s->docking, s->molecules, s->n, r, err));
     BF_TRY(bf_mol_samples_write(r->out, s->molecules, s->n, err));
 out:
     return st;
@@ -527,6 +547,8 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     bf_profiler_span(s->m->profiler, "plan, build kernels", building, bf_seconds());
     r->plan = bf_model_plan(s->m, &plan, s->batch);
     r->steps = (uint64_t)s->steps;
+    snprintf(r->weights, sizeof r->weights, "%s", s->o->weights ? s->o->weights : "ema");
+    snprintf(r->mode, sizeof r->mode, "%s", bf_sampler_mode_name((bf_sampler_mode)s->m->config.sample.mode));
     if (s->o->dry_run) goto out;
     bf_report_phase(&s->report, "sampling", 0);
     BF_TRY(bf_profiler_resume(s->m->profiler, err));
@@ -552,6 +574,7 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     bf_csv_close(s.partial);
     if (s.molecules) bf_mol_free_all(s.molecules, s.n);
     bf_mol_free(&s.scaffold);
+    bf_docking_free(&s.docking);
     bf_sampler_free(s.sampler);
     bf_model_free(s.m);
     bfncl_sample_result_free(&unused);
@@ -560,8 +583,12 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
 
 void bfncl_sample_result_free(bfncl_sample_result *r)
 {
-    if (!r || !r->texts) return;
-    for (char **text = r->texts; *text; text++) free(*text);
+    if (!r) return;
+    for (char **text = r->texts; text && *text; text++) free(*text);
     free(r->texts);
+    for (uint64_t k = 0; k < r->n_ligands; k++) free(r->ligands[k].smiles);
+    free(r->ligands);
     r->texts = NULL;
+    r->ligands = NULL;
+    r->n_ligands = 0;
 }

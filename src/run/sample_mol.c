@@ -23,9 +23,10 @@ typedef struct run {
     bf_packed p;
     uint32_t *atoms;      /* [n] of every molecule */
     float *held;          /* [atoms of the scaffold, D] in model units, relative to their mean */
-    double centre[3];     /* that mean, Angstrom */
+    double centre[3];     /* that mean, or the centre of the pocket: the origin, Angstrom */
     float *block, *given; /* [p.size], [p.items, D] */
     float *frame;         /* [p.items] */
+    float *start;         /* [p.items, 3] where the atoms begin; NULL: at the origin */
     float *out;           /* [p.items, D] */
     uint64_t done, total; /* network evaluations */
 } run;
@@ -38,12 +39,13 @@ static bf_status hold(run *r, bf_err *err)
     bf_status st = BF_OK;
     const bf_mol *part = r->s->scaffold;
     const double scale = r->s->m->config.mol.scale;
+    const bf_docking *docking = r->s->docking;
+    for (int c = 0; docking && c < 3; c++) r->centre[c] = (double)docking->site.pocket.centre[c];
     if (!part) return BF_OK;
     BF_CHECK(part->atoms > 0, BF_FILE, "the scaffold has no atoms");
     BF_NEW(r->held, (uint64_t)part->atoms * BF_MOLECULE_DIMS);
-    for (uint32_t i = 0; i < part->atoms; i++)
-        for (int c = 0; c < 3; c++) r->centre[c] += part->atom[i].x[c];
-    for (int c = 0; c < 3; c++) r->centre[c] /= part->atoms;
+    for (uint32_t i = 0; i < part->atoms && !docking; i++)
+        for (int c = 0; c < 3; c++) r->centre[c] += (double)part->atom[i].x[c] / part->atoms;
     for (uint32_t i = 0; i < part->atoms; i++) {
         const bf_atom *a = &part->atom[i];
         const int kind = bf_kinds_find(&r->kinds, a->element);
@@ -87,19 +89,45 @@ out:
     return st;
 }
 
+/* Where molecule k, whose atoms are the items from `first` on, begins: all of it in one point. */
+static void begin_at(run *r, uint64_t k, uint64_t first)
+{
+    if (!r->start) return;
+    for (uint32_t c = 0; c < 3; c++) {
+        const float x = bf_philox_normal(r->s->seed, c, (uint32_t)k, 1, BF_STREAM_SAMPLE_SIZE);
+        for (uint64_t i = 0; i < r->atoms[k]; i++) r->start[3 * (first + i) + c] = x;
+    }
+}
+
+/* The next molecule of a block, and its pocket. */
+static void add(run *r, bf_packing *at, uint64_t atoms)
+{
+    float *x, *v;
+    if (!r->s->docking) {
+        (void)bf_packed_add(&r->p, at, r->block, atoms);
+        return;
+    }
+    const bf_pocket *k = &r->s->docking->site.pocket;
+    (void)bf_packed_add_around(&r->p, at, r->block, atoms, k->atoms, &x, &v);
+    bf_site_rows(k, r->s->m->config.mol.scale, x);
+    for (uint64_t i = 0; i < (uint64_t)k->atoms * BF_POCKET_FEATURES; i++) v[i] = k->feature[i];
+}
+
 /* Packs molecules first .. into the block; returns how many. */
 static uint64_t pack(run *r, uint64_t first)
 {
     const uint32_t held = r->s->scaffold ? r->s->scaffold->atoms : 0;
+    const uint64_t given = r->s->docking ? r->s->docking->site.pocket.atoms : 0;
     bf_packing at = {0};
     uint64_t k = first;
     for (uint64_t i = 0; i < r->p.items * BF_MOLECULE_DIMS; i++) r->given[i] = NAN;
     memset(r->frame, 0, (size_t)r->p.items * sizeof *r->frame);
-    for (; k < r->s->n && bf_packed_fits(&r->p, &at, r->atoms[k]); k++) {
+    for (; k < r->s->n && bf_packed_fits(&r->p, &at, r->atoms[k], given); k++) {
         for (uint32_t i = 0; i < held; i++) r->frame[at.items + i] = 1.0f;
         if (held > 0)
             memcpy(r->given + at.items * BF_MOLECULE_DIMS, r->held, (size_t)held * BF_MOLECULE_DIMS * sizeof *r->held);
-        (void)bf_packed_add(&r->p, &at, r->block, r->atoms[k]);
+        begin_at(r, k, at.items);
+        add(r, &at, r->atoms[k]);
     }
     bf_packed_close(&r->p, &at, r->block);
     return k - first;
@@ -117,15 +145,22 @@ static bf_status begin(run *r, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_model *m = r->s->m;
+    const bf_docking *docking = r->s->docking;
     BF_CHECK(m->packed, BF_USAGE, "this is not a model of molecules");
     BF_TRY(bf_kinds_parse(m->config.mol.elements, &r->kinds, err));
-    r->p = bf_packed_of(r->s->batch, BF_MOLECULE_DIMS);
     BF_TRY(hold(r, err));
-    BF_TRY(draw_sizes(r, err));
+    r->p = bf_model_packed(m, docking ? (uint64_t)r->s->batch * docking->largest : r->s->batch);
+    if (docking) {
+        BF_NEW(r->atoms, r->s->n);
+        memcpy(r->atoms, docking->atoms, (size_t)r->s->n * sizeof *r->atoms);
+    } else {
+        BF_TRY(draw_sizes(r, err));
+    }
     BF_NEW(r->block, r->p.size);
     BF_NEW(r->given, r->p.items * BF_MOLECULE_DIMS);
     BF_NEW(r->frame, r->p.items);
     BF_NEW(r->out, r->p.items * BF_MOLECULE_DIMS);
+    if (m->config.sample.start == BF_CONFIG_START_RANDOM) BF_NEW(r->start, r->p.items * 3);
     r->total = count_batches(r) * (uint64_t)(r->s->steps + 1);
 out:
     return st;
@@ -151,6 +186,33 @@ static bf_status put_input(const run *r, const char *name, const float *data, ui
     return bf_write(r->s->m->ctx, bf_graph_mem(g, bf_graph_find(g, name)), data, (size_t)count * sizeof *data, err);
 }
 
+/* Tells the graph which atoms belong together. */
+static bf_status put_batch(run *r, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_packed_input input[BF_PACKED_INPUTS];
+    const int inputs = bf_model_inputs(r->s->m, r->p.items, input);
+    for (int i = 0; i < inputs; i++)
+        BF_TRY(put_input(r, input[i].name, r->block + input[i].first, input[i].count, err));
+    if (r->s->scaffold && !r->s->docking) BF_TRY(put_input(r, "frame", r->frame, r->p.items, err));
+out:
+    return st;
+}
+
+/* How a molecule was made, for its file. */
+static bf_status sign(const run *r, bf_mol *m, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)r->s->seed);
+    BF_TRY(bf_mol_set_property(m, "seed", text, err));
+    snprintf(text, sizeof text, "%d", r->s->steps);
+    BF_TRY(bf_mol_set_property(m, "steps", text, err));
+    BF_TRY(bf_mol_set_property(m, "mode", bf_sampler_mode_name((bf_sampler_mode)r->s->m->config.sample.mode), err));
+out:
+    return st;
+}
+
 /* The atoms of rows [n, D]. */
 static bf_status to_mol(const run *r, const float *rows, uint32_t n, uint64_t k, bf_mol *out, bf_err *err)
 {
@@ -158,8 +220,11 @@ static bf_status to_mol(const run *r, const float *rows, uint32_t n, uint64_t k,
     const double scale = r->s->m->config.mol.scale;
     char name[64];
     bf_mol m = {.dimensions = 3};
+    uint8_t *aromatic = NULL;
+    BF_NEW(aromatic, BF_MAX(n, 1u));
     for (uint32_t i = 0; i < n; i++, rows += BF_MOLECULE_DIMS) {
         bf_atom a = {.element = r->kinds.element[(uint32_t)rows[3]]};
+        aromatic[i] = r->kinds.aromatic[(uint32_t)rows[3]];
         for (int c = 0; c < 3; c++) a.x[c] = (float)(rows[c] * scale + r->centre[c]);
         for (int c = 0; c < 3; c++)
             BF_CHECK(fabsf(a.x[c]) <= BF_MOL_MAX_COORDINATE, BF_NUMERIC, "molecule %llu: atom %u is nowhere (%g)",
@@ -168,10 +233,12 @@ static bf_status to_mol(const run *r, const float *rows, uint32_t n, uint64_t k,
     }
     snprintf(name, sizeof name, "sample %llu", (unsigned long long)k);
     BF_TRY(bf_mol_set_name(&m, name, err));
-    if (m.atoms <= BF_PERCEIVE_MAX_ATOMS) BF_TRY(bf_perceive_bonds(&m, NULL, err));
+    BF_TRY(sign(r, &m, err));
+    if (m.atoms <= BF_PERCEIVE_MAX_ATOMS) BF_TRY(bf_perceive_bonds(&m, aromatic, err));
     *out = m;
     m = (bf_mol){0};
 out:
+    free(aromatic);
     bf_mol_free(&m);
     return st;
 }
@@ -181,17 +248,17 @@ static bf_status one_batch(run *r, uint64_t first, uint64_t atoms, bf_mol *list,
 {
     bf_status st = BF_OK;
     const bf_mol_sampling *s = r->s;
+    const bf_sampler_draws draws[2] = {{.start = r->start}};
     const bf_sampler_run_options o = {.steps = s->steps,
                                       .seed = s->seed,
+                                      .draws = r->start ? draws : NULL,
                                       .first = (uint32_t)atoms,
                                       .given = s->scaffold ? r->given : NULL,
                                       .on_step = on_step,
                                       .ahead = true,
                                       .user = r};
     *count = pack(r, first);
-    BF_TRY(put_input(r, "segment", r->block + r->p.segment, r->p.items, err));
-    BF_TRY(put_input(r, "offset", r->block + r->p.offset, r->p.segments + 1, err));
-    if (s->scaffold) BF_TRY(put_input(r, "frame", r->frame, r->p.items, err));
+    BF_TRY(put_batch(r, err));
     BF_TRY(bf_sampler_run(s->sampler, &o, r->out, err));
     for (uint64_t k = 0; k < *count; k++) {
         const uint64_t item = bf_packed_first(&r->p, r->block, k);
@@ -210,7 +277,7 @@ bf_status bf_mol_sampling_run(const bf_mol_sampling *s, bf_mol **list, bf_err *e
     BF_TRY(begin(&r, err));
     BF_NEW(all, s->n);
     for (uint64_t k = 0; k < s->n; k += count) {
-        BF_CHECK(atoms <= UINT32_MAX - s->batch, BF_USAGE, "the atoms of all samples are more than 2^32");
+        BF_CHECK(atoms <= UINT32_MAX - r.p.items, BF_USAGE, "the atoms of all samples are more than 2^32");
         BF_TRY(one_batch(&r, k, atoms, all, &count, err));
         for (uint64_t i = 0; i < count; i++) atoms += r.atoms[k + i];
     }
@@ -223,6 +290,7 @@ out:
     free(r.block);
     free(r.given);
     free(r.frame);
+    free(r.start);
     free(r.out);
     return st;
 }

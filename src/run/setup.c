@@ -149,6 +149,9 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.given = c->data.given;
     o.elements = c->mol.elements;
     o.scale = c->mol.scale;
+    o.room_around = c->mol.pocket ? (uint32_t)c->mol.room : 0;
+    o.noise = c->mol.noise;
+    o.rotate = c->mol.rotate;
     o.test = bf_setup_tests_training_text(c) ? c->data.validation : 0;
     return o;
 }

@@ -1,5 +1,6 @@
 /* bfncl_train: the loop around the prepared step. run/train.h */
 #include "run/train.h"
+#include "run/pairs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -95,7 +96,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     bf_status st = BF_OK;
     const bf_dataset_options o = bf_setup_data(&t->config);
     const double start = bf_seconds();
-    BF_TRY(bf_dataset_open(t->config.data.train, &o, &t->ds, err));
+    BF_TRY(bf_pairs_or_dataset(t->config.data.train, &t->config, &o, &t->ds, err));
     const double opened = bf_seconds();
     const bf_dataset_info info = bf_dataset_get_info(t->ds);
     if (t->config.data.transform == BF_TRANSFORM_TEXT)

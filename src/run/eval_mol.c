@@ -17,6 +17,7 @@
 #define PAIR_LOW 0.0
 #define PAIR_HIGH 12.0
 #define BINS 80
+#define MOST_ATOMS 5000
 
 /* A file of molecules and what is counted of it. */
 typedef struct set {
@@ -59,9 +60,12 @@ static bf_status read_set(const char *path, set *s, bf_err *err)
     bf_histogram bonds = bonds_of(s);
     bf_histogram pairs = {.low = PAIR_LOW, .high = PAIR_HIGH, .bins = BINS, .count = s->pairs};
     for (size_t i = 0; i < s->n; i++) {
+        BF_CHECK(s->list[i].atoms <= MOST_ATOMS, BF_FILE,
+                 "%s: molecule %zu has %u atoms, at most %d are measured pair by pair", path, i + 1, s->list[i].atoms,
+                 MOST_ATOMS);
         bf_count_bond_lengths(&s->list[i], 0, 0, 0, &bonds);
         bf_count_distances(&s->list[i], &pairs);
-        if (s->list[i].atoms <= BF_PERCEIVE_MAX_ATOMS) BF_TRY(bind(&s->list[i], err));
+        BF_TRY(bind(&s->list[i], err));
     }
 out:
     return st;

@@ -46,6 +46,15 @@ err_has 'I is not among the model'
 refused 4 eval atoms --data iodine.xyz
 err_has 'molecule 1, atom 1: I is not among the elements'
 refused 4 eval atoms --samples missing.sdf
+{ echo 100000 && echo large && yes 'C 1 2 3' | head -100000; } >large.xyz
+refused 4 eval atoms --samples large.xyz
+err_has 'large\.xyz: molecule 1 has 100000 atoms'
+refused 2 eval atoms --data large.xyz
+err_has 'molecule 1 has 100000 atoms, a batch of this model holds 64'
+refused 2 sample atoms -n 1 --scaffold large.xyz -o x.sdf
+err_has 'the scaffold has 100000 atoms'
+bfncl sample atoms --dry-run --json
+bfncl eval atoms --dry-run
 # shellcheck disable=SC2086
 refused 2 train "$REPO/configs/molecules.yaml" $small --set data.train="$data" --set train.batch=8 --out none
 err_has 'has 12 atoms, a batch of this model holds 8'

@@ -8,8 +8,10 @@
 #include "base/philox.h"
 #include "base/size.h"
 #include "chem/site.h"
+#include "chem/standard.h"
 #include "files.h"
 #include "io/packed.h"
+#include "run/pairs.h"
 
 #define MODEL "tests/golden/molcraft/checkpoint.pt"
 #define POCKETS "tests/golden/molcraft/pockets/"
@@ -234,15 +236,147 @@ START_TEST(numbers)
 }
 END_TEST
 
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
+
+/* The two receptors of the folder that have a ligand beside them, in the order of their names. */
+START_TEST(pairs)
+{
+    bf_config c;
+    bf_molecules m;
+    bf_site site;
+    bf_site_options o = {.receptor = POCKETS "synthetic.pdb", .ligand = POCKETS "synthetic.sdf", .radius = 10};
+    bf_config_defaults(&c);
+    strcpy(c.mol.elements, bf_standard_available() ? "molcraft" : "C N O F P S Cl Br");
+    OK(bf_pairs_read("tests/golden/molcraft/pockets", &c, 0, &m, err));
+    OK(bf_site_read(&o, &site, err));
+    ck_assert(m.count == 2 && m.features == BF_POCKET_FEATURES);
+    ck_assert_uint_eq(m.first[2] - m.first[1], site.reference);
+    ck_assert_uint_eq(m.around[2] - m.around[1], site.pocket.atoms);
+    for (uint32_t i = 0; i < site.pocket.atoms; i++)
+        for (int k = 0; k < 3; k++)
+            ck_assert_float_eq_tol(m.around_x[m.around[1] + i][k], (site.pocket.x[i][k] - site.pocket.centre[k]) / 2,
+                                   1e-5f);
+    ck_assert_mem_eq(m.around_v + m.around[1] * BF_POCKET_FEATURES, site.pocket.feature,
+                     site.pocket.atoms * (size_t)BF_POCKET_FEATURES);
+    const uint32_t crc = m.crc;
+    bf_molecules_free(&m);
+    OK(bf_pairs_read("tests/golden/molcraft/pockets", &c, 1, &m, err));
+    ck_assert(m.count == 1 && m.crc != crc);
+    bf_molecules_free(&m);
+    FAILS(BF_FILE, "holds no NAME.pdb", bf_pairs_read("configs", &c, 0, &m, err));
+    FAILS(BF_FILE, "cannot list", bf_pairs_read("/nowhere", &c, 0, &m, err));
+    strcpy(c.mol.elements, "N O F"); /* there is carbon, too */
+    FAILS(BF_FILE, "sdf: atom", bf_pairs_read("tests/golden/molcraft/pockets", &c, 0, &m, err));
+    bf_site_free(&site);
+}
+END_TEST
+
+static double between(const float *a, const float *b)
+{
+    double square = 0;
+    for (int c = 0; c < 3; c++) square += pow((double)a[c] - (double)b[c], 2);
+    return sqrt(square);
+}
+
+/* Turned examples keep their distances; noise leaves the mean of the pocket at the origin. */
+START_TEST(disturbed)
+{
+    bf_config c;
+    bf_dataset *ds = NULL;
+    float rows[2][4] = {{1, 2, 3, 5}, {-1, 0, 2, 4}}, x[3][3] = {{2, 1, 0}, {-2, 1, 0}, {0, -2, 0}};
+    float same[2][4], same_x[3][3], other[2][4], other_x[3][3];
+    bf_config_defaults(&c);
+    c.data.transform = BF_TRANSFORM_MOLECULES;
+    c.mol.pocket = true;
+    strcpy(c.mol.elements, "C N O F P S Cl Br");
+    for (int noisy = 0; noisy < 2; noisy++) {
+        const bf_dataset_options o = {.transform = BF_TRANSFORM_MOLECULES,
+                                      .seed = 3,
+                                      .scale = 2,
+                                      .room_around = 16,
+                                      .noise = noisy ? 0.5 : 0,
+                                      .rotate = true};
+        OK(bf_pairs_or_dataset("tests/golden/molcraft/pockets", &c, &o, &ds, err));
+        memcpy(same, rows, sizeof rows);
+        memcpy(same_x, x, sizeof x);
+        memcpy(other, rows, sizeof rows);
+        memcpy(other_x, x, sizeof x);
+        bf_dataset_disturb(ds, 1, 0, same[0], 2, same_x[0], 3);
+        bf_dataset_disturb(ds, 1, 2, other[0], 2, other_x[0], 3); /* of the next epoch */
+        ck_assert(between(same[0], other[0]) > 1e-3 && between(same[0], rows[0]) > 1e-3);
+        ck_assert_double_eq_tol(between(same[0], same[1]), between(rows[0], rows[1]), 1e-5);
+        ck_assert_float_eq(same[0][3], 5);
+        const bool kept = fabs(between(same[0], same_x[0]) - between(rows[0], x[0])) < 1e-5;
+        ck_assert_int_eq(kept, !noisy);
+        for (int k = 0; k < 3; k++) ck_assert_float_eq_tol(same_x[0][k] + same_x[1][k] + same_x[2][k], 0, 1e-5f);
+        memcpy(other, rows, sizeof rows);
+        memcpy(other_x, x, sizeof x);
+        bf_dataset_disturb(ds, 1, 1, other[0], 2, other_x[0], 3); /* of the same epoch */
+        ck_assert_mem_eq(other, same, sizeof same);
+        ck_assert_mem_eq(other_x, same_x, sizeof same_x);
+        bf_dataset_free(ds);
+    }
+}
+END_TEST
+
+/* A model that is trained for a few steps on them, and scored. */
+START_TEST(trained)
+{
+    const char *device = getenv("BFNCL_TEST_DEVICE"), *folder = test_path("run");
+    const char *const set[] = {"data.train=tests/golden/molcraft/pockets",
+                               "data.validation=0",
+                               "net.width=16",
+                               "net.heads=2",
+                               "net.blocks=1",
+                               "net.neighbours=6",
+                               "train.batch=60",
+                               "train.schedule=constant",
+                               "mol.elements=C N O F P S Cl Br",
+                               "mol.noise=0.05",
+                               "mol.rotate=true",
+                               "train.steps=3"};
+    bfncl_error e;
+    bfncl_train_options o;
+    bfncl_train_result r;
+    bfncl_train_defaults(&o);
+    o.config = "configs/pockets.yaml";
+    o.set = set;
+    o.n_set = BF_COUNT(set);
+    o.out = folder;
+    o.device.selector = device ? device : "pocl:0";
+    ck_assert_msg(bfncl_train(&o, &r, &e) == BFNCL_OK, "%s", e.message);
+    ck_assert(r.steps == 3 && isfinite(r.loss));
+
+    bfncl_eval_options eval;
+    bfncl_eval_result score;
+    bfncl_eval_defaults(&eval);
+    eval.model = folder;
+    eval.data = "tests/golden/molcraft/pockets";
+    eval.device = o.device;
+    ck_assert_msg(bfncl_eval(&eval, &score, &e) == BFNCL_OK, "%s", e.message);
+    ck_assert(score.rows[0].samples == 2 && isfinite(score.rows[0].bits_per_dim) && score.rows[0].bits_per_dim > 0);
+    bfncl_eval_result_free(&score);
+
+    size_t n;
+    bfncl_sample_options s = options("trained.sdf");
+    s.model = folder;
+    bf_mol_free_all(draw(&s, &n), 3);
+    ck_assert_uint_eq(n, 3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("pocket");
     TCase *host = tcase_create("nodes"), *device = tcase_create("samples");
     tcase_add_test(host, nodes);
+    tcase_add_test(host, pairs);
+    tcase_add_test(host, disturbed);
     tcase_add_test(device, batches);
     tcase_add_test(device, frame);
     tcase_add_test(device, modes);
     tcase_add_test(device, numbers);
+    tcase_add_test(device, trained);
     tcase_set_timeout(device, 600);
     suite_add_tcase(s, host);
     suite_add_tcase(s, device);

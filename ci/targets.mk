@@ -65,11 +65,16 @@ FUZZ_SECONDS ?= 60
 fuzz: ## libFuzzer on every reader (clang; FUZZ_SECONDS each)
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) ci/fuzz
 
-peers: $(B)/peers/openblas ## programs bfncl is measured against, never part of the product
+peers: $(B)/peers/openblas $(B)/peers/unio2 ## programs bfncl is measured against, never part of the product
 
 $(B)/peers/openblas: tests/peers/openblas.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(STD) -O2 -Wall -Wextra -Werror -o $@ $< $(shell $(PKG_CONFIG) --cflags --libs openblas) -pthread
+
+$(B)/peers/unio2: $(O)/tests/peers/unio2.o $(STATIC)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 lint: ## rules a compiler does not check
 	$(Q)ci/lint

@@ -521,7 +521,7 @@ START_TEST(golden_files)
         bfncl_verify_result r = {0};
         OK(bf_verify_run(ctx, &o, &r, err));
         ck_assert_uint_eq(r.failed + r.skipped, 0);
-        ck_assert_uint_eq(r.passed, 10);
+        ck_assert_uint_eq(r.passed, 11);
         ck_assert_uint_gt(r.tensors, 2400);
     }
 }

@@ -1,22 +1,17 @@
 /* Drawing samples, and bfncl_sample. run/sample.h */
 #include "run/sample.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/size.h"
-#include "io/image.h"
+#include "run/film.h"
 #include "run/folder.h"
+#include "run/sample_file.h"
 #include "run/sample_mol.h"
 #include "run/table.h"
-
-#define GIF_FRAMES 60  /* at most, whatever the number of steps */
-#define GIF_SAMPLES 64 /* at most, of the first batch */
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
@@ -113,167 +108,6 @@ out:
     return st;
 }
 
-void bf_sampling_bytes(const bf_model *m, const float *x, uint64_t count, uint8_t *out)
-{
-    const bool bins = m->config.data.transform == BF_TRANSFORM_BINS;
-    double low = bins ? -1 + 1.0 / (double)m->config.data.bins : -1, high = -low;
-    const bf_group *classes = bf_hybrid_categorical(&m->hybrid);
-    if (classes) {
-        low = 0;
-        high = classes->flow.classes - 1;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        const double v = ((double)x[i] - low) / (high - low) * 255;
-        out[i] = (uint8_t)(v > 0 ? BF_MIN(v + 0.5, 255.0) : 0); /* NaN becomes 0 */
-    }
-}
-
-/* ---- files ------------------------------------------------------------------------------------------------------- */
-
-static bf_status grid_of(const bf_model *m, const float *x, uint32_t n, bf_image *im, bf_err *err)
-{
-    bf_status st = BF_OK;
-    uint8_t *bytes = NULL;
-    const uint32_t columns = (uint32_t)ceil(sqrt((double)n)), h = m->shape[0], w = m->shape[1], ch = m->shape[2];
-    const uint32_t scale = BF_MAX(1u, BF_MIN(8u, 64 / BF_MAX(h, w)));
-    BF_CHECK(ch == 1 || ch == 3, BF_USAGE, "samples of %u channels are no picture; write .npy or .safetensors", ch);
-    BF_NEW(bytes, n * m->dims);
-    bf_sampling_bytes(m, x, n * m->dims, bytes);
-    BF_TRY(bf_image_grid(bytes, n, h, w, ch, columns, scale, 2, im, err));
-out:
-    free(bytes);
-    return st;
-}
-
-static bf_status write_png(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err)
-{
-    bf_status st = BF_OK;
-    bf_image im = {0};
-    BF_TRY(grid_of(m, x, (uint32_t)n, &im, err));
-    BF_TRY(bf_png_write(path, &im, err));
-out:
-    bf_image_free(&im);
-    return st;
-}
-
-static bf_status write_npy(const bf_model *m, const char *path, float *x, uint64_t n, bf_err *err)
-{
-    const bf_array a = {.dtype = BF_F32,
-                        .ndim = 4,
-                        .dims = {n, m->shape[0], m->shape[1], m->shape[2]},
-                        .count = n * m->dims,
-                        .data = x};
-    return bf_npy_write(path, &a, err);
-}
-
-static bf_status write_safetensors(const bf_model *m, const char *path, const float *x, uint64_t n, uint64_t seed,
-                                   int steps, bf_err *err)
-{
-    char seed_text[32], steps_text[32];
-    const bf_st_item item = {
-        .name = "samples", .dtype = BF_F32, .ndim = 4, .dims = {n, m->shape[0], m->shape[1], m->shape[2]}, .data = x};
-    const bf_st_meta meta[] = {{"seed", seed_text}, {"steps", steps_text}};
-    snprintf(seed_text, sizeof seed_text, "%llu", (unsigned long long)seed);
-    snprintf(steps_text, sizeof steps_text, "%d", steps);
-    return bf_st_write(path, &item, 1, meta, BF_COUNT(meta), err);
-}
-
-static bool is_text(const bf_model *m)
-{
-    return m->config.data.transform == BF_TRANSFORM_TEXT;
-}
-
-/* Sample x [dims] as bytes with a NUL behind; `out` has room for 4 dims + 1. Returns how many. */
-static size_t put_text(const bf_model *m, const bf_vocabulary *v, const float *x, char *out)
-{
-    size_t n = 0;
-    for (uint64_t i = 0; i < m->dims; i++) n += bf_vocabulary_put(v, (int64_t)x[i], out + n);
-    out[n] = '\0';
-    return n;
-}
-
-/* One sample after the other, each closed by a line end. */
-static bf_status write_txt(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err)
-{
-    bf_status st = BF_OK;
-    bf_vocabulary v;
-    char *text = NULL;
-    size_t used = 0;
-    BF_TRY(bf_vocabulary_parse(m->config.data.vocabulary, &v, err));
-    BF_NEW(text, n * (4 * m->dims + 1) + 1);
-    for (uint64_t i = 0; i < n; i++) {
-        used += put_text(m, &v, x + i * m->dims, text + used);
-        text[used++] = '\n';
-    }
-    BF_TRY(bf_file_write(path, text, used, err));
-out:
-    free(text);
-    return st;
-}
-
-static bf_status return_texts(const bf_model *m, const float *x, uint64_t n, char ***texts, bf_err *err)
-{
-    bf_status st = BF_OK;
-    bf_vocabulary v;
-    char *raw = NULL;
-    BF_TRY(bf_vocabulary_parse(m->config.data.vocabulary, &v, err));
-    BF_NEW(raw, 4 * m->dims + 1);
-    BF_NEW(*texts, n + 1); /* closed by NULL */
-    for (uint64_t i = 0; i < n; i++) {
-        const size_t used = put_text(m, &v, x + i * m->dims, raw);
-        BF_NEW((*texts)[i], 3 * used + 1);
-        bf_text_clean(raw, used, (*texts)[i]);
-    }
-out:
-    free(raw);
-    return st;
-}
-
-typedef enum format { FORMAT_PNG, FORMAT_NPY, FORMAT_SAFETENSORS, FORMAT_GIF, FORMAT_TXT, FORMAT_CSV } format;
-
-static bf_status format_of(const char *path, format *out, bf_err *err)
-{
-    static const char *const suffixes[] = {".png", ".npy", ".safetensors", ".gif", ".txt", ".csv"};
-    bf_status st = BF_OK;
-    for (size_t i = 0; i < BF_COUNT(suffixes); i++) {
-        size_t n = strlen(path), len = strlen(suffixes[i]);
-        if (n > len && strcmp(path + n - len, suffixes[i]) == 0) {
-            *out = (format)i;
-            return BF_OK;
-        }
-    }
-    st = bf_fail(err, BF_USAGE, "%s: unknown kind of file; samples go to .png, .txt, .csv, .npy or .safetensors", path);
-    return st;
-}
-
-/* ---- trajectory -------------------------------------------------------------------------------------------------- */
-
-typedef struct animation {
-    const bf_model *m;
-    const char *path;
-    bf_gif *gif;
-    uint32_t n;
-    int steps, every;
-    float *mean;
-} animation;
-
-static bf_status add_frame(void *user, bf_sampler *s, int i, double t, bf_err *err)
-{
-    bf_status st = BF_OK;
-    animation *a = user;
-    bf_image im = {0};
-    const bool last = i == a->steps + 1;
-    (void)t;
-    if (!last && i % a->every != 0) return BF_OK;
-    BF_TRY(bf_sampler_get(s, 0, last ? BF_SAMPLER_MODE : BF_SAMPLER_MEAN, a->mean, err));
-    BF_TRY(grid_of(a->m, a->mean, a->n, &im, err));
-    if (!a->gif) BF_TRY(bf_gif_open(a->path, im.width, im.height, im.channels, &a->gif, err));
-    BF_TRY(bf_gif_frame(a->gif, im.pixels, last ? 200 : 8, err));
-out:
-    bf_image_free(&im);
-    return st;
-}
-
 /* ---- bfncl_sample ------------------------------------------------------------------------------------------------ */
 
 void bfncl_sample_defaults(bfncl_sample_options *o)
@@ -295,7 +129,7 @@ typedef struct sampling {
     uint64_t repeat;             /* draws of each of its rows, else 1 */
     bf_mol scaffold, *molecules; /* of a model of molecules: [n] */
     bf_docking docking;          /* of one with pockets */
-    animation animation;
+    bf_film *film;
     bf_report report;
 } sampling;
 
@@ -349,7 +183,7 @@ static bf_status output_path(const sampling *s, char out[1024], bf_err *err)
         return BF_OK;
     }
     out[0] = '\0';
-    if (is_text(s->m)) return BF_OK;
+    if (bf_samples_are_text(s->m)) return BF_OK;
     const char *slash = strrchr(s->model, '/');
     snprintf(folder, sizeof folder, "%.*ssamples", slash ? (int)(slash + 1 - s->model) : 0, s->model);
     BF_CHECK(strlen(folder) < 1000, BF_USAGE, "the path %.80s... is too long", folder);
@@ -382,14 +216,14 @@ out:
 static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
-    format kind;
-    BF_TRY(format_of(path, &kind, err));
+    bf_format kind;
+    BF_TRY(bf_samples_format(path, &kind, err));
     switch (kind) {
-    case FORMAT_PNG: BF_TRY(write_png(s->m, path, s->x, s->n, err)); break;
-    case FORMAT_TXT: BF_TRY(write_txt(s->m, path, s->x, s->n, err)); break;
-    case FORMAT_CSV: BF_TRY(write_csv(s, path, err)); break;
-    case FORMAT_NPY: BF_TRY(write_npy(s->m, path, s->x, s->n, err)); break;
-    default: BF_TRY(write_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
+    case BF_FORMAT_PNG: BF_TRY(bf_samples_png(s->m, path, s->x, s->n, err)); break;
+    case BF_FORMAT_TXT: BF_TRY(bf_samples_txt(s->m, path, s->x, s->n, err)); break;
+    case BF_FORMAT_CSV: BF_TRY(write_csv(s, path, err)); break;
+    case BF_FORMAT_NPY: BF_TRY(bf_samples_npy(s->m, path, s->x, s->n, err)); break;
+    default: BF_TRY(bf_samples_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
     }
 out:
     return st;
@@ -418,12 +252,12 @@ out:
     return st;
 }
 
-static bf_status check_table_paths(const sampling *s, const char *out, format kind, bf_err *err)
+static bf_status check_table_paths(const sampling *s, const char *out, bf_format kind, bf_err *err)
 {
     bf_status st = BF_OK;
     const bool table = s->m->schema != NULL;
-    BF_CHECK(table || kind != FORMAT_CSV, BF_USAGE, "%s: this model makes no tables", out);
-    BF_CHECK(!table || kind == FORMAT_CSV || (kind == FORMAT_NPY && !s->given), BF_USAGE,
+    BF_CHECK(table || kind != BF_FORMAT_CSV, BF_USAGE, "%s: this model makes no tables", out);
+    BF_CHECK(!table || kind == BF_FORMAT_CSV || (kind == BF_FORMAT_NPY && !s->given), BF_USAGE,
              "%s: this model makes tables, which go to .csv", out);
     BF_CHECK(!table || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes tables",
              s->o->animation);
@@ -434,25 +268,25 @@ out:
 static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
 {
     bf_status st = BF_OK;
-    format kind;
-    BF_CHECK(!is_text(s->m) || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes text",
-             s->o->animation);
+    bf_format kind;
+    BF_CHECK(!bf_samples_are_text(s->m) || !s->o->animation, BF_USAGE,
+             "%s: an animation shows pictures, this model makes text", s->o->animation);
     if (!out[0]) goto out;
     if (s->m->packed) {
         BF_CHECK(!s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes molecules",
                  s->o->animation);
         return bf_mol_samples_format(out, err);
     }
-    BF_TRY(format_of(out, &kind, err));
+    BF_TRY(bf_samples_format(out, &kind, err));
     BF_TRY(check_table_paths(s, out, kind, err));
-    BF_CHECK(!is_text(s->m) || kind != FORMAT_PNG, BF_USAGE,
+    BF_CHECK(!bf_samples_are_text(s->m) || kind != BF_FORMAT_PNG, BF_USAGE,
              "%s: this model makes text, which goes to .txt, .npy or .safetensors", out);
-    BF_CHECK(is_text(s->m) || kind != FORMAT_TXT, BF_USAGE, "%s: this model does not make text", out);
-    BF_CHECK(kind != FORMAT_GIF, BF_USAGE,
+    BF_CHECK(bf_samples_are_text(s->m) || kind != BF_FORMAT_TXT, BF_USAGE, "%s: this model does not make text", out);
+    BF_CHECK(kind != BF_FORMAT_GIF, BF_USAGE,
              "%s: samples go to .png, .npy or .safetensors; the animation to --trajectory", out);
     if (!s->o->animation) goto out;
-    BF_TRY(format_of(s->o->animation, &kind, err));
-    BF_CHECK(kind == FORMAT_GIF, BF_USAGE, "%s: an animation is a .gif file", s->o->animation);
+    BF_TRY(bf_samples_format(s->o->animation, &kind, err));
+    BF_CHECK(kind == BF_FORMAT_GIF, BF_USAGE, "%s: an animation is a .gif file", s->o->animation);
 out:
     return st;
 }
@@ -495,26 +329,23 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .repeat = s->repeat,
                        .report = &s->report};
     if (s->o->animation) {
-        s->animation = (animation){.m = s->m, .path = s->o->animation, .steps = s->steps};
-        s->animation.n = BF_MIN(s->batch, (uint32_t)GIF_SAMPLES);
-        s->animation.every = (s->steps + GIF_FRAMES - 1) / GIF_FRAMES;
-        BF_NEW(s->animation.mean, s->batch * s->m->dims);
-        run.on_step = add_frame;
-        run.user = &s->animation;
+        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->steps, &s->film, err));
+        run.on_step = bf_film_step;
+        run.user = s->film;
     }
     const double start = bf_seconds();
     BF_TRY(bf_sampling_run(&run, s->x, err));
     r->seconds = bf_seconds() - start;
     bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
-    if (s->animation.gif) {
-        bf_gif *gif = s->animation.gif;
-        s->animation.gif = NULL;
-        BF_TRY(bf_gif_close(gif, err));
+    if (s->film) {
+        bf_film *film = s->film;
+        s->film = NULL;
+        BF_TRY(bf_film_close(film, err));
     }
     if (r->out[0])
         BF_TRY(write_samples(s, r->out, err));
     else
-        BF_TRY(return_texts(s->m, s->x, s->n, &r->texts, err));
+        BF_TRY(bf_samples_texts(s->m, s->x, s->n, &r->texts, err));
 out:
     return st;
 }
@@ -567,8 +398,7 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     memset(r, 0, sizeof *r);
     memset(err, 0, sizeof *err);
     bf_status st = sample(&s, r, err);
-    bf_gif_discard(s.animation.gif);
-    free(s.animation.mean);
+    bf_film_discard(s.film);
     free(s.x);
     free(s.given);
     bf_csv_close(s.partial);

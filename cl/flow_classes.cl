@@ -3,114 +3,9 @@
  * overflow. K = 2 has one logit per variable (of class one), otherwise K. Work planes are [B, K, dims], so that lanes
  * read whole vectors.
  */
-#include "flow.h"
-#include "rows.h"
+#include "flow_classes.h"
 
 #define CLASS_MIN_SQRT_BETA 1e-10f
-
-/* Class of a variable as a float: the data hold it, or (discretize) a real value that falls into a bin. */
-static inline lf class_of(const lf x, const int classes, const int discretize)
-{
-    return discretize ? bin_index(x, (float)classes) : x;
-}
-
-/* e_x: 1 for the variable's class, 0 for the others. */
-static inline lf class_hit(const lf label, const int k)
-{
-    return select((lf)(0.0f), (lf)(1.0f), label == (float)k);
-}
-
-/* The logits of variables; K = 2 has one in memory, class zero's is 0. */
-static inline columns class_columns(__global const float *net, const int classes, const int left, float *held)
-{
-    columns c = columns_of(net, classes, left, held);
-#if !WIDE
-    if (classes == 2) {
-        stp16((lf)(0.0f), held);
-        stp16(ldn(net, left), held + LANES);
-        c.n = 2;
-    }
-#endif
-    return c;
-}
-
-static inline lf class_logit(columns *net, const int k)
-{
-#if WIDE
-    if (net->cols == 2) return k == 0 ? 0.0f : net->rows[0];
-#endif
-    return column(net, k);
-}
-
-/* Probabilities from the network's numbers: p_k = e_k scale, e_k = exp(logit - max), scale = 1 / sum. */
-typedef struct soft {
-    columns net; /* its window holds logits at first, after class_sum() e_k */
-    lf max, sum, scale;
-} soft;
-
-static inline soft class_max(const columns net)
-{
-    soft s;
-    s.net = net;
-    s.max = (lf)(-FLT_MAX);
-    for (int k = 0; k < net.cols; k++) s.max = fmax(s.max, class_logit(&s.net, k));
-    return s;
-}
-
-static inline void class_sum(soft *s)
-{
-    s->sum = (lf)(0.0f);
-    for (int k = 0; k < s->net.cols; k++) {
-        const lf e = vexp(class_logit(&s->net, k) - s->max);
-        hold_column(e, &s->net, k);
-        s->sum += e;
-    }
-    s->scale = 1.0f / s->sum;
-}
-
-static inline soft class_soft(const columns net)
-{
-    soft s = class_max(net);
-    class_sum(&s);
-    return s;
-}
-
-#if !WIDE
-/* A window of logits becomes one of e_k. */
-CALLED void class_exps(float *held, const int n, const float16 max)
-{
-    for (int i = 0; i < n; i++) stp16(vexp(ldp16(held + i * LANES) - max), held + i * LANES);
-}
-#endif
-
-static inline lf class_exp(soft *s, const int k)
-{
-#if WIDE
-    return vexp(class_logit(&s->net, k) - s->max);
-#else
-    columns *c = &s->net;
-    if (window_moves(c, k)) class_exps(c->held, c->n, s->max);
-    return column(c, k);
-#endif
-}
-
-static inline lf class_prob(soft *s, const int k)
-{
-    return class_exp(s, k) * s->scale;
-}
-
-/* The same, raised to min_prob where there is one. */
-static inline lf class_prob_from(soft *s, const int k, const float min_prob)
-{
-    const lf p = class_prob(s, k);
-    return min_prob > 0.0f ? fmax(p, (lf)(min_prob)) : p;
-}
-
-static inline void class_put_probs(const columns net, new_columns p, const float min_prob)
-{
-    soft s = class_soft(net);
-    for (int k = 0; k < net.cols; k++) put_column(class_prob_from(&s, k, min_prob), &p, k);
-}
 
 /* Gradient by logit k; K = 2 keeps that of the one logit. */
 static inline void class_put_grad(const lf g, new_columns *grad, const int k)
@@ -163,27 +58,6 @@ __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t),
     const float root = max_sqrt_beta * fmin(t[get_group_id(1)], max_t);
     const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root;
     class_message(z, x, noise, dims, classes, discretize, beta, sqrt((float)classes * beta));
-}
-
-/* The same around probabilities p instead of a class: z = beta (K p - 1) + sqrt(K beta) noise; all K x variables of a
- * sample. */
-__kernel void class_sample_around(ARG(z), ARG_CONST(p), ARG_CONST(noise), ARG_CONST(t), const int dims,
-                                  const int classes, const float max_sqrt_beta, const float max_t)
-{
-    PTR(z);
-    PTR_CONST(p);
-    PTR_CONST(noise);
-    PTR_CONST(t);
-    const ulong row = (ulong)get_group_id(1) * (ulong)dims;
-    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], max_t);
-    const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root, sd = sqrt((float)classes * beta);
-    const int end = LANE_END(dims);
-    LANE_FOR(d, end)
-    {
-        const int left = end - d;
-        const lf mean = beta * ((float)classes * ldn(p + row + d, left) - 1.0f);
-        stn(mean + sd * ldn(noise + row + d, left), z + row + d, left);
-    }
 }
 
 /* What the network receives: theta, or for K = 2 the number 2 theta_0 - 1 = tanh((z_0 - z_1) / 2). */
@@ -242,29 +116,9 @@ __kernel void class_value(ARG(y), ARG_CONST(net), ARG_CONST(noise), const int di
     LANE_FOR(d, end)
     {
         const int left = end - d;
-        columns logits = class_columns(net + (row + (ulong)d) * (ulong)width, classes, left, held);
-        lf index = (lf)(0.0f);
-        if (what == 2) {
-            lf top = class_logit(&logits, 0);
-            for (int k = 1; k < classes; k++) {
-                const lf logit = class_logit(&logits, k);
-                index = select(index, (lf)((float)k), classes == 2 ? logit >= top : logit > top);
-                top = fmax(top, logit);
-            }
-        } else {
-            soft s = class_soft(logits);
-            lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f), sum = (lf)(0.0f);
-            if (what == 1 && min_prob > 0.0f) { /* the sum is no longer 1 */
-                for (int k = 0; k < classes; k++) sum += class_prob_from(&s, k, min_prob);
-                u *= sum;
-                sum = (lf)(0.0f);
-            }
-            for (int k = 0; k < classes; k++) {
-                const lf p = class_prob_from(&s, k, what == 1 ? min_prob : 0.0f);
-                index = what == 0 ? index + p * (float)k : k == 0 ? index : select(index, (lf)((float)k), u >= sum);
-                sum += p;
-            }
-        }
+        const columns logits = class_columns(net + (row + (ulong)d) * (ulong)width, classes, left, held);
+        const lf u = what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f);
+        const lf index = class_value_at(logits, what, u, min_prob);
         stn(centres ? bin_centre(index, (float)classes) : index, y + row + d, left);
     }
 }

@@ -2,7 +2,7 @@
  * Real-valued data: the flow, the sender, the Bayesian update (spec 2.2), and the output distribution and losses of
  * continuous data. Discretised data share the first part; their distribution is in flow_bins.cl.
  */
-#include "flow.h"
+#include "flow_real.h"
 
 /* mu = gamma x + sqrt(gamma (1 - gamma)) noise, gamma = 1 - v^t (paper eq. 77-80). */
 __kernel void real_sample(ARG(mu), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t), const int dims,
@@ -84,23 +84,6 @@ __kernel void real_params(ARG(params), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
     }
 }
 
-/* Expected value of the distribution; a delta is clipped, and `pass` is 0 where that stops the gradient. */
-static inline lf head_mean(const head *h, const weights *w, const lf mu, __global const float *net, const int left, lf *pass)
-{
-    lf mean = (lf)(0.0f);
-    *pass = (lf)(1.0f);
-    for (int i = 0; i < h->n; i++) {
-        const component c = head_component(h, mu, net, left, i);
-        mean += head_weight(h, w, net, left, i) * c.m;
-    }
-    if (h->out == OUT_DELTA) {
-        const lf clipped = clamp(mean, (lf)(h->lo), (lf)(h->hi));
-        *pass = select((lf)(0.0f), (lf)(1.0f), clipped == mean);
-        mean = clipped;
-    }
-    return mean;
-}
-
 /* Hands the gradient g by the mean on to the network's numbers. */
 static inline void head_mean_grad(const head *h, const weights *w, const lf mu, __global const float *net, __global float *grad,
                            const int left, const lf mean, const lf g)
@@ -112,9 +95,8 @@ static inline void head_mean_grad(const head *h, const weights *w, const lf mu, 
     }
 }
 
-/* mean, and a draw of the distribution: delta: its value; normal: mean + sd noise; mixture: the component by inverse
- * CDF of uniform, then its normal. what 0: mean, 1: draw, 2: mode (mixture: mean of the component with the highest
- * peak). noise: normals [B, dims], for mixtures [2, B, dims]: uniforms, then normals. */
+/* A value of every variable (head_value in flow_real.h). noise: normals [B, dims], for mixtures [2, B, dims]: uniforms, then
+ * normals. */
 __kernel void continuous_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(noise), ARG_CONST(t), const int dims,
                                HEAD_ARGS, const int what)
 {
@@ -132,26 +114,9 @@ __kernel void continuous_value(ARG(y), ARG_CONST(mu), ARG_CONST(net), ARG_CONST(
         const int left = end - d;
         __global const float *lane = net + (row + (ulong)d) * (ulong)h.width;
         const lf state = ldn(mu + row + d, left);
-        const weights w = head_mix(&h, lane, left);
-        lf pass, value;
-        if (what == 0 || out == OUT_DELTA || (what == 2 && out == OUT_NORMAL)) {
-            value = head_mean(&h, &w, state, lane, left, &pass);
-        } else {
-            const int draw = what == 1;
-            const lf u = MIXTURE && draw ? ldn(noise + row + d, left) : (lf)(0.0f);
-            const lf eps = draw ? ldn(noise + (MIXTURE ? normals : 0) + row + d, left) : (lf)(0.0f);
-            lf sum = (lf)(0.0f), top = (lf)(-1.0f);
-            value = (lf)(0.0f);
-            for (int i = 0; i < h.n; i++) {
-                const component c = head_component(&h, state, lane, left, i);
-                const lf weight = head_weight(&h, &w, lane, left, i);
-                const li better = draw ? (u >= sum) | (li)(i == 0 ? -1 : 0) : (weight / c.s > top);
-                value = select(value, c.m + c.s * eps, better);
-                top = fmax(top, weight / c.s);
-                sum += weight;
-            }
-        }
-        stn(value, y + row + d, left);
+        const lf u = MIXTURE && what == 1 ? ldn(noise + row + d, left) : (lf)(0.0f);
+        const lf eps = what == 1 && out != OUT_DELTA ? ldn(noise + (MIXTURE ? normals : 0) + row + d, left) : (lf)(0.0f);
+        stn(head_value(&h, state, lane, left, what, u, eps), y + row + d, left);
     }
 }
 

@@ -23,21 +23,6 @@ bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, 
     return bf_flow_launch(c, CL_FILE, "class_sample", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
 
-bf_status bf_class_op_sample_around(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem p, bf_mem noise,
-                                    bf_mem t, bf_err *err)
-{
-    const bf_flow_shape flat = {shape.batch, shape.dims * (uint64_t)f->classes};
-    const bf_arg args[] = {bf_arg_mem(z),
-                           bf_arg_mem(p),
-                           bf_arg_mem(noise),
-                           bf_arg_mem(t),
-                           bf_arg_i32((int32_t)flat.dims),
-                           bf_arg_i32(f->classes),
-                           bf_arg_f32((float)f->max_sqrt_beta),
-                           bf_arg_f32((float)f->max_t)};
-    return bf_flow_launch(c, CL_FILE, "class_sample_around", NULL, flat, 1, args, BF_COUNT(args), err);
-}
-
 bf_status bf_flow_op_input(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem input, bf_mem z, bf_err *err)
 {
     const bf_arg args[] = {bf_arg_mem(input), bf_arg_mem(z), bf_arg_i32((int32_t)shape.dims), bf_arg_i32(f->classes)};

@@ -98,8 +98,29 @@ int bf_flow_outputs(const bf_flow *f)
     }
 }
 
+/* 1 - q of the entropy schedule. */
+static double entropy_span(const bf_flow *f)
+{
+    return -expm1(-0.25 * f->classes * f->max_sqrt_beta * f->max_sqrt_beta);
+}
+
+double bf_flow_beta(const bf_flow *f, double t)
+{
+    if (f->schedule == BF_SCHEDULE_ENTROPY) return -4.0 / f->classes * log1p(-t * entropy_span(f));
+    return f->max_sqrt_beta * f->max_sqrt_beta * t * t;
+}
+
+double bf_flow_beta_rate(const bf_flow *f, double t)
+{
+    const double span = entropy_span(f);
+    if (f->schedule == BF_SCHEDULE_ENTROPY) return 4.0 / f->classes * span / (1.0 - t * span);
+    return 2.0 * f->max_sqrt_beta * f->max_sqrt_beta * t;
+}
+
 double bf_flow_alpha(const bf_flow *f, double i, double n)
 {
+    if (f->kind == BF_FLOW_CATEGORICAL && f->schedule == BF_SCHEDULE_ENTROPY)
+        return bf_flow_beta(f, i / n) - bf_flow_beta(f, (i - 1.0) / n);
     if (f->kind == BF_FLOW_CATEGORICAL) {
         const double unit = f->max_sqrt_beta / n;
         return unit * unit * (2.0 * i - 1.0);

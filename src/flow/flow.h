@@ -30,6 +30,10 @@ typedef enum bf_flow_output { BF_OUT_DELTA, BF_OUT_NORMAL, BF_OUT_MIXTURE } bf_f
 /* What the emitted mean and deviation mean. DATA_SD: as DATA, but the deviation itself instead of its logarithm. */
 typedef enum bf_flow_predict { BF_PREDICT_NOISE, BF_PREDICT_DATA, BF_PREDICT_DATA_SD } bf_flow_predict;
 
+/* Accuracy of class data by time. ENTROPY: the entropy of theta falls linearly (ChemBFN), with beta1 = s^2 and
+ * q = exp(-K beta1 / 4) beta(t) = -(4/K) ln(1 - t + t q); its released setting is K beta1 = 20.4054. */
+typedef enum bf_flow_schedule { BF_SCHEDULE_SQUARED, BF_SCHEDULE_ENTROPY } bf_flow_schedule;
+
 typedef struct bf_flow {
     bf_flow_kind kind;
 
@@ -48,7 +52,8 @@ typedef struct bf_flow {
     bool truncated; /* normalise by the mass in [-1, 1]; false: the outer bins take the tails */
 
     /* categorical */
-    int classes;          /* 2..4096 */
+    int classes; /* 2..4096 */
+    bf_flow_schedule schedule;
     double max_sqrt_beta; /* s; beta(1) = s^2 */
     double max_t;         /* later times are this one in the flow distribution; 1: none is */
     double min_prob;      /* probabilities are raised to it while sampling, and not normalised again */
@@ -70,6 +75,10 @@ int bf_flow_outputs(const bf_flow *f); /* numbers per variable that it emits */
 /* Continuous data: bins of [-1, 1] in which the reconstruction loss codes a value, as the released code: its nats are
  * those of a bin, and those of a density less by ln(bins / 2). */
 int bf_flow_recon_bins(const bf_flow *f);
+
+/* Categorical: beta(t) and its derivative, in double. */
+double bf_flow_beta(const bf_flow *f, double t);
+double bf_flow_beta_rate(const bf_flow *f, double t);
 
 /* Accuracy of step i = 1..n (spec 2.2, 2.4), in double. */
 double bf_flow_alpha(const bf_flow *f, double i, double n);

@@ -18,7 +18,12 @@ enum bf_flow_word {
     BF_FLOW_SENDER_MEAN = BF_STEP_FLOW, /* categorical: alpha */
     BF_FLOW_SENDER_SD,                  /* 1 / sqrt(alpha); categorical: sqrt(K alpha) */
     BF_FLOW_KEEP,                       /* rho / (rho + alpha) */
-    BF_FLOW_GAIN                        /* alpha / (rho + alpha) */
+    BF_FLOW_GAIN,                       /* alpha / (rho + alpha) */
+    BF_FLOW_PREV,
+    BF_FLOW_BASE,
+    BF_FLOW_SHIFT,
+    BF_FLOW_NOISE,
+    BF_FLOW_VALUE = BF_FLOW_GAIN /* KEEP to NOISE in bf_flow_op_step: keep, value, ... of bf_sampler_numbers */
 };
 
 /* Numbers of noise per variable: 1, or K. */
@@ -54,6 +59,26 @@ bf_status bf_flow_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_
                           bf_mem step, bf_err *err);
 bf_status bf_flow_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem state, bf_mem y, bf_mem step,
                             bf_err *err);
+
+/* A step of the sampler (flow/solver.h): the value that `net` stands for, and the state after it, with the numbers of
+ * the step record. */
+typedef struct bf_flow_step_args {
+    bf_flow_value what; /* MEAN of classes: probabilities */
+    bf_mem state;       /* mu, z */
+    bf_mem value; /* [B,D]: that of the call before, then that of this; of classes unless these are probabilities */
+    bf_mem probs; /* [B,D,K]: the same for these */
+    bf_mem base;  /* as state, the state of the call before, then that of this; or none */
+    bf_mem net, t;
+    bf_mem noise; /* for DRAW, as bf_flow_op_value takes it */
+    bf_mem xi;    /* as state: normals */
+    bf_mem given; /* [B,D]: values that replace what the network says, NaN: none; or none */
+    bf_mem record;
+} bf_flow_step_args;
+bf_status bf_flow_op_step(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, const bf_flow_step_args *a, bf_err *err);
+/* The state at the time of the record (bf_sampler_begin: value, shift, noise; held in place of prev): around `mean` [D]
+ * or [D,K], which may be none, and what is given. */
+bf_status bf_flow_op_start(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem state, bf_mem mean, bf_mem xi,
+                           bf_mem given, bf_mem record, bf_err *err);
 
 typedef struct bf_flow_loss_args {
     bf_mem loss;  /* [B,D] */
@@ -93,6 +118,10 @@ bf_status bf_group_op_hold(bf_cmds *c, bf_flow_shape shape, int width, bf_mem y,
 bf_status bf_flow_launch(bf_cmds *c, const char *file, const char *kernel, const char *defines, bf_flow_shape shape,
                          uint64_t per_variable, const bf_arg *args, size_t n_args, bf_err *err);
 
+/* Launch of a kernel of real-valued data whose arguments are: buffers, dims, HEAD_ARGS of cl/flow.h, more. */
+bf_status bf_real_launch(bf_cmds *c, const bf_flow *f, const char *file, const char *kernel, bf_flow_shape shape,
+                         const bf_arg *buffers, size_t n_buffers, const bf_arg *more, size_t n_more, bf_err *err);
+
 /* What the gradient of the sum of the losses is multiplied by. */
 double bf_flow_grad_scale(bf_flow_shape shape, const bf_flow_loss_args *args);
 
@@ -101,9 +130,6 @@ bf_status bf_class_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
                             bf_mem noise, bf_err *err);
 bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem x, bf_mem noise,
                              bf_mem t, bf_err *err);
-/* z around probabilities p [B,D,K] instead of classes. */
-bf_status bf_class_op_sample_around(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem p, bf_mem noise,
-                                    bf_mem t, bf_err *err);
 bf_status bf_class_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem y, bf_mem x, bf_mem noise,
                            bf_mem step, bf_err *err);
 bf_status bf_class_op_update(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem z, bf_mem y, bf_err *err);

@@ -77,16 +77,16 @@ static void head_args(const bf_flow *f, bf_arg out[HEAD_ARGS])
 
 static const char *head_defines(const bf_flow *f)
 {
-    static const char *const binned[2][2] = {{"-DMIXTURE=0 -DTRUNCATED=0", "-DMIXTURE=0 -DTRUNCATED=1"},
-                                             {"-DMIXTURE=1 -DTRUNCATED=0", "-DMIXTURE=1 -DTRUNCATED=1"}};
+    static const char *const binned[2][2] = {
+        {"-DKIND=1 -DMIXTURE=0 -DTRUNCATED=0", "-DKIND=1 -DMIXTURE=0 -DTRUNCATED=1"},
+        {"-DKIND=1 -DMIXTURE=1 -DTRUNCATED=0", "-DKIND=1 -DMIXTURE=1 -DTRUNCATED=1"}};
     const bool mixture = f->output == BF_OUT_MIXTURE;
     if (f->kind == BF_FLOW_DISCRETISED) return binned[mixture][f->truncated];
-    return mixture ? "-DMIXTURE=1" : "-DMIXTURE=0";
+    return mixture ? "-DKIND=0 -DMIXTURE=1" : "-DKIND=0 -DMIXTURE=0";
 }
 
-/* Launch of a kernel whose arguments are: buffers, dims, head, more. */
-static bf_status head_launch(bf_cmds *c, const bf_flow *f, const char *file, const char *kernel, bf_flow_shape shape,
-                             const bf_arg *buffers, size_t n_buffers, const bf_arg *more, size_t n_more, bf_err *err)
+bf_status bf_real_launch(bf_cmds *c, const bf_flow *f, const char *file, const char *kernel, bf_flow_shape shape,
+                         const bf_arg *buffers, size_t n_buffers, const bf_arg *more, size_t n_more, bf_err *err)
 {
     bf_arg args[36];
     size_t n = 0;
@@ -116,7 +116,7 @@ bf_status bf_flow_op_params(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, b
     const bf_arg buffers[] = {bf_arg_mem(params), bf_arg_mem(mu), bf_arg_mem(net), bf_arg_mem(t)};
     const bf_arg more[] = {bf_arg_i32(clamped)};
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_params(c, f, shape, params, net, err);
-    return head_launch(c, f, CL_FILE, "real_params", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
+    return bf_real_launch(c, f, CL_FILE, "real_params", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
 }
 
 bf_status bf_flow_op_bins(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem p, bf_mem mu, bf_mem net, bf_mem t,
@@ -124,14 +124,14 @@ bf_status bf_flow_op_bins(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_
 {
     const bf_arg buffers[] = {bf_arg_mem(p), bf_arg_mem(mu), bf_arg_mem(net), bf_arg_mem(t)};
     const bf_arg more[] = {bf_arg_i32(f->bins)};
-    return head_launch(c, f, CL_BINS, "bins_probs", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
+    return bf_real_launch(c, f, CL_BINS, "bins_probs", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
 }
 
 bf_status bf_flow_op_log_density(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem y, bf_mem x, bf_mem mu,
                                  bf_mem net, bf_mem t, bf_err *err)
 {
     const bf_arg buffers[] = {bf_arg_mem(y), bf_arg_mem(x), bf_arg_mem(mu), bf_arg_mem(net), bf_arg_mem(t)};
-    return head_launch(c, f, CL_FILE, "continuous_log_density", shape, buffers, BF_COUNT(buffers), NULL, 0, err);
+    return bf_real_launch(c, f, CL_FILE, "continuous_log_density", shape, buffers, BF_COUNT(buffers), NULL, 0, err);
 }
 
 bf_status bf_flow_op_quantise(bf_cmds *c, int bins, bf_flow_shape shape, bf_mem index, bf_mem centre, bf_mem x,
@@ -151,14 +151,15 @@ bf_status bf_flow_op_value(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf
     if (f->kind == BF_FLOW_CATEGORICAL) return bf_class_op_value(c, f, shape, what, y, net, noise, err);
     if (f->kind == BF_FLOW_CONTINUOUS) {
         const bf_arg buffers[] = {value, state, out, eps, time};
-        return head_launch(c, f, CL_FILE, "continuous_value", shape, buffers, BF_COUNT(buffers), &which, 1, err);
+        return bf_real_launch(c, f, CL_FILE, "continuous_value", shape, buffers, BF_COUNT(buffers), &which, 1, err);
     }
     if (what == BF_VALUE_MEAN) {
         const bf_arg buffers[] = {value, state, out, time}, more[] = {bins};
-        return head_launch(c, f, CL_BINS, "bins_expect", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
+        return bf_real_launch(c, f, CL_BINS, "bins_expect", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more),
+                              err);
     }
     const bf_arg buffers[] = {value, state, out, eps, time}, more[] = {bins, which};
-    return head_launch(c, f, CL_BINS, "bins_value", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
+    return bf_real_launch(c, f, CL_BINS, "bins_value", shape, buffers, BF_COUNT(buffers), more, BF_COUNT(more), err);
 }
 
 bf_status bf_flow_op_send(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem y, bf_mem x, bf_mem noise,
@@ -213,20 +214,20 @@ bf_status bf_flow_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec 
                                bf_arg_u64(a->sample_pitch),
                                has_grad,
                                scale};
-        return head_launch(c, f, CL_BINS, "bins_n_step", shape, buffers, 8, more, BF_COUNT(more), err);
+        return bf_real_launch(c, f, CL_BINS, "bins_n_step", shape, buffers, 8, more, BF_COUNT(more), err);
     }
     if (spec->kind == BF_LOSS_RECON && binned) {
         const bf_arg more[] = {bins, has_grad, scale};
-        return head_launch(c, f, CL_BINS, "bins_recon", shape, buffers, 6, more, BF_COUNT(more), err);
+        return bf_real_launch(c, f, CL_BINS, "bins_recon", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     if (spec->kind == BF_LOSS_RECON) {
         const bf_arg more[] = {bf_arg_i32(bf_flow_recon_bins(f)), bf_arg_f32((float)recon_sd(f)), has_grad, scale};
-        return head_launch(c, f, CL_FILE, "continuous_recon", shape, buffers, 6, more, BF_COUNT(more), err);
+        return bf_real_launch(c, f, CL_FILE, "continuous_recon", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     if (binned) {
         const bf_arg more[] = {bins, factor, floor_v, has_grad, scale};
-        return head_launch(c, f, CL_BINS, "bins_loss", shape, buffers, 6, more, BF_COUNT(more), err);
+        return bf_real_launch(c, f, CL_BINS, "bins_loss", shape, buffers, 6, more, BF_COUNT(more), err);
     }
     const bf_arg more[] = {n_steps, any_time, factor, floor_v, has_grad, scale};
-    return head_launch(c, f, CL_FILE, "continuous_loss", shape, buffers, 6, more, BF_COUNT(more), err);
+    return bf_real_launch(c, f, CL_FILE, "continuous_loss", shape, buffers, 6, more, BF_COUNT(more), err);
 }

@@ -11,7 +11,18 @@
 #include "flow/ops.h"
 
 /* The sampler's own buffers of a group; the network's input, output and time are tensors of the graph. */
-enum { BUF_STATE, BUF_VALUE, BUF_MEAN, BUF_MODE, BUF_PARAMS, BUF_Y, BUF_NOISE, BUF_NOISE_Y, BUF_GIVEN, BUFS };
+enum {
+    BUF_STATE,
+    BUF_VALUE,
+    BUF_PROBS,
+    BUF_BASE,
+    BUF_NOISE,
+    BUF_NOISE_Y,
+    BUF_GIVEN,
+    BUF_CENTRE, /* mean of the data */
+    BUF_SHOWN,  /* whatever somebody asks for */
+    BUFS
+};
 
 typedef struct part {
     bf_flow flow;
@@ -20,12 +31,15 @@ typedef struct part {
     bf_tid input, out;
     bf_buf *buf[BUFS];
     bf_mem mem[BUFS];
-    double rho; /* precision of mu so far */
 } part;
+
+/* What is computed only when somebody asks for it. */
+enum { SHOW_PARAMS, SHOW_MODE, SHOW_MEAN, SHOW_MESSAGE, SHOW_DRAW, SHOWS };
 
 struct bf_sampler {
     bf_ctx *ctx;
     bf_sampler_mode mode;
+    bf_sampler_choose choose;
     bool given;
     uint64_t items, dims; /* N, and variables of all groups */
     int groups;
@@ -33,40 +47,17 @@ struct bf_sampler {
     bf_graph *graph;
     bf_tid time;
     bf_buf *schedule_buf;
-    bf_mem schedule;                  /* what differs between steps: a record per group, then t_i [N] */
-    bf_cmds *prior;                   /* the weights as the kernels want them; the state before anything was said */
-    bf_cmds *predict;                 /* network input, network */
-    bf_cmds *random;                  /* the numbers of a step, from Philox */
-    bf_cmds *advance;                 /* value, state at the step's end */
-    bf_cmds *params, *mode_of, *mean; /* what the network says about the data: when somebody asks */
-    float *staging[2];                /* of time and schedule, for step i in staging[i % 2] */
-    float *rows;                      /* [N, D of one group] on the host */
+    bf_mem schedule;     /* what differs between steps: a record per group */
+    bf_cmds *prior;      /* the weights as the kernels want them; the state before anything was said */
+    bf_cmds *start[2];   /* the state after t = 0: around 0, around the mean of the data */
+    bf_cmds *predict;    /* network input, network */
+    bf_cmds *draw, *add; /* from Philox: the numbers for draws, those that steps add */
+    bf_cmds *advance;    /* value, state at the step's end */
+    bf_cmds *show[SHOWS];
+    float *staging[2];             /* of time and schedule, for call i in staging[i % 2] */
+    float *rows;                   /* [N, D of one group] on the host */
+    const bf_sampler_draws *draws; /* of the run */
 };
-
-/* ---- modes ------------------------------------------------------------------------------------------------------- */
-
-/* `probs`: of classes, p itself is what the state is drawn around. */
-typedef struct mode_def {
-    const char *name;
-    bf_flow_value value;
-    bool probs;
-    bf_status (*advance)(bf_sampler *s, part *p, bf_err *err);
-} mode_def;
-
-static bf_status advance_by_message(bf_sampler *s, part *p, bf_err *err);
-static bf_status advance_by_flow(bf_sampler *s, part *p, bf_err *err);
-
-static const mode_def modes[BF_SAMPLER_MODES] = {
-    [BF_SAMPLER_ANCESTRAL] = {"ancestral", BF_VALUE_DRAW, false, advance_by_message},
-    [BF_SAMPLER_END_BACK] = {"end_back", BF_VALUE_DRAW, false, advance_by_flow},
-    [BF_SAMPLER_END_BACK_PMF] = {"end_back_pmf", BF_VALUE_MEAN, true, advance_by_flow},
-    [BF_SAMPLER_END_BACK_MODE] = {"end_back_mode", BF_VALUE_MODE, false, advance_by_flow},
-};
-
-const char *bf_sampler_mode_name(bf_sampler_mode mode)
-{
-    return modes[mode].name;
-}
 
 /* The draw of a step takes two numbers per variable (component, then normal), one, or none. */
 static bool picks_component(const bf_flow *f)
@@ -85,13 +76,25 @@ static bool draws_normal(const bf_flow *f)
     return f->kind == BF_FLOW_DISCRETISED && f->output == BF_OUT_NORMAL && !f->truncated;
 }
 
-/* The state is drawn around probabilities of classes. */
+/* The step goes on with probabilities of classes. */
 static bool says_probs(const bf_sampler *s, const part *p)
 {
-    return modes[s->mode].probs && p->flow.kind == BF_FLOW_CATEGORICAL;
+    return s->choose == BF_CHOOSE_MEAN && p->flow.kind == BF_FLOW_CATEGORICAL;
+}
+
+static bool sends(const bf_sampler *s)
+{
+    return s->mode == BF_SAMPLER_ANCESTRAL;
 }
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t params_count(const part *p)
+{
+    const bool classes = p->flow.kind == BF_FLOW_CATEGORICAL;
+    const int width = classes ? p->flow.classes : bf_flow_outputs(&p->flow);
+    return p->shape.batch * p->shape.dims * (uint64_t)width;
+}
 
 static uint64_t count_of(const bf_sampler *s, const part *p, int buf)
 {
@@ -99,17 +102,19 @@ static uint64_t count_of(const bf_sampler *s, const part *p, int buf)
     switch (buf) {
     case BUF_STATE:
     case BUF_NOISE_Y: return wide;
-    case BUF_Y: return s->mode == BF_SAMPLER_ANCESTRAL ? wide : 0;
-    case BUF_PARAMS: return p->flow.kind == BF_FLOW_CATEGORICAL ? wide : n * (uint64_t)bf_flow_outputs(&p->flow);
+    case BUF_PROBS: return says_probs(s, p) ? wide : 0;
+    case BUF_BASE: return bf_sampler_calls_per_step(s->mode) > 1 ? wide : 0;
     case BUF_NOISE: return picks_component(&p->flow) ? 2 * n : n;
     case BUF_GIVEN: return s->given ? n : 0;
+    case BUF_CENTRE: return wide / p->shape.batch;
+    case BUF_SHOWN: return BF_MAX(params_count(p), wide);
     default: return n;
     }
 }
 
 static uint64_t schedule_count(const bf_sampler *s)
 {
-    return (uint64_t)s->groups * BF_STEP_WORDS + s->items;
+    return (uint64_t)s->groups * BF_STEP_WORDS;
 }
 
 static uint64_t own_bytes(const bf_sampler *s)
@@ -123,13 +128,9 @@ static uint64_t own_bytes(const bf_sampler *s)
 void bf_sampler_free(bf_sampler *s)
 {
     if (s == NULL) return;
-    bf_cmds_free(s->prior);
-    bf_cmds_free(s->predict);
-    bf_cmds_free(s->random);
-    bf_cmds_free(s->advance);
-    bf_cmds_free(s->params);
-    bf_cmds_free(s->mode_of);
-    bf_cmds_free(s->mean);
+    bf_cmds *const lists[] = {s->prior, s->start[0], s->start[1], s->predict, s->draw, s->add, s->advance};
+    for (size_t i = 0; i < BF_COUNT(lists); i++) bf_cmds_free(lists[i]);
+    for (int i = 0; i < SHOWS; i++) bf_cmds_free(s->show[i]);
     bf_graph_free(s->graph);
     bf_buf_free(s->schedule_buf);
     for (int g = 0; s->part && g < s->groups; g++)
@@ -192,7 +193,7 @@ out:
 static bf_status allocate(bf_sampler *s, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_cmds **const lists[] = {&s->prior, &s->predict, &s->random, &s->advance, &s->params, &s->mode_of, &s->mean};
+    bf_cmds **const lists[] = {&s->prior, &s->start[0], &s->start[1], &s->predict, &s->draw, &s->add, &s->advance};
     for (int g = 0; g < s->groups; g++) {
         part *p = &s->part[g];
         for (int i = 0; i < BUFS; i++) {
@@ -207,6 +208,7 @@ static bf_status allocate(bf_sampler *s, bf_err *err)
     BF_NEW(s->staging[1], s->items + schedule_count(s));
     BF_NEW(s->rows, s->items * s->dims);
     for (size_t i = 0; i < BF_COUNT(lists); i++) BF_TRY(bf_cmds_new(s->ctx, lists[i], err));
+    for (int i = 0; i < SHOWS; i++) BF_TRY(bf_cmds_new(s->ctx, &s->show[i], err));
 out:
     return st;
 }
@@ -216,11 +218,7 @@ static bf_mem record_of(const bf_sampler *s, const part *p)
     return bf_mem_at(s->schedule, (uint64_t)(p - s->part) * BF_STEP_WORDS * sizeof(float));
 }
 
-static bf_mem step_end(const bf_sampler *s)
-{
-    return bf_mem_at(s->schedule, (uint64_t)s->groups * BF_STEP_WORDS * sizeof(float));
-}
-
+/* The numbers that values are drawn with, and those that steps add. */
 static bf_status emit_random(bf_sampler *s, const part *p, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -229,58 +227,54 @@ static bf_status emit_random(bf_sampler *s, const part *p, bf_err *err)
     const uint64_t batch = p->shape.batch, dims = p->shape.dims;
     bf_mem data = p->mem[BUF_NOISE];
     if (picks_component(f)) {
-        BF_TRY(
-            bf_random(s->random, BF_RANDOM_UNIFORM, data, BF_STREAM_SAMPLE_PICK + p->streams, step, batch, dims, err));
+        BF_TRY(bf_random(s->draw, BF_RANDOM_UNIFORM, data, BF_STREAM_SAMPLE_PICK + p->streams, step, batch, dims, err));
         data = bf_mem_at(data, batch * dims * sizeof(float));
     }
     if (!draws_nothing(f)) {
         const bf_random_kind kind = draws_normal(f) ? BF_RANDOM_NORMAL : BF_RANDOM_UNIFORM;
-        BF_TRY(bf_random(s->random, kind, data, BF_STREAM_SAMPLE_DATA + p->streams, step, batch, dims, err));
+        BF_TRY(bf_random(s->draw, kind, data, BF_STREAM_SAMPLE_DATA + p->streams, step, batch, dims, err));
     }
-    BF_TRY(bf_random(s->random, BF_RANDOM_NORMAL, p->mem[BUF_NOISE_Y], BF_STREAM_SAMPLE_Y + p->streams, step, batch,
+    BF_TRY(bf_random(s->add, BF_RANDOM_NORMAL, p->mem[BUF_NOISE_Y], BF_STREAM_SAMPLE_Y + p->streams, step, batch,
                      dims * (uint64_t)bf_flow_noise_width(f), err));
-out:
-    return st;
-}
-
-static bf_status advance_by_message(bf_sampler *s, part *p, bf_err *err)
-{
-    bf_status st = BF_OK;
-    const bf_mem *m = p->mem, record = record_of(s, p);
-    BF_TRY(bf_flow_op_send(s->advance, &p->flow, p->shape, m[BUF_Y], m[BUF_VALUE], m[BUF_NOISE_Y], record, err));
-    BF_TRY(bf_flow_op_update(s->advance, &p->flow, p->shape, m[BUF_STATE], m[BUF_Y], record, err));
-out:
-    return st;
-}
-
-static bf_status advance_by_flow(bf_sampler *s, part *p, bf_err *err)
-{
-    bf_status st = BF_OK;
-    const bf_mem *m = p->mem, end = step_end(s);
-    if (says_probs(s, p))
-        BF_TRY(bf_class_op_sample_around(s->advance, &p->flow, p->shape, m[BUF_STATE], m[BUF_PARAMS], m[BUF_NOISE_Y],
-                                         end, err));
-    else
-        BF_TRY(bf_flow_op_sample(s->advance, &p->flow, p->shape, m[BUF_STATE], m[BUF_VALUE], m[BUF_NOISE_Y], end, err));
 out:
     return st;
 }
 
 static bf_status emit_advance(bf_sampler *s, part *p, bf_err *err)
 {
+    static const bf_flow_value what[] = {
+        [BF_CHOOSE_MEAN] = BF_VALUE_MEAN, [BF_CHOOSE_DRAW] = BF_VALUE_DRAW, [BF_CHOOSE_MODE] = BF_VALUE_MODE};
+    const bf_mem *m = p->mem;
+    const bf_flow_step_args a = {.what = what[s->choose],
+                                 .state = m[BUF_STATE],
+                                 .value = m[BUF_VALUE],
+                                 .probs = m[BUF_PROBS],
+                                 .base = m[BUF_BASE],
+                                 .net = bf_graph_mem(s->graph, p->out),
+                                 .t = bf_graph_mem(s->graph, s->time),
+                                 .noise = m[BUF_NOISE],
+                                 .xi = m[BUF_NOISE_Y],
+                                 .given = m[BUF_GIVEN],
+                                 .record = record_of(s, p)};
+    return bf_flow_op_step(s->advance, &p->flow, p->shape, &a, err);
+}
+
+static bf_status emit_shown(bf_sampler *s, part *p, bf_err *err)
+{
     bf_status st = BF_OK;
     const bf_flow *f = &p->flow;
-    const bf_mem *m = p->mem, net = bf_graph_mem(s->graph, p->out);
+    const bf_flow_shape shape = p->shape;
+    const bf_mem *m = p->mem, net = bf_graph_mem(s->graph, p->out), to = m[BUF_SHOWN];
     const bf_mem t = bf_graph_mem(s->graph, s->time), in = bf_graph_mem(s->graph, p->input);
-    const bool probs = says_probs(s, p);
-    const bf_flow_value what = probs ? BF_VALUE_DRAW : modes[s->mode].value;
-    BF_TRY(bf_flow_op_value(s->advance, f, p->shape, what, m[BUF_VALUE], in, net, t, m[BUF_NOISE], err));
-    if (s->given) BF_TRY(bf_group_op_hold(s->advance, p->shape, 1, m[BUF_VALUE], m[BUF_GIVEN], err));
-    if (probs) {
-        BF_TRY(bf_flow_op_params(s->advance, f, p->shape, m[BUF_PARAMS], in, net, t, true, err));
-        if (s->given) BF_TRY(bf_group_op_hold(s->advance, p->shape, f->classes, m[BUF_PARAMS], m[BUF_GIVEN], err));
-    }
-    BF_TRY(modes[s->mode].advance(s, p, err));
+    BF_TRY(bf_flow_op_params(s->show[SHOW_PARAMS], f, shape, to, in, net, t, true, err));
+    BF_TRY(bf_flow_op_value(s->show[SHOW_MODE], f, shape, BF_VALUE_MODE, to, in, net, t, BF_MEM_NONE, err));
+    BF_TRY(bf_flow_op_value(s->show[SHOW_MEAN], f, shape, BF_VALUE_MEAN, to, in, net, t, BF_MEM_NONE, err));
+    if (sends(s))
+        BF_TRY(
+            bf_flow_op_send(s->show[SHOW_MESSAGE], f, shape, to, m[BUF_VALUE], m[BUF_NOISE_Y], record_of(s, p), err));
+    if (!says_probs(s, p)) goto out;
+    BF_TRY(bf_flow_op_value(s->show[SHOW_DRAW], f, shape, BF_VALUE_DRAW, to, in, net, t, m[BUF_NOISE], err));
+    if (s->given) BF_TRY(bf_group_op_hold(s->show[SHOW_DRAW], shape, 1, to, m[BUF_GIVEN], err));
 out:
     return st;
 }
@@ -290,21 +284,20 @@ static bf_status emit_group(bf_sampler *s, part *p, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_flow *f = &p->flow;
-    const bf_flow_shape shape = p->shape;
-    const bf_mem *m = p->mem, net = bf_graph_mem(s->graph, p->out);
-    const bf_mem t = bf_graph_mem(s->graph, s->time), in = bf_graph_mem(s->graph, p->input);
+    const bf_mem *m = p->mem, in = bf_graph_mem(s->graph, p->input);
     const uint64_t state_bytes = count_of(s, p, BUF_STATE) * sizeof(float);
     BF_TRY(bf_cmds_fill(s->prior, m[BUF_STATE], 0, state_bytes, err));
+    for (int known = 0; known < 2; known++)
+        BF_TRY(bf_flow_op_start(s->start[known], f, p->shape, m[BUF_STATE], known ? m[BUF_CENTRE] : BF_MEM_NONE,
+                                m[BUF_NOISE_Y], m[BUF_GIVEN], record_of(s, p), err));
     if (f->kind == BF_FLOW_CATEGORICAL) {
-        BF_TRY(bf_flow_op_input(s->predict, f, shape, in, m[BUF_STATE], err));
+        BF_TRY(bf_flow_op_input(s->predict, f, p->shape, in, m[BUF_STATE], err));
     } else {
         BF_TRY(bf_cmds_copy(s->predict, in, m[BUF_STATE], state_bytes, err));
     }
-    BF_TRY(bf_flow_op_params(s->params, f, shape, m[BUF_PARAMS], in, net, t, true, err));
-    BF_TRY(bf_flow_op_value(s->mode_of, f, shape, BF_VALUE_MODE, m[BUF_MODE], in, net, t, BF_MEM_NONE, err));
-    BF_TRY(bf_flow_op_value(s->mean, f, shape, BF_VALUE_MEAN, m[BUF_MEAN], in, net, t, BF_MEM_NONE, err));
     BF_TRY(emit_random(s, p, err));
     BF_TRY(emit_advance(s, p, err));
+    BF_TRY(emit_shown(s, p, err));
 out:
     return st;
 }
@@ -326,7 +319,6 @@ static bf_status describe(bf_sampler *s, const bf_sampler_options *o, bf_err *er
     uint64_t per_item = 1;
     BF_CHECK(o->ndim >= 1 && o->ndim <= BF_MAX_DIMS, BF_USAGE, "sampler: data of %d dimensions", o->ndim);
     BF_CHECK(o->ndim == 1 || o->hybrid->groups == 1, BF_USAGE, "sampler: several groups have data of two dimensions");
-    BF_CHECK((unsigned)o->mode < BF_SAMPLER_MODES, BF_USAGE, "sampler: unknown mode %d", o->mode);
     for (int i = 1; i < o->ndim; i++)
         BF_CHECK(bf_mul_u64(per_item, o->dims[i], &per_item), BF_USAGE, "sampler: the data are too large");
     BF_CHECK(o->dims[0] > 0 && per_item > 0, BF_USAGE, "sampler: no dimension may be 0");
@@ -341,8 +333,6 @@ static bf_status describe(bf_sampler *s, const bf_sampler_options *o, bf_err *er
         const bf_group *group = &o->hybrid->group[g];
         s->part[g] = (part){
             .flow = group->flow, .shape = {s->items, group->dims}, .streams = (uint32_t)g * (uint32_t)BF_STREAM_GROUP};
-        BF_CHECK(!s->given || !group->flow.discretize || !says_probs(s, &s->part[g]), BF_USAGE,
-                 "sampler: bins that stand for classes cannot be given in the mode %s", bf_sampler_mode_name(s->mode));
     }
 out:
     return st;
@@ -355,9 +345,12 @@ bf_status bf_sampler_new(const bf_sampler_options *o, bf_sampler **out, bf_plan 
     bf_plan p;
     *out = NULL;
     BF_TRY(bf_hybrid_check(o->hybrid, err));
+    BF_CHECK((unsigned)o->mode < BF_SAMPLER_MODES && (unsigned)o->choose <= BF_CHOOSE_MODE, BF_USAGE,
+             "sampler: unknown mode %d or choice %d", o->mode, o->choose);
     BF_NEW(s, 1);
     s->ctx = o->ctx;
     s->mode = o->mode;
+    s->choose = bf_sampler_chooses(o->mode, o->choose);
     s->given = o->given;
     BF_TRY(describe(s, o, err));
     BF_TRY(build_graph(s, o, err));
@@ -381,7 +374,9 @@ out:
 
 size_t bf_sampler_commands(const bf_sampler *s)
 {
-    return bf_cmds_count(s->predict) + bf_cmds_count(s->random) + bf_cmds_count(s->advance);
+    return bf_cmds_count(s->predict) + bf_cmds_count(s->advance) +
+           (s->choose == BF_CHOOSE_DRAW ? bf_cmds_count(s->draw) : 0) +
+           (bf_sampler_adds_noise(s->mode) && !bf_sampler_noise_is_fixed(s->mode) ? bf_cmds_count(s->add) : 0);
 }
 
 const bf_graph *bf_sampler_graph(const bf_sampler *s)
@@ -397,9 +392,10 @@ uint64_t bf_sampler_size(const bf_sampler *s, int group, bf_sampler_item item)
     switch (item) {
     case BF_SAMPLER_INPUT: return bf_graph_numel(s->graph, p->input);
     case BF_SAMPLER_NET_OUT: return bf_graph_numel(s->graph, p->out);
-    case BF_SAMPLER_PARAMS: return count_of(s, p, BUF_PARAMS);
-    case BF_SAMPLER_Y: return count_of(s, p, BUF_Y);
-    case BF_SAMPLER_STATE: return count_of(s, p, BUF_STATE);
+    case BF_SAMPLER_PARAMS: return params_count(p);
+    case BF_SAMPLER_Y: return sends(s) ? count_of(s, p, BUF_STATE) : 0;
+    case BF_SAMPLER_STATE:
+    case BF_SAMPLER_LATENT: return count_of(s, p, BUF_STATE);
     default: return p->shape.batch * p->shape.dims;
     }
 }
@@ -416,20 +412,37 @@ static void softmax_rows(float *z, uint64_t rows, int cols)
     }
 }
 
+/* The draw that a step with probabilities did not need. */
+static bf_status draw_aside(bf_sampler *s, int group, bf_err *err)
+{
+    if (s->draws && s->draws[group].noise_data) return BF_OK;
+    return bf_cmds_run(s->draw, err);
+}
+
 bf_status bf_sampler_get(bf_sampler *s, int group, bf_sampler_item item, float *out, bf_err *err)
 {
-    static const int buffers[BF_SAMPLER_ITEMS] = {
-        [BF_SAMPLER_MEAN] = BUF_MEAN,   [BF_SAMPLER_MODE] = BUF_MODE, [BF_SAMPLER_PARAMS] = BUF_PARAMS,
-        [BF_SAMPLER_DRAWN] = BUF_VALUE, [BF_SAMPLER_Y] = BUF_Y,       [BF_SAMPLER_STATE] = BUF_STATE};
+    static const int shown[BF_SAMPLER_ITEMS] = {[BF_SAMPLER_MEAN] = SHOW_MEAN,
+                                                [BF_SAMPLER_MODE] = SHOW_MODE,
+                                                [BF_SAMPLER_PARAMS] = SHOW_PARAMS,
+                                                [BF_SAMPLER_DRAWN] = SHOW_DRAW,
+                                                [BF_SAMPLER_Y] = SHOW_MESSAGE};
     bf_status st = BF_OK;
     const part *p = &s->part[group];
-    bf_mem from = p->mem[buffers[item]];
+    const bool aside = item == BF_SAMPLER_DRAWN && says_probs(s, p);
+    bf_mem from = p->mem[BUF_SHOWN];
     if (bf_sampler_size(s, group, item) == 0) return BF_OK;
-    if (item == BF_SAMPLER_INPUT) from = bf_graph_mem(s->graph, p->input);
-    if (item == BF_SAMPLER_NET_OUT) from = bf_graph_mem(s->graph, p->out);
-    if (item == BF_SAMPLER_MEAN) BF_TRY(bf_cmds_run(s->mean, err));
-    if (item == BF_SAMPLER_MODE) BF_TRY(bf_cmds_run(s->mode_of, err));
-    if (item == BF_SAMPLER_PARAMS) BF_TRY(bf_cmds_run(s->params, err));
+    if (item == BF_SAMPLER_INPUT) {
+        from = bf_graph_mem(s->graph, p->input);
+    } else if (item == BF_SAMPLER_NET_OUT) {
+        from = bf_graph_mem(s->graph, p->out);
+    } else if (item == BF_SAMPLER_STATE || item == BF_SAMPLER_LATENT) {
+        from = p->mem[BUF_STATE];
+    } else if (item == BF_SAMPLER_DRAWN && !aside) {
+        from = p->mem[BUF_VALUE];
+    } else {
+        if (aside) BF_TRY(draw_aside(s, group, err));
+        BF_TRY(bf_cmds_run(s->show[shown[item]], err));
+    }
     BF_TRY(bf_read(s->ctx, out, from, (size_t)bf_sampler_size(s, group, item) * sizeof *out, err));
     if (item == BF_SAMPLER_STATE && p->flow.kind == BF_FLOW_CATEGORICAL) {
         softmax_rows(out, p->shape.batch * p->shape.dims, p->flow.classes);
@@ -448,96 +461,190 @@ static uint64_t first_column(const bf_sampler *s, int group)
     return first;
 }
 
-/* Before the first step: prior, start, given values. */
+static double time_at(const bf_sampler_run_options *o, int k)
+{
+    return o->times ? o->times[k] : k == o->steps ? 1.0 : (double)k / o->steps;
+}
+
+static int evaluations(const bf_sampler *s, const bf_sampler_run_options *o)
+{
+    return bf_sampler_evaluations(s->mode, o->last, o->steps);
+}
+
+/* Does a step follow call i? */
+static bool steps_after(const bf_sampler *s, const bf_sampler_run_options *o, int i)
+{
+    return o->last == BF_LAST_STATE || i < evaluations(s, o);
+}
+
+/* Where call i = 1.. stands, and where its step leads. */
+static bf_sampler_span span_of(const bf_sampler *s, const bf_sampler_run_options *o, int i)
+{
+    const int per_step = bf_sampler_calls_per_step(s->mode), k = (i - 1) / per_step;
+    bf_sampler_span a = {.t = time_at(o, BF_MIN(k, o->steps)), .to = time_at(o, BF_MIN(k + 1, o->steps)), .before = -1};
+    if (per_step == 2 && k < o->steps) {
+        const double middle = 0.5 * (a.t + a.to);
+        a.second = (i - 1) % 2 == 1;
+        if (a.second) {
+            a.before = a.t;
+            a.t = middle;
+        } else {
+            a.to = middle;
+        }
+    } else if (per_step == 1 && k > 0) {
+        a.before = time_at(o, k - 1);
+    }
+    return a;
+}
+
+static void set_words(const bf_sampler_run_options *o, int i, uint32_t words[BF_STEP_WORDS])
+{
+    memset(words, 0, BF_STEP_WORDS * sizeof *words);
+    words[BF_STEP_SEED_LO] = (uint32_t)o->seed;
+    words[BF_STEP_SEED_HI] = (uint32_t)(o->seed >> 32);
+    words[BF_STEP_STEP] = (uint32_t)i;
+    words[BF_STEP_SAMPLE0] = o->first;
+}
+
+/* The state at the first time, after 0: call 0 has its random numbers. */
+static bf_status start(bf_sampler *s, const bf_sampler_run_options *o, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t words[BF_STEP_WORDS];
+    float *records = s->staging[0];
+    set_words(o, 0, words);
+    BF_TRY(bf_graph_set_step(s->graph, words, err));
+    BF_TRY(bf_cmds_run(s->add, err));
+    for (int g = 0; g < s->groups; g++) {
+        const part *p = &s->part[g];
+        const bf_sampler_begin b = bf_sampler_begin_at(&p->flow, time_at(o, 0), o->data ? o->data[g].spread : -1.0);
+        float *record = records + g * BF_STEP_WORDS;
+        record[BF_FLOW_VALUE] = (float)b.value;
+        record[BF_FLOW_PREV] = (float)b.held;
+        record[BF_FLOW_SHIFT] = (float)b.shift;
+        record[BF_FLOW_NOISE] = (float)b.noise;
+        if (o->draws && o->draws[g].noise_start)
+            BF_TRY(bf_write(s->ctx, p->mem[BUF_NOISE_Y], o->draws[g].noise_start,
+                            (size_t)count_of(s, p, BUF_NOISE_Y) * sizeof(float), err));
+        if (o->data)
+            BF_TRY(bf_write(s->ctx, p->mem[BUF_CENTRE], o->data[g].mean,
+                            (size_t)count_of(s, p, BUF_CENTRE) * sizeof(float), err));
+    }
+    BF_TRY(bf_write(s->ctx, s->schedule, records, (size_t)schedule_count(s) * sizeof(float), err));
+    BF_TRY(bf_cmds_run(s->start[o->data != NULL], err));
+out:
+    return st;
+}
+
+static bf_status put_given(bf_sampler *s, const bf_sampler_run_options *o, int g, bf_err *err)
+{
+    const part *p = &s->part[g];
+    const uint64_t n = s->items * p->shape.dims;
+    if (!s->given) return BF_OK;
+    for (uint64_t i = 0; i < n; i++) s->rows[i] = NAN;
+    for (uint64_t i = 0; o->given && i < s->items; i++)
+        memcpy(s->rows + i * p->shape.dims, o->given + i * s->dims + first_column(s, g),
+               (size_t)p->shape.dims * sizeof(float));
+    return bf_write(s->ctx, p->mem[BUF_GIVEN], s->rows, (size_t)n * sizeof(float), err);
+}
+
+/* Before the first step: prior, given values, start. */
 static bf_status begin(bf_sampler *s, const bf_sampler_run_options *o, bf_err *err)
 {
     bf_status st = BF_OK;
     BF_CHECK(s->predict != NULL, BF_USAGE, "sampler: built for a dry run");
     BF_CHECK(o->steps >= 1, BF_USAGE, "sampler: the number of steps must be positive, got %d", o->steps);
     BF_CHECK(s->given || o->given == NULL, BF_USAGE, "sampler: not built for given values");
+    if (o->times) {
+        BF_TRY(bf_sampler_check_times(s->mode, o->times, o->steps, err));
+    } else {
+        const double zero_one[] = {0.0, 1.0};
+        BF_TRY(bf_sampler_check_times(s->mode, zero_one, 1, err));
+    }
+    s->draws = o->draws;
     BF_TRY(bf_cmds_run(s->prior, err));
-    for (int g = 0; g < s->groups; g++) {
-        part *p = &s->part[g];
-        const uint64_t n = s->items * p->shape.dims;
-        p->rho = 1.0;
-        if (o->draws && o->draws[g].start && p->flow.kind != BF_FLOW_CATEGORICAL)
-            BF_TRY(bf_write(s->ctx, p->mem[BUF_STATE], o->draws[g].start, (size_t)n * sizeof(float), err));
-        if (!s->given) continue;
-        for (uint64_t i = 0; i < n; i++) s->rows[i] = NAN;
-        for (uint64_t i = 0; o->given && i < s->items; i++)
-            memcpy(s->rows + i * p->shape.dims, o->given + i * s->dims + first_column(s, g),
-                   (size_t)p->shape.dims * sizeof(float));
-        BF_TRY(bf_write(s->ctx, p->mem[BUF_GIVEN], s->rows, (size_t)n * sizeof(float), err));
+    for (int g = 0; g < s->groups; g++) BF_TRY(put_given(s, o, g, err));
+    if (time_at(o, 0) > 0.0) BF_TRY(start(s, o, err));
+    for (int g = 0; o->draws && g < s->groups; g++) {
+        const part *p = &s->part[g];
+        if (o->draws[g].start && p->flow.kind != BF_FLOW_CATEGORICAL)
+            BF_TRY(bf_write(s->ctx, p->mem[BUF_STATE], o->draws[g].start,
+                            (size_t)count_of(s, p, BUF_STATE) * sizeof(float), err));
     }
 out:
     return st;
 }
 
-/* The accuracy of step i, from doubles. */
-static void set_record(part *p, int i, int steps, float *record)
+/* What the step of a call needs, from doubles. */
+static void set_record(const bf_sampler *s, const part *p, const bf_sampler_span *span, float *record)
 {
-    const double alpha = bf_flow_alpha(&p->flow, i, steps);
+    const bf_sampler_numbers c = bf_sampler_step(&p->flow, s->mode, span);
     const bool classes = p->flow.kind == BF_FLOW_CATEGORICAL;
-    record[BF_FLOW_SENDER_MEAN] = (float)alpha;
-    record[BF_FLOW_SENDER_SD] = (float)(classes ? sqrt(p->flow.classes * alpha) : 1.0 / sqrt(alpha));
-    record[BF_FLOW_KEEP] = (float)(p->rho / (p->rho + alpha));
-    record[BF_FLOW_GAIN] = (float)(alpha / (p->rho + alpha));
-    p->rho += alpha;
+    record[BF_FLOW_SENDER_MEAN] = (float)c.alpha;
+    record[BF_FLOW_SENDER_SD] = (float)(classes ? sqrt(p->flow.classes * c.alpha) : 1.0 / sqrt(c.alpha));
+    record[BF_FLOW_KEEP] = (float)c.keep;
+    record[BF_FLOW_VALUE] = (float)c.value;
+    record[BF_FLOW_PREV] = (float)c.prev;
+    record[BF_FLOW_BASE] = (float)c.base;
+    record[BF_FLOW_SHIFT] = (float)c.shift;
+    record[BF_FLOW_NOISE] = (float)c.noise;
 }
 
-/* Everything that differs between steps. i = n + 1 is the final call. */
+/* Everything that differs between calls. */
 static bf_status set_step(bf_sampler *s, const bf_sampler_run_options *o, int i, bf_err *err)
 {
     bf_status st = BF_OK;
-    uint32_t words[BF_STEP_WORDS] = {0};
-    const double t = (double)(i - 1) / o->steps, end = (double)i / o->steps;
+    uint32_t words[BF_STEP_WORDS];
+    const bf_sampler_span span = span_of(s, o, i);
     float *times = s->staging[i % 2], *schedule = times + s->items;
-    words[BF_STEP_SEED_LO] = (uint32_t)o->seed;
-    words[BF_STEP_SEED_HI] = (uint32_t)(o->seed >> 32);
-    words[BF_STEP_STEP] = (uint32_t)i;
-    words[BF_STEP_SAMPLE0] = o->first;
-    for (uint64_t b = 0; b < s->items; b++) times[b] = (float)t;
+    set_words(o, i, words);
+    for (uint64_t b = 0; b < s->items; b++) times[b] = (float)span.t;
     BF_TRY(bf_graph_set_step(s->graph, words, err));
     BF_TRY(bf_write_async(s->ctx, bf_graph_mem(s->graph, s->time), times, s->items * sizeof(float), err));
-    if (i > o->steps) goto out;
-    for (int g = 0; g < s->groups; g++) set_record(&s->part[g], i, o->steps, schedule + g * BF_STEP_WORDS);
-    for (uint64_t b = 0; b < s->items; b++) schedule[(uint64_t)s->groups * BF_STEP_WORDS + b] = (float)end;
+    if (!steps_after(s, o, i)) goto out;
+    for (int g = 0; g < s->groups; g++) set_record(s, &s->part[g], &span, schedule + g * BF_STEP_WORDS);
     BF_TRY(bf_write_async(s->ctx, s->schedule, schedule, (size_t)schedule_count(s) * sizeof(float), err));
 out:
     return st;
 }
 
-/* Numbers of step i from a replay, when it has them. */
+/* Numbers of call i from a replay, when it has them. */
 static bf_status put_draws(bf_sampler *s, bf_mem to, const float *all, uint64_t n, int i, bf_err *err)
 {
     if (all == NULL) return BF_OK;
     return bf_write_async(s->ctx, to, all + (uint64_t)(i - 1) * n, (size_t)n * sizeof(float), err);
 }
 
-/* The random numbers of step i: replayed, or drawn. */
+/* The random numbers of call i: replayed, or drawn. */
 static bf_status set_noise(bf_sampler *s, const bf_sampler_run_options *o, int i, bf_err *err)
 {
     bf_status st = BF_OK;
-    bool all = o->draws != NULL;
-    for (int g = 0; all && g < s->groups; g++) all = o->draws[g].noise_data != NULL && o->draws[g].noise_y != NULL;
-    if (!all) BF_TRY(bf_cmds_run(s->random, err));
+    const bool draws = s->choose == BF_CHOOSE_DRAW;
+    const bool adds = bf_sampler_adds_noise(s->mode) && (i == 1 || !bf_sampler_noise_is_fixed(s->mode));
+    bool all_data = o->draws != NULL, all_y = o->draws != NULL;
+    for (int g = 0; o->draws && g < s->groups; g++) {
+        all_data = all_data && (o->draws[g].noise_data != NULL || draws_nothing(&s->part[g].flow));
+        all_y = all_y && o->draws[g].noise_y != NULL;
+    }
+    if (draws && !all_data) BF_TRY(bf_cmds_run(s->draw, err));
+    if (adds && !all_y) BF_TRY(bf_cmds_run(s->add, err));
     for (int g = 0; o->draws && g < s->groups; g++) {
         const part *p = &s->part[g];
         const bf_sampler_draws *d = &o->draws[g];
         BF_TRY(put_draws(s, p->mem[BUF_NOISE], d->noise_data, count_of(s, p, BUF_NOISE), i, err));
-        BF_TRY(put_draws(s, p->mem[BUF_NOISE_Y], d->noise_y, count_of(s, p, BUF_NOISE_Y), i, err));
+        if (adds) BF_TRY(put_draws(s, p->mem[BUF_NOISE_Y], d->noise_y, count_of(s, p, BUF_NOISE_Y), i, err));
     }
 out:
     return st;
 }
 
-/* Enqueues step i. */
+/* Enqueues call i. */
 static bf_status submit(bf_sampler *s, const bf_sampler_run_options *o, int i, bf_mark **end, bf_err *err)
 {
     bf_status st = BF_OK;
     BF_TRY(set_step(s, o, i, err));
     BF_TRY(bf_cmds_run(s->predict, err));
-    if (i <= o->steps) {
+    if (steps_after(s, o, i)) {
         BF_TRY(set_noise(s, o, i, err));
         BF_TRY(bf_cmds_run(s->advance, err));
     }
@@ -546,19 +653,50 @@ out:
     return st;
 }
 
-/* What the final call says, and what was given. */
-static bf_status finish(bf_sampler *s, const float *given, float *out, bf_err *err)
+/* The value that a state at t = 1 stands for: mu (the nearest bin's centre), or the largest of z. */
+static void value_of(const bf_flow *f, const float *state, uint64_t n, float *out)
+{
+    const double bins = f->kind == BF_FLOW_DISCRETISED ? f->bins : f->classes;
+    for (uint64_t i = 0; i < n; i++) {
+        double index = 0.0;
+        if (f->kind == BF_FLOW_CONTINUOUS) {
+            out[i] = state[i];
+            continue;
+        }
+        if (f->kind == BF_FLOW_CATEGORICAL) {
+            const float *z = state + i * (uint64_t)f->classes;
+            for (int k = 1; k < f->classes; k++)
+                if (z[k] > z[(int)index]) index = k;
+        } else {
+            index = fmin(fmax(floor((state[i] / 2.0 + 0.5) * bins), 0.0), bins - 1.0);
+        }
+        const bool centre = f->kind == BF_FLOW_DISCRETISED || f->discretize;
+        out[i] = (float)(centre ? 2.0 * (index + 0.5) / bins - 1.0 : index);
+    }
+}
+
+/* The samples, and what was given. */
+static bf_status finish(bf_sampler *s, const bf_sampler_run_options *o, float *out, bf_err *err)
 {
     bf_status st = BF_OK;
+    float *state = NULL;
     for (int g = 0; g < s->groups; g++) {
         const uint64_t dims = s->part[g].shape.dims;
-        BF_TRY(bf_sampler_get(s, g, BF_SAMPLER_MODE, s->rows, err));
+        if (o->last == BF_LAST_STATE) {
+            free(state);
+            BF_NEW(state, bf_sampler_size(s, g, BF_SAMPLER_LATENT));
+            BF_TRY(bf_sampler_get(s, g, BF_SAMPLER_LATENT, state, err));
+            value_of(&s->part[g].flow, state, s->items * dims, s->rows);
+        } else {
+            BF_TRY(bf_sampler_get(s, g, BF_SAMPLER_MODE, s->rows, err));
+        }
         for (uint64_t i = 0; i < s->items; i++)
             memcpy(out + i * s->dims + first_column(s, g), s->rows + i * dims, (size_t)dims * sizeof *out);
     }
-    for (uint64_t i = 0; given && i < s->items * s->dims; i++)
-        if (!isnan(given[i])) out[i] = given[i];
+    for (uint64_t i = 0; o->given && i < s->items * s->dims; i++)
+        if (!isnan(o->given[i])) out[i] = o->given[i];
 out:
+    free(state);
     return st;
 }
 
@@ -570,20 +708,21 @@ bf_status bf_sampler_run(bf_sampler *s, const bf_sampler_run_options *o, float *
     bf_mark *end[2] = {NULL, NULL};
     int submitted = 0;
     BF_TRY(begin(s, o, err));
-    for (int i = 1; i <= o->steps + 1; i++) {
+    const int calls = evaluations(s, o);
+    for (int i = 1; i <= calls; i++) {
         const int ahead = o->ahead && bf_ctx_ahead(s->ctx, seconds);
-        const double start = bf_seconds();
-        while (submitted < BF_MIN(i + ahead, o->steps + 1)) {
+        const double since = bf_seconds();
+        while (submitted < BF_MIN(i + ahead, calls)) {
             submitted++;
             BF_TRY(submit(s, o, submitted, &end[submitted % 2], err));
         }
         BF_TRY(bf_mark_wait(end[i % 2], err));
         bf_mark_free(end[i % 2]);
         end[i % 2] = NULL;
-        seconds = bf_seconds() - start;
-        if (o->on_step) BF_TRY(o->on_step(o->user, s, i, (double)(i - 1) / o->steps, err));
+        seconds = bf_seconds() - since;
+        if (o->on_step) BF_TRY(o->on_step(o->user, s, i, span_of(s, o, i).t, err));
     }
-    BF_TRY(finish(s, o->given, out, err));
+    BF_TRY(finish(s, o, out, err));
 out:
     if (st != BF_OK && submitted > 0) (void)bf_finish(s->ctx, &ignored); /* the queue still reads what is ours */
     bf_mark_free(end[0]);

@@ -306,6 +306,71 @@ typedef struct bfncl_molecules_result {
 BFNCL_API bfncl_status bfncl_eval_molecules(const bfncl_molecules_options *o, bfncl_molecules_result *result,
                                             bfncl_error *err);
 
+/* ---- generated samples of any kind ------------------------------------------------------------------------------- */
+
+typedef struct bfncl_samples_options {
+    const char *model;   /* model file or run folder: what its samples are, and where its data are */
+    const char *samples; /* molecules as above; texts: .txt, one a line; pictures: .npy or .safetensors as bfncl_sample
+                            writes them, or a data set (a folder of PNG files, IDX, ...) */
+    const char *data;    /* to compare with; NULL: data.train of the model */
+    const char *const *set;
+    size_t n_set;
+    int64_t limit;          /* only the first examples of the data (texts: not used); 0: all */
+    const char *dictionary; /* texts: words, one a line, or a .dic of Hunspell, whose affixes are not applied; NULL: the
+                               words of the data, without what was held out */
+    const char *encoder;    /* pictures: .safetensors with the layers of the features; NULL: fixed random ones */
+    const char *neighbours; /* pictures: .png with samples (first column) and the examples of the data that are nearest
+                               to them; NULL: none */
+    const char *chart;      /* molecules: as above */
+    bfncl_device_options device;
+    bfncl_progress_fn progress;
+    void *user;
+} bfncl_samples_options;
+
+typedef enum bfncl_samples_kind {
+    BFNCL_SAMPLES_MOLECULES,
+    BFNCL_SAMPLES_TEXTS,
+    BFNCL_SAMPLES_PICTURES
+} bfncl_samples_kind;
+
+/* Words are runs of letters, whatever their case; those that touch the beginning or end of a text, where they may have
+ * been cut, do not count. */
+typedef struct bfncl_words_result {
+    uint64_t texts, words;      /* of the samples */
+    uint64_t known;             /* of these words, those in the dictionary */
+    double share, stderr_share; /* known / words; its standard error over texts. NaN: no words */
+    double held_out;            /* share of texts that the model was not trained on; NaN: there are none */
+    uint64_t dictionary_words;
+    char dictionary[1024]; /* file */
+    bool own;              /* the dictionary is the words of the data */
+} bfncl_words_result;
+
+/* Frechet distance of normal distributions with the mean and covariance of the features of the samples and of the data;
+ * depends on the features and falls with the number of samples, so compare equal numbers only. */
+typedef struct bfncl_pictures_result {
+    uint64_t samples, examples; /* of the data */
+    double distance;
+    double stderr_distance; /* jackknife over ten parts of the samples; NaN: fewer than 20 */
+    double held_out;        /* of held_out_examples of data.test, at most as many as samples; NaN: there are none */
+    uint64_t held_out_examples;
+    char features[1024]; /* "random", "values" (of vectors, as they are), or the encoder's file */
+    uint32_t n_features;
+    double nearest; /* mean distance of the samples in the picture of neighbours to their nearest one: root mean square
+                       of the differences of pixels (-1 to 1), with an encoder of features; NaN: none was made */
+} bfncl_pictures_result;
+
+typedef struct bfncl_samples_result {
+    bfncl_samples_kind kind; /* which of the next is filled */
+    bfncl_molecules_result molecules;
+    bfncl_words_result words;
+    bfncl_pictures_result pictures;
+    char model[1024], data[1024], device[256]; /* device "": none was needed */
+} bfncl_samples_result;
+
+BFNCL_API void bfncl_samples_defaults(bfncl_samples_options *o);
+BFNCL_API bfncl_status bfncl_eval_samples(const bfncl_samples_options *o, bfncl_samples_result *result,
+                                          bfncl_error *err);
+
 /* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
 typedef struct bfncl_sample_options {

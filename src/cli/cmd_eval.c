@@ -260,63 +260,16 @@ static void print_table(const bfncl_eval_result *r)
     for (size_t i = 0; i < r->n_rows; i++) print_over_time(&r->rows[i], r->text ? "bits/char" : "bits/dim");
 }
 
-/* ---- generated molecules ----------------------------------------------------------------------------------------- */
-
-static json_t *molecules_json(const bfncl_molecules_row *r)
+/* Options that say how samples are measured. */
+static int needs_samples(const cli_args *a)
 {
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "molecules", (json_int_t)r->molecules, "atoms",
-                     (json_int_t)r->atoms, "atom_stability", cli_json_number(r->atom_stability), "molecule_stability",
-                     cli_json_number(r->molecule_stability), "validity", cli_json_number(r->validity), "connected",
-                     cli_json_number(r->connected), "uniqueness", cli_json_number(r->uniqueness), "novelty",
-                     cli_json_number(r->novelty));
-}
-
-static void print_part(const char *label, double samples, double data)
-{
-    char text[2][16];
-    const double x[2] = {samples, data};
-    for (int i = 0; i < 2; i++)
-        if (isfinite(x[i]))
-            snprintf(text[i], sizeof text[i], "%.1f %%", 100 * x[i]);
-        else
-            strcpy(text[i], "-");
-    printf("%-28s %12s %12s\n", label, text[0], text[1]);
-}
-
-static void print_molecules(const bfncl_molecules_result *r)
-{
-    const bfncl_molecules_row *s = &r->samples, *d = &r->reference;
-    printf("%-28s %12s %12s\n", "", "samples", "data");
-    printf("%-28s %12llu %12llu\n", "molecules", (unsigned long long)s->molecules, (unsigned long long)d->molecules);
-    print_part("stable atoms", s->atom_stability, d->atom_stability);
-    print_part("stable molecules", s->molecule_stability, d->molecule_stability);
-    print_part("valid", s->validity, d->validity);
-    print_part("valid and in one piece", s->connected, d->connected);
-    print_part("different, of the valid", s->uniqueness, d->uniqueness);
-    print_part("not in the data, of these", s->novelty, d->novelty);
-    printf("%-28s %12.3f\n", "distance of bond lengths", r->bond_length_distance);
-    printf("%-28s %12.3f\n", "distance of all distances", r->distance_distance);
-    printf("\ndata: %s; distances of distributions: 0 equal, 0.83 without overlap\n", r->data);
-}
-
-static int eval_molecules(const cli_args *a)
-{
-    bfncl_molecules_result r;
-    bfncl_error err;
-    const bfncl_molecules_options o = {.samples = a->value[OPT_SAMPLES].text,
-                                       .data = a->value[OPT_DATA].text,
-                                       .model = a->operands[0],
-                                       .chart = a->value[OPT_CHART].text};
-    if (bfncl_eval_molecules(&o, &r, &err) != BFNCL_OK) return cli_fail(&err);
-    if (!cli_given(a, OPT_JSON)) {
-        print_molecules(&r);
-        return 0;
-    }
-    return cli_print_json(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s?}", "file", o.samples, "data", r.data,
-                                    "samples", molecules_json(&r.samples), "reference", molecules_json(&r.reference),
-                                    "bond_length_distance", cli_json_number(r.bond_length_distance),
-                                    "distance_distance", cli_json_number(r.distance_distance), "chart", o.chart),
-                          0);
+    static const cli_option_id of_samples[] = {OPT_DICTIONARY, OPT_ENCODER, OPT_NEIGHBOURS, OPT_CHART};
+    for (size_t i = 0; i < sizeof of_samples / sizeof of_samples[0]; i++)
+        if (cli_given(a, of_samples[i])) {
+            cli_error("--%s measures samples: give them as --samples FILE", cli_options[of_samples[i]].name);
+            return 2;
+        }
+    return 0;
 }
 
 int cli_eval(const cli_args *a)
@@ -326,7 +279,8 @@ int cli_eval(const cli_args *a)
     bfncl_error err;
     bfncl_profile profile;
     int code = 0;
-    if (cli_given(a, OPT_SAMPLES)) return eval_molecules(a);
+    if (cli_given(a, OPT_SAMPLES)) return cli_eval_samples(a);
+    if ((code = needs_samples(a)) != 0) return code;
     bfncl_eval_defaults(&o);
     o.model = a->operands[0];
     o.data = a->value[OPT_DATA].text;

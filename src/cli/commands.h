@@ -6,6 +6,7 @@
 
 int cli_train(const cli_args *a);
 int cli_eval(const cli_args *a);
+int cli_eval_samples(const cli_args *a); /* eval --samples */
 int cli_sample(const cli_args *a);
 int cli_info(const cli_args *a);
 int cli_convert(const cli_args *a);

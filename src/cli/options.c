@@ -236,18 +236,51 @@ const cli_option cli_options[OPT_COUNT] = {
          .argument = "FILE",
          .commands = CLI_EVAL,
          .group = GROUP_SCORE,
-         .help = "molecules: measure those of a file beside the data instead of scoring data",
-         .text = "FILE is what `bfncl sample` wrote (SDF, XYZ, PDB). Stability of atoms and molecules by "
+         .help = "measure the samples in a file beside the data instead of scoring data",
+         .text = "FILE is what `bfncl sample` wrote, the data those the model was trained with, or --data. Texts "
+                 "(.txt): the share of words that stand in a dictionary. Pictures (.npy, .safetensors, or a data set): "
+                 "the Frechet distance of features of the samples and of the data. Molecules (SDF, XYZ, PDB): "
+                 "stability of atoms and molecules by "
                  "the distances of atoms (EDM's table of bonds), and of the same bonds validity, uniqueness and "
                  "novelty, by RDKit where bfncl was built with it; how far the distributions of bond lengths "
-                 "(of the bonds in the file) and of distances are from those of the data (--data, else the "
-                 "training data)."},
+                 "(of the bonds in the file) and of distances are from those of the data."},
+    [OPT_DICTIONARY] = {.name = "dictionary",
+                        .type = CLI_PATH,
+                        .argument = "FILE",
+                        .commands = CLI_EVAL,
+                        .def = "the words of the training text",
+                        .group = GROUP_SCORE,
+                        .help = "with --samples of texts: words, one a line",
+                        .text = "Or a dictionary of Hunspell (.dic), of which the words count as they stand there, "
+                                "without what its affixes would make of them. Words are runs of letters, case is "
+                                "ignored. The training text counts without what is held out for validation and test."},
+    [OPT_ENCODER] =
+        {.name = "encoder",
+         .type = CLI_PATH,
+         .argument = "FILE",
+         .commands = CLI_EVAL,
+         .def = "fixed random features, which tell better from worse for one kind of picture",
+         .group = GROUP_SCORE,
+         .help = "with --samples of pictures: a .safetensors network of features",
+         .text = "Convolutions (3x3 with a border of zeros or 1x1; \"NAME.weight\" [out,in,k,k]), then linear layers "
+                 "([out,in]), each with \"NAME.bias\" or without; names end in numbers that say the order, as "
+                 "PyTorch's nn.Sequential gives them. A ReLU follows every layer but the last. Convolutions have "
+                 "stride 2, unless the metadata of the file say otherwise: strides \"1,2,2\". The first linear layer "
+                 "reads the means of the channels, or all of them in the order [C,H,W]. Values are -1 to 1."},
+    [OPT_NEIGHBOURS] = {.name = "neighbours",
+                        .type = CLI_PATH,
+                        .argument = "FILE.png",
+                        .commands = CLI_EVAL,
+                        .group = GROUP_SCORE,
+                        .help = "with --samples of pictures: the examples that are nearest to them, as a picture",
+                        .text = "The first ten samples in the first column, beside each the eight nearest examples of "
+                                "the data: by pixels, with --encoder by its features."},
     [OPT_CHART] = {.name = "chart",
                    .type = CLI_PATH,
                    .argument = "FILE.svg",
                    .commands = CLI_EVAL,
                    .group = GROUP_SCORE,
-                   .help = "with --samples: a picture of the lengths of bonds, of the samples and of the data"},
+                   .help = "with --samples of molecules: a picture of the lengths of their bonds and of the data's"},
     [OPT_N] = {.letter = 'n',
                .type = CLI_INTEGER,
                .argument = "N",

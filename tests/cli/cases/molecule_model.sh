@@ -62,5 +62,7 @@ absent x.sdf x.gif
 trained
 refused 2 sample "$run_folder" -n 1 --scaffold part.xyz -o x.png
 err_has 'models of molecules'
-refused 2 eval "$run_folder" --samples a.sdf
-err_has 'not a model of molecules'
+refused 4 eval "$run_folder" --samples a.sdf # the model makes pictures
+err_has 'a\.sdf: is a file of unknown kind, expected a data set'
+refused 2 eval atoms --samples a.sdf --encoder net.safetensors
+err_has 'an encoder is for pictures, this model makes molecules'

@@ -378,11 +378,19 @@ typedef struct bfncl_sample_options {
     const char *config, *size;
     const char *const *set;
     size_t n_set;
-    int64_t n, steps;     /* 0: sample.n, sample.steps */
-    int64_t length;       /* characters of a text, at most those of the model's examples; 0: as many */
-    int64_t seed;         /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
-    const char *given;    /* table: a CSV file whose missing cells are filled; n: draws of each of its rows, of which
-                             the mean or the most frequent word is taken (0: 1). NULL: new rows */
+    int64_t n, steps; /* 0: sample.n, sample.steps */
+    int64_t length;   /* characters of a text, at most those of the model's examples; 0: as many */
+    int64_t seed;     /* < 0: sample.seed. Sample k is the same whatever n and the batch size are */
+    /* What is given, and stays as it is; n: draws of it (0: 1). NULL: nothing.
+     * table: a CSV file whose missing cells are filled with the mean or the most frequent word of the draws
+     * picture: a PNG file or an NPY array of one or several; drawn is what is white in `mask`, without a mask the
+     *     transparent pixels, and NaN in an array
+     * text: a file or the text itself, with characters that stand for holes */
+    const char *given;
+    const char *mask;     /* PNG of the picture's height and width; NULL: none */
+    const char *hole;     /* the character for holes; NULL: _ and ?, unless the model knows them as characters */
+    const char *lengths;  /* texts: "10,20,32" or "10-32": those of the samples, over and over; the rest of the longest
+                             is held at spaces, and cut off in texts. NULL: all are alike */
     const char *weights;  /* as for eval */
     const char *sampler;  /* "ancestral", "end_back", "end_back_pmf", "end_back_mode"; NULL: sample.mode */
     const char *scaffold; /* molecules: file of a part that every sample has, where it is; NULL: none */

@@ -554,6 +554,41 @@ START_TEST(vocabularies)
 }
 END_TEST
 
+/* `expected`: classes, '.' for a hole. */
+static void check_holes(const char *given, bool file, const char *vocabulary, const char *hole, const char *expected)
+{
+    bf_array a;
+    const bool bytes = strcmp(vocabulary, "bytes") == 0;
+    OK(bf_text_with_holes(given, file, vocabulary, hole, &a, err));
+    const uint16_t *k = a.data;
+    ck_assert_uint_eq(a.count, strlen(expected));
+    for (uint64_t i = 0; i < a.count; i++)
+        ck_assert_int_eq(k[i], expected[i] == '.' ? BF_TEXT_HOLE : bytes ? expected[i] : expected[i] - '0');
+    bf_array_free(&a);
+}
+
+START_TEST(texts_with_holes)
+{
+    bf_array a;
+    check_holes("_ a?b__", false, "text8", NULL, ".01.2..");
+    check_holes("  A, _ B", false, "letters", NULL, "10.02");
+    check_holes("a?_c", false, "?abc", NULL, "10.3"); /* what the model knows is no hole */
+    check_holes("a?_c", false, "?_abc", "?", "2.14");
+    check_holes("a\xc3\xa9", false, "abc", "\xc3\xa9", "0.");
+    check_holes(save_text("h.txt", "ab_\n"), true, "abc", NULL, "01.");
+    check_holes("x_?", false, "bytes", "?", "x_.");
+    FAILS(BF_USAGE, "knows both", bf_text_with_holes("a_", false, "?_a", NULL, &a, err));
+    FAILS(BF_USAGE, "knows both", bf_text_with_holes("a_", false, "bytes", NULL, &a, err));
+    FAILS(BF_USAGE, "one character", bf_text_with_holes("a_", false, "abc", "xy", &a, err));
+    FAILS(BF_USAGE, "one character", bf_text_with_holes("a_", false, "abc", "", &a, err));
+    FAILS(BF_USAGE, "among bytes", bf_text_with_holes("a_", false, "bytes", "\xc3\xa9", &a, err));
+    FAILS(BF_USAGE, "the given text: line 1: 'D'", bf_text_with_holes("aD_", false, "abc", NULL, &a, err));
+    FAILS(BF_USAGE, "not UTF-8", bf_text_with_holes("a\xff_", false, "abc", NULL, &a, err));
+    FAILS(BF_USAGE, "0 characters", bf_text_with_holes("", false, "abc", NULL, &a, err));
+    FAILS(BF_FILE, "h.txt: line 1: 'b'", bf_text_with_holes(test_path("h.txt"), true, "acd", NULL, &a, err));
+}
+END_TEST
+
 START_TEST(texts_are_described)
 {
     bf_text_info i;
@@ -692,6 +727,7 @@ int main(void)
     tcase_add_test(c, text_windows);
     tcase_add_test(c, text_windows_that_overlap);
     tcase_add_test(c, vocabularies);
+    tcase_add_test(c, texts_with_holes);
     tcase_add_test(c, texts_are_described);
     tcase_add_test(c, cifar_batches);
     tcase_add_test(c, tables);

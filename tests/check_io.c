@@ -315,6 +315,24 @@ START_TEST(png_types)
 }
 END_TEST
 
+START_TEST(png_opacity)
+{
+    size_t size;
+    bf_image im;
+    uint8_t *opacity;
+    void *png = encode(SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 8, 2, 1, "\x11\x80\x22\x00", 4, &size);
+    OK(bf_file_write(test_path("alpha.png"), png, size, err));
+    OK(bf_png_read_opacity(test_path("alpha.png"), 0, &im, &opacity, err));
+    ck_assert(opacity[0] == 128 && opacity[1] == 0 && im.pixels[0] == 136 && im.channels == 1);
+    bf_image_free(&im);
+    free(opacity);
+    OK(bf_file_write(test_path("alpha.png"), png, size - 12, err));
+    FAILS(BF_FILE, "end is missing", bf_png_read_opacity(test_path("alpha.png"), 0, &im, &opacity, err));
+    ck_assert_ptr_null(opacity);
+    free(png);
+}
+END_TEST
+
 START_TEST(png_bombs)
 {
     /* A valid head that announces far more pixels than the file can hold. */
@@ -537,6 +555,7 @@ int main(void)
     tcase_add_test(c, kinds);
     tcase_add_test(p, png_round_trip);
     tcase_add_test(p, png_types);
+    tcase_add_test(p, png_opacity);
     tcase_add_test(p, png_bombs);
     tcase_add_test(p, grid);
     tcase_add_test(p, folder);

@@ -83,6 +83,9 @@ int cli_sample(const cli_args *a)
     if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
     o.given = a->value[OPT_GIVEN].text;
+    o.mask = a->value[OPT_MASK].text;
+    o.hole = a->value[OPT_HOLE].text;
+    o.lengths = a->value[OPT_LENGTHS].text;
     o.weights = a->value[OPT_WEIGHTS].text;
     o.config = a->value[OPT_CONFIG].text;
     o.size = a->value[OPT_SIZE].text;

@@ -301,16 +301,43 @@ const cli_option cli_options[OPT_COUNT] = {
                     .help = "characters of a text, at most those of the model",
                     .text = "The network then runs on sequences of this length, which takes less time. Only for "
                             "models of text."},
+    [OPT_LENGTHS] = {.name = "lengths",
+                     .type = CLI_TEXT,
+                     .argument = "L,L,...",
+                     .commands = CLI_SAMPLE,
+                     .group = GROUP_SAMPLE,
+                     .help = "texts of several lengths: 10,20,32 or 10-32",
+                     .text =
+                         "The samples take the lengths of the list in turn. What a text is shorter than the longest "
+                         "one is held at spaces while the others are drawn, and cut off in the output (not in .npy "
+                         "and .safetensors)."},
     [OPT_GIVEN] = {.name = "given",
                    .type = CLI_PATH,
-                   .argument = "TABLE.csv",
+                   .argument = "WHAT",
                    .commands = CLI_SAMPLE,
                    .group = GROUP_SAMPLE,
-                   .help = "fill the missing cells of a table instead of making new rows",
-                   .text = "The missing cells of each row are drawn given the others; every byte of the file that is "
-                           "not a missing cell stays as it is. With -n N each row is drawn N times: numbers become the "
-                           "mean of the draws, words the most frequent one. Without -n it is one draw, which varies as "
-                           "the data do."},
+                   .help = "table, picture or text whose missing parts are drawn given the others",
+                   .text = "What is given stays as it is. With -n N it is drawn N times, without -n once. Table: a CSV "
+                           "file; every byte that is not a missing cell stays, and filled in are the means or the most "
+                           "frequent words of the draws. Picture: a PNG file of the model's size with --mask or "
+                           "transparent pixels, or an NPY array of one or several in which NaN is drawn. Text: a file "
+                           "or the text itself, with _ or ? for every missing character; the samples have its length "
+                           "unless --length says more. Molecules have --scaffold."},
+    [OPT_MASK] = {.name = "mask",
+                  .type = CLI_PATH,
+                  .argument = "MASK.png",
+                  .commands = CLI_SAMPLE,
+                  .group = GROUP_SAMPLE,
+                  .help = "what of a given picture is drawn: white is, black is kept",
+                  .text = "Of the same height and width; a pixel is white when it is at least half as bright. Without "
+                          "a mask the transparent pixels of the picture are drawn."},
+    [OPT_HOLE] = {.name = "hole",
+                  .type = CLI_TEXT,
+                  .argument = "CHAR",
+                  .commands = CLI_SAMPLE,
+                  .def = "_ and ?, unless the model knows them as characters",
+                  .group = GROUP_SAMPLE,
+                  .help = "the character for what is missing in a given text"},
     [OPT_SAMPLER] = {.name = "sampler",
                      .type = CLI_CHOICE,
                      .argument = "MODE",

@@ -127,6 +127,33 @@ static int32_t bin_of(float v, uint32_t bins)
     return k < 0 ? 0 : k >= (float)bins ? (int32_t)bins - 1 : (int32_t)k;
 }
 
+static float centre_of(int32_t k, uint32_t bins)
+{
+    return (float)(2 * (k + 0.5) / bins - 1);
+}
+
+int32_t bf_pixel_class(bf_transform transform, uint32_t bins, uint32_t p)
+{
+    /* floor((v/2 + 1/2) bins) with v = 2p/255 - 1, in whole numbers: no rounding at the edges of bins. */
+    return transform == BF_TRANSFORM_BINS ? (int32_t)BF_MIN(p * bins / 255, bins - 1) : p >= LEVELS / 2;
+}
+
+float bf_pixel_value(bf_transform transform, uint32_t bins, uint32_t p)
+{
+    return transform == BF_TRANSFORM_BINS ? centre_of(bf_pixel_class(transform, bins, p), bins)
+                                          : (float)(2.0 * p / 255 - 1);
+}
+
+int32_t bf_number_class(bf_transform transform, uint32_t bins, float v)
+{
+    return transform == BF_TRANSFORM_BINS ? bin_of(v, bins) : v >= 0.5f;
+}
+
+float bf_number_value(bf_transform transform, uint32_t bins, float v)
+{
+    return transform == BF_TRANSFORM_BINS ? centre_of(bin_of(v, bins), bins) : v;
+}
+
 /* Tables for the transform. */
 static bf_status set_tables(bf_dataset *ds, bf_err *err)
 {
@@ -136,12 +163,10 @@ static bf_status set_tables(bf_dataset *ds, bf_err *err)
     ds->info.values = ds->options.transform != BF_TRANSFORM_BINARISE;
     ds->info.classes = binned ? bins : ds->options.transform == BF_TRANSFORM_BINARISE ? 2 : 0;
     if (binned) BF_NEW(ds->centre, bins);
-    for (uint32_t k = 0; binned && k < bins; k++) ds->centre[k] = (float)(2 * (k + 0.5) / bins - 1);
+    for (uint32_t k = 0; binned && k < bins; k++) ds->centre[k] = centre_of((int32_t)k, bins);
     for (uint32_t p = 0; p < LEVELS; p++) {
-        /* floor((v/2 + 1/2) bins) with v = 2p/255 - 1, in whole numbers: no rounding at the edges of bins. */
-        uint32_t k = binned ? BF_MIN(p * bins / 255, bins - 1) : 0;
-        ds->class[p] = (int32_t)k;
-        ds->value[p] = binned ? ds->centre[k] : (float)(2.0 * p / 255 - 1);
+        ds->class[p] = bf_pixel_class(ds->options.transform, bins, p);
+        ds->value[p] = bf_pixel_value(ds->options.transform, bins, p);
     }
 out:
     return st;

@@ -54,6 +54,13 @@ typedef enum bf_transform {
     BF_TRANSFORM_MOLECULES
 } bf_transform;
 
+/* What a transform makes of a pixel p of 0..255, or of a value v, above: the value (CONTINUOUS, BINS) and the class
+ * (BINS, and BINARISE where nothing is drawn: 1 from the middle on). */
+float bf_pixel_value(bf_transform transform, uint32_t bins, uint32_t p);
+int32_t bf_pixel_class(bf_transform transform, uint32_t bins, uint32_t p);
+float bf_number_value(bf_transform transform, uint32_t bins, float v);
+int32_t bf_number_class(bf_transform transform, uint32_t bins, float v);
+
 typedef enum bf_split { BF_SPLIT_TRAIN, BF_SPLIT_VALIDATION, BF_SPLIT_ALL } bf_split;
 
 typedef struct bf_dataset_options {

@@ -21,6 +21,8 @@ void bf_image_free(bf_image *im);
  */
 bf_status bf_png_read(const char *path, uint32_t channels, bf_image *out, bf_err *err);
 bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t channels, bf_image *out, bf_err *err);
+/* bf_png_read, and how opaque its pixels are: *opacity [height,width], 0 = transparent; the caller frees it. */
+bf_status bf_png_read_opacity(const char *path, uint32_t channels, bf_image *out, uint8_t **opacity, bf_err *err);
 /* Atomic. */
 bf_status bf_png_write(const char *path, const bf_image *im, bf_err *err);
 

@@ -72,8 +72,9 @@ static bool has_end_mark(const void *data, size_t size)
     return false;
 }
 
+/* `opacity` (may be NULL) receives [height,width]. */
 static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint32_t channels, bf_image *out,
-                        bf_err *err)
+                        uint8_t **opacity, bf_err *err)
 {
     bf_status st = BF_OK;
     struct spng_ihdr h;
@@ -94,6 +95,8 @@ static bf_status decode(spng_ctx *ctx, const char *name, size_t file_size, uint3
     code = spng_decode_image(ctx, pixels, size, SPNG_FMT_RGBA8, SPNG_DECODE_TRNS);
     if (code == 0) code = spng_decode_chunks(ctx); /* the rest of the file */
     BF_CHECK(code == 0, BF_FILE, "%s: damaged PNG: %s", name, spng_strerror(code));
+    if (opacity != NULL) BF_NEW(*opacity, n);
+    for (size_t i = 0; opacity != NULL && i < n; i++) (*opacity)[i] = pixels[4 * i + 3];
     on_white(pixels, n);
     if (channels == 1) to_grey(pixels, n);
     *out = (bf_image){h.width, h.height, channels, realloc(pixels, n * channels)};
@@ -104,7 +107,8 @@ out:
     return st;
 }
 
-bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t channels, bf_image *out, bf_err *err)
+static bf_status parse(const char *name, const void *data, size_t size, uint32_t channels, bf_image *out,
+                       uint8_t **opacity, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_kind kind = bf_kind_of_bytes(data, size);
@@ -116,20 +120,40 @@ bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t
     BF_CHECK(ctx != NULL && spng_set_image_limits(ctx, BF_IMAGE_MAX_SIDE, BF_IMAGE_MAX_SIDE) == 0 &&
                  spng_set_chunk_limits(ctx, MAX_CHUNK, MAX_CHUNK) == 0 && spng_set_png_buffer(ctx, data, size) == 0,
              BF_RUNTIME, "%s: cannot start the PNG reader", name);
-    BF_TRY(decode(ctx, name, size, channels, out, err));
+    BF_TRY(decode(ctx, name, size, channels, out, opacity, err));
 out:
     spng_ctx_free(ctx);
     return st;
 }
 
-bf_status bf_png_read(const char *path, uint32_t channels, bf_image *out, bf_err *err)
+bf_status bf_png_parse(const char *name, const void *data, size_t size, uint32_t channels, bf_image *out, bf_err *err)
+{
+    return parse(name, data, size, channels, out, NULL, err);
+}
+
+static bf_status read_png(const char *path, uint32_t channels, bf_image *out, uint8_t **opacity, bf_err *err)
 {
     void *data = NULL;
     size_t size = 0;
     *out = (bf_image){0};
     bf_status st = bf_file_read(path, max_file, &data, &size, err);
-    if (st == BF_OK) st = bf_png_parse(path, data, size, channels, out, err);
+    if (st == BF_OK) st = parse(path, data, size, channels, out, opacity, err);
     free(data);
+    return st;
+}
+
+bf_status bf_png_read(const char *path, uint32_t channels, bf_image *out, bf_err *err)
+{
+    return read_png(path, channels, out, NULL, err);
+}
+
+bf_status bf_png_read_opacity(const char *path, uint32_t channels, bf_image *out, uint8_t **opacity, bf_err *err)
+{
+    *opacity = NULL;
+    bf_status st = read_png(path, channels, out, opacity, err);
+    if (st == BF_OK) return BF_OK;
+    free(*opacity);
+    *opacity = NULL;
     return st;
 }
 

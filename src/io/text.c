@@ -71,10 +71,10 @@ size_t bf_vocabulary_put(const bf_vocabulary *v, int64_t k, char out[4])
     return 1;
 }
 
-/* Class of a character, -1 when there is none. */
-static int32_t class_of(const bf_vocabulary *v, uint32_t code)
+int32_t bf_vocabulary_class(const bf_vocabulary *v, uint32_t code)
 {
     uint32_t low = 0, high = v->n;
+    if (v->bytes) return code < v->n ? (int32_t)code : -1;
     while (low < high) {
         const uint32_t middle = (low + high) / 2;
         if (v->code[middle] < code)
@@ -89,6 +89,7 @@ static int32_t class_of(const bf_vocabulary *v, uint32_t code)
 
 typedef struct reader {
     const char *path;
+    bf_status blame; /* for what does not fit */
     const unsigned char *p;
     size_t size, at;
     uint64_t line;
@@ -101,8 +102,8 @@ static bool next(reader *r, uint32_t *code, bf_status *st, bf_err *err)
     if (r->at == r->size) return false;
     const size_t n = bf_utf8_decode(r->p + r->at, r->size - r->at, code);
     if (n == 0 || *code == 0) {
-        *st = bf_fail(err, BF_FILE, "%s: line %" PRIu64 ", byte %zu of the file: 0x%02x is not UTF-8 text", r->path,
-                      r->line, r->at, r->p[r->at]);
+        *st = bf_fail(err, r->blame, "%s: line %" PRIu64 ", byte %zu of the %s: 0x%02x is not UTF-8 text", r->path,
+                      r->line, r->at, r->blame == BF_FILE ? "file" : "text", r->p[r->at]);
         bf_hint(err, "data.vocabulary=bytes takes any file, every byte as it is");
         return false;
     }
@@ -171,12 +172,12 @@ static bf_status outside(const reader *r, uint32_t code, const char *vocabulary,
                  : code == ' ' ? "the space"
                                : "the character",
                  code);
-    (void)bf_fail(err, BF_FILE, "%s: line %" PRIu64 ": %s is not in the vocabulary (%s)", r->path,
+    (void)bf_fail(err, r->blame, "%s: line %" PRIu64 ": %s is not in the vocabulary (%s)", r->path,
                   r->line - (code == '\n'), shown, text8 ? "text8: a to z and space" : "of the model or configuration");
     bf_hint(err, text8 ? "data.vocabulary=learned takes all characters of the training file, data.vocabulary=letters "
                          "reduces any text to a to z and spaces"
                        : "a model knows only the characters it was trained with: change the text, or train with it");
-    return BF_FILE;
+    return r->blame;
 }
 
 /* As text8 was made from its source: what is no letter of a to z is a space. */
@@ -186,7 +187,21 @@ static uint32_t letter(uint32_t code)
     return code >= 'a' && code <= 'z' ? code : ' ';
 }
 
-static bf_status to_classes(reader r, const char *vocabulary, const bf_vocabulary *v, bf_array *out, bf_err *err)
+/* Characters that stand for a hole. */
+typedef struct holes {
+    int n;
+    uint32_t code[2];
+} holes;
+
+static bool is_hole(const holes *h, uint32_t code)
+{
+    for (int i = 0; i < h->n; i++)
+        if (h->code[i] == code) return true;
+    return false;
+}
+
+static bf_status to_classes(reader r, const char *vocabulary, const bf_vocabulary *v, const holes *h, bf_array *out,
+                            bf_err *err)
 {
     bf_status st = BF_OK;
     uint32_t code;
@@ -194,17 +209,21 @@ static bf_status to_classes(reader r, const char *vocabulary, const bf_vocabular
     uint64_t n = 0;
     BF_NEW(ids, r.size);
     if (v->bytes)
-        for (; n < r.size; n++) ids[n] = r.p[n];
+        for (; n < r.size; n++) ids[n] = is_hole(h, r.p[n]) ? BF_TEXT_HOLE : r.p[n];
     while (!v->bytes && next(&r, &code, &st, err)) {
+        if (is_hole(h, code)) {
+            ids[n++] = BF_TEXT_HOLE;
+            continue;
+        }
         if (v->letters) code = letter(code);
         if (v->letters && code == ' ' && (n == 0 || ids[n - 1] == 0)) continue;
-        const int32_t k = class_of(v, code);
+        const int32_t k = bf_vocabulary_class(v, code);
         if (k < 0 && code == '\n' && r.at == r.size) break;
         if (k < 0) BF_TRY(outside(&r, code, vocabulary, err));
         ids[n++] = (uint16_t)k;
     }
     BF_TRY(st);
-    BF_CHECK(n > 0 && n <= UINT32_MAX, BF_FILE, "%s: %" PRIu64 " characters, expected 1 to 2^32 - 1", r.path, n);
+    BF_CHECK(n > 0 && n <= UINT32_MAX, r.blame, "%s: %" PRIu64 " characters, expected 1 to 2^32 - 1", r.path, n);
     *out = (bf_array){.dtype = BF_U16, .ndim = 1, .dims = {n}, .count = n, .data = ids};
     ids = NULL;
 out:
@@ -236,7 +255,7 @@ static bf_status open_reader(const char *path, bool bytes, bf_source **s, reader
     BF_CHECK(bf_source_size(*s) > 0, BF_FILE, "%s: is empty, expected a text file", path);
     BF_TRY(bf_source_map(*s, &data, err));
     BF_TRY(bf_source_intact(*s, err));
-    *r = (reader){.path = path, .p = data, .size = (size_t)bf_source_size(*s), .line = 1};
+    *r = (reader){.path = path, .blame = BF_FILE, .p = data, .size = (size_t)bf_source_size(*s), .line = 1};
 out:
     return st;
 }
@@ -255,7 +274,49 @@ bf_status bf_text_read(const char *path, const char *vocabulary, char resolved[B
     else
         snprintf(resolved, BF_VOCABULARY_TEXT, "%s", vocabulary);
     BF_TRY(bf_vocabulary_parse(resolved, &v, err));
-    BF_TRY(to_classes(r, vocabulary, &v, out, err));
+    BF_TRY(to_classes(r, vocabulary, &v, &(holes){0}, out, err));
+out:
+    bf_source_close(s);
+    return st;
+}
+
+static bf_status find_holes(const bf_vocabulary *v, const char *hole, holes *out, bf_err *err)
+{
+    static const uint32_t usual[] = {'_', '?'};
+    bf_status st = BF_OK;
+    *out = (holes){0};
+    if (hole) {
+        const size_t size = strlen(hole);
+        BF_CHECK(size > 0 && bf_utf8_decode((const unsigned char *)hole, size, &out->code[0]) == size, BF_USAGE,
+                 "\"%.20s\" cannot stand for a hole, which one character does", hole);
+        BF_CHECK(!v->bytes || size == 1, BF_USAGE, "\"%.20s\" cannot stand for a hole among bytes", hole);
+        out->n = 1;
+        goto out;
+    }
+    for (size_t i = 0; i < BF_COUNT(usual); i++)
+        if (bf_vocabulary_class(v, usual[i]) < 0) out->code[out->n++] = usual[i];
+    BF_CHECK(out->n > 0, BF_USAGE, "the model knows both _ and ? as characters: another one must be named for holes");
+out:
+    return st;
+}
+
+bf_status bf_text_with_holes(const char *given, bool file, const char *vocabulary, const char *hole, bf_array *out,
+                             bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_source *s = NULL;
+    bf_vocabulary v;
+    holes h;
+    reader r = {.path = "the given text",
+                .blame = BF_USAGE,
+                .p = (const unsigned char *)given,
+                .size = strlen(given),
+                .line = 1};
+    *out = (bf_array){0};
+    BF_TRY(bf_vocabulary_parse(vocabulary, &v, err));
+    BF_TRY(find_holes(&v, hole, &h, err));
+    if (file) BF_TRY(open_reader(given, v.bytes, &s, &r, err));
+    BF_TRY(to_classes(r, vocabulary, &v, &h, out, err));
 out:
     bf_source_close(s);
     return st;
@@ -268,7 +329,7 @@ static bool all_text8(reader r, bf_err *err)
     uint32_t code;
     bf_status st = bf_vocabulary_parse("text8", &v, err);
     while (st == BF_OK && next(&r, &code, &st, err))
-        if (class_of(&v, code) < 0 && !(code == '\n' && r.at == r.size)) return false;
+        if (bf_vocabulary_class(&v, code) < 0 && !(code == '\n' && r.at == r.size)) return false;
     return st == BF_OK;
 }
 

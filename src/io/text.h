@@ -27,6 +27,8 @@ typedef struct bf_vocabulary {
 bool bf_vocabulary_learned(const char *text);
 /* BF_USAGE for a text that is no vocabulary, and for "learned". */
 bf_status bf_vocabulary_parse(const char *text, bf_vocabulary *out, bf_err *err);
+/* The class of a character (of bytes: of one), -1 when there is none. */
+int32_t bf_vocabulary_class(const bf_vocabulary *v, uint32_t code);
 /* The bytes of class k; returns how many, 0 for a class that does not exist. */
 size_t bf_vocabulary_put(const bf_vocabulary *v, int64_t k, char out[4]);
 
@@ -37,6 +39,13 @@ void bf_text_clean(const char *text, size_t n, char *out);
  * the line of a character that is outside the vocabulary or is not UTF-8. */
 bf_status bf_text_read(const char *path, const char *vocabulary, char resolved[BF_VOCABULARY_TEXT], bf_array *out,
                        bf_err *err);
+
+/* The class of a hole in a text. */
+#define BF_TEXT_HOLE UINT16_MAX
+/* A text with holes: `given` is the path of a file, or the text itself (BF_USAGE where it does not fit, else BF_FILE).
+ * `hole` is the character that stands for one; NULL: _ and ?, unless they are in the vocabulary. */
+bf_status bf_text_with_holes(const char *given, bool file, const char *vocabulary, const char *hole, bf_array *out,
+                             bf_err *err);
 
 /* What a UTF-8 file holds, without a vocabulary; a line end at the end of the file counts as a character. */
 typedef struct bf_text_info {

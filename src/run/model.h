@@ -64,6 +64,7 @@ typedef struct bf_model {
     bf_net_config net;
     bf_unio2 unio2; /* of molecules */
     bf_sizes sizes; /* of molecules: how large those of the training data were */
+    bool given;     /* runs of its samplers may give values (flow/sampler.h) */
     bool frame;     /* packed: graphs get an input "frame" [items]; the origin is the mean of the atoms where it is 1 */
     struct {
         uint64_t ligand, pocket;

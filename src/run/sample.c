@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "run/film.h"
 #include "run/folder.h"
+#include "run/given.h"
 #include "run/sample_file.h"
 #include "run/sample_mol.h"
 #include "run/table.h"
@@ -28,7 +29,7 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler 
                             .net = bf_model_net,
                             .user = m,
                             .mode = (bf_sampler_mode)m->config.sample.mode,
-                            .given = m->schema != NULL || m->frame,
+                            .given = m->schema != NULL || m->given,
                             .dry_run = dry_run};
     *batch_used = batch;
     do {
@@ -56,7 +57,21 @@ out:
     return st;
 }
 
-/* What is given of samples first .. first + batch - 1: hold [batch, D] for the sampler; the network is told here. */
+/* The row that sample first + i fills. */
+static uint64_t row_of(const bf_sampling *s, uint64_t i)
+{
+    return BF_MIN(i, s->n - 1) / (s->given ? s->repeat : 1);
+}
+
+/* What is given of samples first .. first + batch - 1: hold [batch, D] for the sampler. */
+static void hold_rows(const bf_sampling *s, uint64_t first, float *hold)
+{
+    const uint64_t dims = s->m->dims;
+    for (uint64_t i = 0; i < s->batch; i++)
+        memcpy(hold + i * dims, s->given + row_of(s, first + i) * dims, (size_t)dims * sizeof *hold);
+}
+
+/* The same of a table, whose network is told too. */
 static bf_status tell(const bf_sampling *s, uint64_t first, float *hold, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -67,8 +82,7 @@ static bf_status tell(const bf_sampling *s, uint64_t first, float *hold, bf_err 
     BF_NEW(fed, m->row);
     BF_NEW(condition, s->batch * width);
     for (uint64_t i = 0; i < s->batch; i++) {
-        const uint64_t row = BF_MIN(first + i, s->n - 1) / (s->given ? s->repeat : 1);
-        const float *cells = s->given ? s->given + row * m->dims : NULL;
+        const float *cells = s->given ? s->given + row_of(s, first + i) * m->dims : NULL;
         bf_table_hold(m, cells, fed, hold + i * m->dims, condition + i * width);
     }
     BF_TRY(bf_write(m->ctx, bf_graph_mem(g, bf_graph_find(g, "given")), condition,
@@ -87,11 +101,14 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
     batch_state b = {.s = s, .total = bf_ceil_div(s->n, s->batch) * (uint64_t)(s->steps + 1)};
     BF_CHECK(s->first + s->n <= UINT32_MAX, BF_USAGE, "sample numbers end at 2^32 - 1");
     BF_NEW(x, s->batch * dims);
-    if (s->m->schema) BF_NEW(hold, s->batch * dims);
+    if (s->m->schema || s->given) BF_NEW(hold, s->batch * dims);
     for (uint64_t at = 0; at < s->n; at += s->batch) {
         const uint64_t rows = BF_MIN((uint64_t)s->batch, s->n - at);
         b.first = at == 0;
-        if (hold) BF_TRY(tell(s, at, hold, err));
+        if (s->m->schema)
+            BF_TRY(tell(s, at, hold, err));
+        else if (hold)
+            hold_rows(s, at, hold);
         const bf_sampler_run_options o = {.steps = s->steps,
                                           .seed = s->seed,
                                           .first = (uint32_t)(s->first + at),
@@ -125,8 +142,7 @@ typedef struct sampling {
     bf_sampler *sampler;
     float *x;
     bf_csv *partial;             /* the table whose missing cells are drawn; NULL: none */
-    float *given;                /* its cells */
-    uint64_t repeat;             /* draws of each of its rows, else 1 */
+    bf_given given;              /* its cells, or whatever else is given */
     bf_mol scaffold, *molecules; /* of a model of molecules: [n] */
     bf_docking docking;          /* of one with pockets */
     bf_film *film;
@@ -150,6 +166,13 @@ out:
     return st;
 }
 
+/* Samples, of molecules atoms, to compute at once. */
+static uint64_t batch_of(const sampling *s)
+{
+    const bf_config *c = &s->m->config;
+    return c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
+}
+
 static bf_status resolve(sampling *s, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -162,11 +185,10 @@ static bf_status resolve(sampling *s, bf_err *err)
     s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
     s->steps = (int)(s->o->steps > 0 ? s->o->steps : c->sample.steps);
     s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
-    const uint64_t batch = c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
-    s->batch = (uint32_t)(s->m->packed ? batch : BF_MIN(batch, s->n));
+    s->batch = (uint32_t)(s->m->packed ? batch_of(s) : BF_MIN(batch_of(s), s->n));
     BF_CHECK(s->m->packed || !s->o->scaffold, BF_USAGE, "%s: a scaffold is for models of molecules", s->o->scaffold);
     if (s->o->scaffold) BF_TRY(bf_mol_read(s->o->scaffold, &s->scaffold, err));
-    s->m->frame = s->o->scaffold != NULL; /* before the graph is built */
+    s->m->given = s->m->frame = s->o->scaffold != NULL; /* before the graph is built */
     BF_TRY(resolve_pocket(s, err));
 out:
     return st;
@@ -198,12 +220,12 @@ static bf_status write_csv(const sampling *s, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
     const bf_model *m = s->m;
-    const uint64_t rows = s->n / s->repeat;
+    const uint64_t rows = s->n / s->given.repeat;
     char *text = NULL;
     size_t size;
     double *value = NULL;
     BF_NEW(value, rows * m->dims);
-    bf_table_values(m, s->x, rows, (uint32_t)s->repeat, s->seed, value);
+    bf_table_values(m, s->x, rows, (uint32_t)s->given.repeat, s->seed, value);
     BF_TRY(s->partial ? bf_table_fill(m->schema, s->partial, value, rows, &text, &size, err)
                       : bf_table_write(m->schema, value, rows, &text, &size, err));
     BF_TRY(bf_file_write(path, text, size, err));
@@ -220,7 +242,7 @@ static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
     BF_TRY(bf_samples_format(path, &kind, err));
     switch (kind) {
     case BF_FORMAT_PNG: BF_TRY(bf_samples_png(s->m, path, s->x, s->n, err)); break;
-    case BF_FORMAT_TXT: BF_TRY(bf_samples_txt(s->m, path, s->x, s->n, err)); break;
+    case BF_FORMAT_TXT: BF_TRY(bf_samples_txt(s->m, path, s->x, s->given.length, s->n, err)); break;
     case BF_FORMAT_CSV: BF_TRY(write_csv(s, path, err)); break;
     case BF_FORMAT_NPY: BF_TRY(bf_samples_npy(s->m, path, s->x, s->n, err)); break;
     default: BF_TRY(bf_samples_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
@@ -229,26 +251,39 @@ out:
     return st;
 }
 
-/* The table with gaps; its rows, each drawn `repeat` times, are the samples. */
+/* The table with gaps. */
 static bf_status open_partial(sampling *s, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_table t = {0};
-    s->repeat = 1;
-    if (!s->o->given) return BF_OK;
-    BF_CHECK(s->m->schema, BF_USAGE, "%s: only a model of a table fills the gaps of one", s->o->given);
+    s->given = (bf_given){.repeat = 1};
+    BF_CHECK(!s->o->mask && !s->o->hole && !s->o->lengths, BF_USAGE,
+             "masks, holes and lengths are for pictures and texts, this model makes tables");
+    if (!s->o->given || s->o->dry_run) goto out;
     BF_TRY(bf_table_read(s->o->given, s->m->schema, 0, &t, err));
     BF_TRY(bf_csv_open(s->o->given, &s->partial, err));
-    s->given = t.x;
+    s->given.cells = t.x;
+    s->given.rows = t.rows;
+    s->given.repeat = (uint64_t)(s->o->n > 0 ? s->o->n : 1);
     t.x = NULL;
-    s->repeat = (uint64_t)(s->o->n > 0 ? s->o->n : 1);
-    s->n = t.rows * s->repeat;
-    BF_CHECK(s->n <= UINT32_MAX, BF_USAGE, "%s: %llu draws are more than 2^32 - 1", s->o->given,
-             (unsigned long long)s->n);
-    s->batch = (uint32_t)BF_MIN(
-        s->m->config.sample.batch ? (uint64_t)s->m->config.sample.batch : bf_setup_batch(&s->m->config), s->n);
 out:
     bf_table_free(&t);
+    return st;
+}
+
+/* What is given, each row of it drawn `repeat` times, makes the samples. */
+static bf_status read_given(sampling *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_given *g = &s->given;
+    BF_TRY(s->m->schema ? open_partial(s, err) : bf_given_read(s->m, s->o, s->n, g, err));
+    if (!g->cells) goto out;
+    s->m->given = true;
+    BF_CHECK(bf_mul_u64(g->rows, g->repeat, &s->n) && s->n <= UINT32_MAX, BF_USAGE,
+             "%llu draws of %llu examples are more than 2^32 - 1", (unsigned long long)g->repeat,
+             (unsigned long long)g->rows);
+    s->batch = (uint32_t)BF_MIN(batch_of(s), s->n);
+out:
     return st;
 }
 
@@ -257,7 +292,7 @@ static bf_status check_table_paths(const sampling *s, const char *out, bf_format
     bf_status st = BF_OK;
     const bool table = s->m->schema != NULL;
     BF_CHECK(table || kind != BF_FORMAT_CSV, BF_USAGE, "%s: this model makes no tables", out);
-    BF_CHECK(!table || kind == BF_FORMAT_CSV || (kind == BF_FORMAT_NPY && !s->given), BF_USAGE,
+    BF_CHECK(!table || kind == BF_FORMAT_CSV || (kind == BF_FORMAT_NPY && !s->given.cells), BF_USAGE,
              "%s: this model makes tables, which go to .csv", out);
     BF_CHECK(!table || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes tables",
              s->o->animation);
@@ -325,8 +360,8 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .n = s->n,
                        .seed = s->seed,
                        .steps = s->steps,
-                       .given = s->given,
-                       .repeat = s->repeat,
+                       .given = s->given.cells,
+                       .repeat = s->given.repeat,
                        .report = &s->report};
     if (s->o->animation) {
         BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->steps, &s->film, err));
@@ -345,7 +380,7 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
     if (r->out[0])
         BF_TRY(write_samples(s, r->out, err));
     else
-        BF_TRY(bf_samples_texts(s->m, s->x, s->n, &r->texts, err));
+        BF_TRY(bf_samples_texts(s->m, s->x, s->given.length, s->n, &r->texts, err));
 out:
     return st;
 }
@@ -366,7 +401,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     BF_TRY(bf_model_open(&open, s->model, &s->m, err));
     if (s->o->length) BF_TRY(bf_model_shorten(s->m, (uint64_t)s->o->length, err));
     BF_TRY(resolve(s, err));
-    if (!s->o->dry_run) BF_TRY(open_partial(s, err));
+    BF_TRY(read_given(s, err));
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
     if (!s->o->dry_run) {
         BF_TRY(output_path(s, r->out, err));
@@ -385,7 +420,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     BF_TRY(bf_profiler_resume(s->m->profiler, err));
     BF_TRY(s->m->packed ? sample_molecules(s, r, err) : sample_rows(s, r, err));
     BF_TRY(bf_profiler_end(s->m->profiler, "step", err));
-    r->samples = s->n / s->repeat;
+    r->samples = s->partial ? s->given.rows : s->n;
 out:
     return st;
 }
@@ -400,7 +435,7 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     bf_status st = sample(&s, r, err);
     bf_film_discard(s.film);
     free(s.x);
-    free(s.given);
+    bf_given_free(&s.given);
     bf_csv_close(s.partial);
     if (s.molecules) bf_mol_free_all(s.molecules, s.n);
     bf_mol_free(&s.scaffold);

@@ -6,7 +6,7 @@
 #include "run/progress.h"
 
 /* A sampler in the configured mode for batches of at most `batch` items; fewer where memory does not allow it (said in
- * the log). Runs may give values where the model is of tables or m->frame is set. `dry_run`: only the plan, *out is
+ * the log). Runs may give values where the model is of tables or m->given is set. `dry_run`: only the plan, *out is
  * NULL. `plan` may be NULL. */
 bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler **out, uint32_t *batch_used,
                           bf_plan *plan, bf_err *err);
@@ -18,7 +18,8 @@ typedef struct bf_sampling {
     uint64_t first, n; /* samples first .. first + n - 1 */
     uint64_t seed;
     int steps;
-    const float *given;         /* table, may be NULL: cells [n / repeat, D] (io/table.h), NaN where they are drawn; */
+    const float *given;         /* may be NULL: cells [n / repeat, D], of a table as in io/table.h, else as the sampler
+                                   has them; NaN where they are drawn; */
     uint64_t repeat;            /* sample k fills row k / repeat */
     bf_report *report;          /* may be NULL */
     bf_sampler_step_fn on_step; /* called for the first batch only; may be NULL */

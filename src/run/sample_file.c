@@ -78,17 +78,19 @@ bool bf_samples_are_text(const bf_model *m)
     return m->config.data.transform == BF_TRANSFORM_TEXT;
 }
 
-/* Sample x [dims] as bytes with a NUL behind; `out` has room for 4 dims + 1. Returns how many. */
-static size_t put_text(const bf_model *m, const bf_vocabulary *v, const float *x, char *out)
+/* The first `length` characters of a sample as bytes with a NUL behind; `out` has room for 4 length + 1. Returns how
+ * many. */
+static size_t put_text(const bf_vocabulary *v, const float *x, uint64_t length, char *out)
 {
     size_t n = 0;
-    for (uint64_t i = 0; i < m->dims; i++) n += bf_vocabulary_put(v, (int64_t)x[i], out + n);
+    for (uint64_t i = 0; i < length; i++) n += bf_vocabulary_put(v, (int64_t)x[i], out + n);
     out[n] = '\0';
     return n;
 }
 
 /* One sample after the other, each closed by a line end. */
-bf_status bf_samples_txt(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err)
+bf_status bf_samples_txt(const bf_model *m, const char *path, const float *x, const uint32_t *length, uint64_t n,
+                         bf_err *err)
 {
     bf_status st = BF_OK;
     bf_vocabulary v;
@@ -97,7 +99,7 @@ bf_status bf_samples_txt(const bf_model *m, const char *path, const float *x, ui
     BF_TRY(bf_vocabulary_parse(m->config.data.vocabulary, &v, err));
     BF_NEW(text, n * (4 * m->dims + 1) + 1);
     for (uint64_t i = 0; i < n; i++) {
-        used += put_text(m, &v, x + i * m->dims, text + used);
+        used += put_text(&v, x + i * m->dims, length ? length[i] : m->dims, text + used);
         text[used++] = '\n';
     }
     BF_TRY(bf_file_write(path, text, used, err));
@@ -106,7 +108,8 @@ out:
     return st;
 }
 
-bf_status bf_samples_texts(const bf_model *m, const float *x, uint64_t n, char ***texts, bf_err *err)
+bf_status bf_samples_texts(const bf_model *m, const float *x, const uint32_t *length, uint64_t n, char ***texts,
+                           bf_err *err)
 {
     bf_status st = BF_OK;
     bf_vocabulary v;
@@ -115,7 +118,7 @@ bf_status bf_samples_texts(const bf_model *m, const float *x, uint64_t n, char *
     BF_NEW(raw, 4 * m->dims + 1);
     BF_NEW(*texts, n + 1); /* closed by NULL */
     for (uint64_t i = 0; i < n; i++) {
-        const size_t used = put_text(m, &v, x + i * m->dims, raw);
+        const size_t used = put_text(&v, x + i * m->dims, length ? length[i] : m->dims, raw);
         BF_NEW((*texts)[i], 3 * used + 1);
         bf_text_clean(raw, used, (*texts)[i]);
     }

@@ -29,10 +29,12 @@ bf_status bf_samples_npy(const bf_model *m, const char *path, float *x, uint64_t
 /* Seed and steps go into the metadata. */
 bf_status bf_samples_safetensors(const bf_model *m, const char *path, const float *x, uint64_t n, uint64_t seed,
                                  int steps, bf_err *err);
-/* One text after the other, each closed by a line end. */
-bf_status bf_samples_txt(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err);
+/* One text after the other, each closed by a line end. length [n]: characters that count; NULL: all. */
+bf_status bf_samples_txt(const bf_model *m, const char *path, const float *x, const uint32_t *length, uint64_t n,
+                         bf_err *err);
 
 /* The texts as UTF-8, closed by NULL; the caller frees each and the list. */
-bf_status bf_samples_texts(const bf_model *m, const float *x, uint64_t n, char ***texts, bf_err *err);
+bf_status bf_samples_texts(const bf_model *m, const float *x, const uint32_t *length, uint64_t n, char ***texts,
+                           bf_err *err);
 
 #endif

@@ -70,7 +70,8 @@ refused 2 sample run -n 2 -o x.png
 err_has 'makes tables'
 refused 2 bench train "$REPO/configs/table.yaml" --size 1x4x1
 trained
-refused 2 sample "$run_folder" --given holes.csv -o x.csv
+refused 4 sample "$run_folder" --given holes.csv -o x.csv
+err_has 'expected a PNG picture'
 refused 2 eval "$run_folder" --impute 10
 bfncl train "$REPO/configs/table.yaml" "$@" --set flow.kind=categorical --set flow.output=auto --set 'data.columns=size=bins:4,count=continuous' --steps 2 --out classes
 bfncl sample classes -n 3 --steps 2 -o c.csv

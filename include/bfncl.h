@@ -404,7 +404,8 @@ typedef struct bfncl_sample_options {
      * of molecules). NULL: texts are only returned, the others go to MODEL_FOLDER/samples/samples.png, .csv or .sdf */
     const char *out;
     bool dry_run;          /* only the plan: weights are found in the file but not read */
-    const char *animation; /* .gif of the expected data at every step; NULL: none */
+    const char *animation; /* .gif of how the first samples form, or .png: all of it in one picture; of vectors of one
+                              or two numbers also .svg. NULL: none */
     bfncl_device_options device;
     bfncl_progress_fn progress;
     void *user;

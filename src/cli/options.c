@@ -415,12 +415,17 @@ const cli_option cli_options[OPT_COUNT] = {
              "molecules: .sdf, .xyz, .pdb or .png",
          .text = "convert: the file to write, .safetensors, instead of a second operand. tune: the table; "
                  "other commands use it when BFNCL_TUNE names it."},
-    [OPT_TRAJECTORY] = {.name = "trajectory",
-                        .type = CLI_PATH,
-                        .argument = "FILE.gif",
-                        .commands = CLI_SAMPLE,
-                        .group = GROUP_SAMPLE,
-                        .help = "also an animation of what the network expects at every step"},
+    [OPT_TRAJECTORY] =
+        {.name = "trajectory",
+         .type = CLI_PATH,
+         .argument = "FILE.gif|.png",
+         .commands = CLI_SAMPLE,
+         .group = GROUP_SAMPLE,
+         .help = "also how the first samples form: an animation (.gif), or one picture (.png, .svg)",
+         .text = "Pictures: what the network receives (theta), what it expects (mean) and what is drawn, side by side; "
+                 "a .png has two rows for each sample, theta above mean, and columns over time. Texts: the most likely "
+                 "characters, coloured by their probability. Vectors of one or two numbers: the way of theta from "
+                 "the prior to the data (also .svg)."},
     [OPT_SHAPE] = {.name = "shape",
                    .type = CLI_TEXT,
                    .repeats = true,

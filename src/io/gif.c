@@ -9,6 +9,8 @@ struct bf_gif {
     bf_writer *writer; /* NULL once committed or discarded */
     GifFileType *gif;
     GifByteType *row;
+    GifByteType *shown; /* [height, width]: of the frames so far; grey: NULL */
+    uint64_t frames;
     uint32_t width, height, channels;
     bf_status write_status; /* of the writer, inside the library's callback */
     bf_err write_err;
@@ -24,6 +26,8 @@ static int put_bytes(GifFileType *file, const GifByteType *bytes, int n)
 
 /* Colour index = (r * 7 + g) * 6 + b with 6, 7 and 6 levels; grey: the value itself. */
 enum { RED = 6, GREEN = 7, BLUE = 6, COLOURS = 256 };
+/* No colour: what is there stays. Long runs of it take few bytes. */
+enum { SAME = 255 };
 
 static void palette(GifColorType c[COLOURS], uint32_t channels)
 {
@@ -92,6 +96,7 @@ bf_status bf_gif_open(const char *path, uint32_t width, uint32_t height, uint32_
     g->height = height;
     g->channels = channels;
     BF_NEW(g->row, width);
+    if (channels == 3) BF_NEW(g->shown, (uint64_t)width * height);
     BF_TRY(bf_writer_open(path, &g->writer, err));
     g->gif = EGifOpen(g, put_bytes, &code);
     BF_CHECK(g->gif != NULL, BF_RUNTIME, "%s: cannot start the GIF writer: %s", path, GifErrorString(code));
@@ -106,17 +111,31 @@ out:
     return st;
 }
 
+/* Leaves out what is as in the frame before. */
+static void only_changes(bf_gif *g, uint32_t y)
+{
+    GifByteType *shown = g->shown + (size_t)y * g->width;
+    for (uint32_t x = 0; x < g->width; x++) {
+        const GifByteType now = g->row[x];
+        if (g->frames > 0 && now == shown[x]) g->row[x] = SAME;
+        shown[x] = now;
+    }
+}
+
 bf_status bf_gif_frame(bf_gif *g, const uint8_t *pixels, uint32_t centiseconds, bf_err *err)
 {
-    GraphicsControlBlock control = {DISPOSE_DO_NOT, false, (int)centiseconds, NO_TRANSPARENT_COLOR};
+    GraphicsControlBlock control = {DISPOSE_DO_NOT, false, (int)centiseconds,
+                                    g->shown && g->frames > 0 ? SAME : NO_TRANSPARENT_COLOR};
     GifByteType bytes[4];
     size_t n = EGifGCBToExtension(&control, bytes);
     if (EGifPutExtension(g->gif, GRAPHICS_EXT_FUNC_CODE, (int)n, bytes) != GIF_OK) return failed(g, err);
     if (EGifPutImageDesc(g->gif, 0, 0, (int)g->width, (int)g->height, false, NULL) != GIF_OK) return failed(g, err);
     for (uint32_t y = 0; y < g->height; y++) {
         quantise_row(g, pixels, y, g->row);
+        if (g->shown) only_changes(g, y);
         if (EGifPutLine(g->gif, g->row, (int)g->width) != GIF_OK) return failed(g, err);
     }
+    g->frames++;
     return BF_OK;
 }
 
@@ -146,5 +165,6 @@ void bf_gif_discard(bf_gif *g)
     g->writer = NULL;
     if (g->gif != NULL) EGifCloseFile(g->gif, NULL);
     free(g->row);
+    free(g->shown);
     free(g);
 }

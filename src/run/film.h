@@ -1,4 +1,10 @@
-/* A film of the sampler at work: what the network expects at every step, as an animated GIF. */
+/*
+ * Films of the sampler at work, of the first samples of the first batch:
+ *   pictures   what the network receives (theta), what it expects (mean) and what is drawn, side by side: .gif; or
+ * .png, a strip with two rows for each sample, theta above mean, and columns over time texts      the most likely
+ * characters, coloured by their probability: .gif, or .png with rows over time vectors    of one or two numbers: the
+ * way of theta from the prior to the data, .svg, .png or .gif Molecules: run/film_mol.h.
+ */
 #ifndef BF_RUN_FILM_H
 #define BF_RUN_FILM_H
 
@@ -6,8 +12,12 @@
 
 typedef struct bf_film bf_film;
 
-/* For runs of `steps` steps with batches of `batch` items. */
-bf_status bf_film_open(const bf_model *m, const char *path, uint32_t batch, int steps, bf_film **out, bf_err *err);
+/* Can a film of this model go to `path`? Else BF_USAGE. */
+bf_status bf_film_check(const bf_model *m, const char *path, bf_err *err);
+/* For runs of `evaluations` network calls with batches of `batch` items, of which the first `n` are shown at most. Both
+ * m and path must outlive the film. */
+bf_status bf_film_open(const bf_model *m, const char *path, uint32_t batch, uint64_t n, int evaluations, bf_film **out,
+                       bf_err *err);
 /* bf_sampler_step_fn: `film` is a bf_film *. */
 bf_status bf_film_step(void *film, bf_sampler *s, int i, double t, bf_err *err);
 /* Writes the file, atomically. Frees the film in every case. */

@@ -294,8 +294,6 @@ static bf_status check_table_paths(const sampling *s, const char *out, bf_format
     BF_CHECK(table || kind != BF_FORMAT_CSV, BF_USAGE, "%s: this model makes no tables", out);
     BF_CHECK(!table || kind == BF_FORMAT_CSV || (kind == BF_FORMAT_NPY && !s->given.cells), BF_USAGE,
              "%s: this model makes tables, which go to .csv", out);
-    BF_CHECK(!table || !s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes tables",
-             s->o->animation);
 out:
     return st;
 }
@@ -304,8 +302,7 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_format kind;
-    BF_CHECK(!bf_samples_are_text(s->m) || !s->o->animation, BF_USAGE,
-             "%s: an animation shows pictures, this model makes text", s->o->animation);
+    if (s->o->animation && !s->m->packed) BF_TRY(bf_film_check(s->m, s->o->animation, err));
     if (!out[0]) goto out;
     if (s->m->packed) {
         BF_CHECK(!s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes molecules",
@@ -319,9 +316,6 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
     BF_CHECK(bf_samples_are_text(s->m) || kind != BF_FORMAT_TXT, BF_USAGE, "%s: this model does not make text", out);
     BF_CHECK(kind != BF_FORMAT_GIF, BF_USAGE,
              "%s: samples go to .png, .npy or .safetensors; the animation to --trajectory", out);
-    if (!s->o->animation) goto out;
-    BF_TRY(bf_samples_format(s->o->animation, &kind, err));
-    BF_CHECK(kind == BF_FORMAT_GIF, BF_USAGE, "%s: an animation is a .gif file", s->o->animation);
 out:
     return st;
 }
@@ -364,7 +358,7 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .repeat = s->given.repeat,
                        .report = &s->report};
     if (s->o->animation) {
-        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->steps, &s->film, err));
+        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->n, s->steps + 1, &s->film, err));
         run.on_step = bf_film_step;
         run.user = s->film;
     }

@@ -13,6 +13,10 @@ bfncl sample "$run_folder" -n 9 --steps 3 --seed 7 -o nine.npy
 tail -c "$((4 * 784))" four.npy >/dev/null
 bfncl sample "$run_folder" -n 2 --steps 3 --seed 7 -o two.safetensors --trajectory two.gif --json
 json out=two.safetensors trajectory=two.gif samples=2 steps=3
+bfncl sample "$run_folder" -n 2 --steps 3 --seed 7 -o strip.npy --trajectory strip.png
+exists strip.png
+refused 2 sample "$run_folder" -n 2 --steps 3 -o two.png --trajectory two.svg
+err_has 'two\.svg: a trajectory of this model is a \.gif or a \.png file'
 exists two.safetensors two.gif four.npy nine.npy
 head -c 6 two.gif | grep -q GIF89a || fail "two.gif is no GIF"
 refused 2 sample "$run_folder" -n 2 --steps 3 -o picture.bmp

@@ -37,6 +37,15 @@ out_has '^loss +bits/char '
 bfncl eval run --limit 4 --json
 json stride=12 variables=48 bits_per_char total_bits_per_char
 refused 2 eval run --stride 13
+refused 2 sample run -n 1 --steps 2 --trajectory a.svg
+err_has 'a\.svg: a trajectory of this model is a \.gif or a \.png file'
+bfncl sample run -n 3 --steps 2 --seed 5 --trajectory a.gif
+exists a.gif
+tail -1 out >last
+[ "$(cat last)" = a.gif ] || fail "the trajectory is not the last line"
+bfncl sample run -n 3 --steps 2 --seed 5 --trajectory a.png
+exists a.png
+rm a.png
 refused 2 sample run -n 1 --steps 2 -o a.png
 err_has 'makes text'
 echo 'ÄÖÜ and more of a text than a window' >other.txt

@@ -47,16 +47,16 @@ static inline void class_message(__global float *y, __global const float *x, __g
     }
 }
 
-/* z = beta (K e_x - 1) + sqrt(K beta) noise, sqrt(beta) = s min(t, max_t); uniform where that is below 1e-10. */
+/* z = beta (K e_x - 1) + sqrt(K beta) noise at min(t, max_t); uniform where s t is below 1e-10. entropy: q of class_beta. */
 __kernel void class_sample(ARG(z), ARG_CONST(x), ARG_CONST(noise), ARG_CONST(t), const int dims, const int classes,
-                           const int discretize, const float max_sqrt_beta, const float max_t)
+                           const int discretize, const float max_sqrt_beta, const float entropy, const float max_t)
 {
     PTR(z);
     PTR_CONST(x);
     PTR_CONST(noise);
     PTR_CONST(t);
-    const float root = max_sqrt_beta * fmin(t[get_group_id(1)], max_t);
-    const float beta = root < CLASS_MIN_SQRT_BETA ? 0.0f : root * root;
+    const float time = fmin(t[get_group_id(1)], max_t);
+    const float beta = max_sqrt_beta * time < CLASS_MIN_SQRT_BETA ? 0.0f : class_beta(time, classes, max_sqrt_beta, entropy);
     class_message(z, x, noise, dims, classes, discretize, beta, sqrt((float)classes * beta));
 }
 
@@ -148,10 +148,10 @@ __kernel void class_update(ARG(z), ARG_CONST(y), const int dims)
     }
 }
 
-/* loss = K beta(1) t sum_k (e_k - p_k)^2, factor = K beta(1). */
+/* loss = K beta'(t) / 2 sum_k (e_k - p_k)^2. */
 __kernel void class_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG_CONST(t), const int dims,
-                         const int classes, const int discretize, const float factor, const int has_grad,
-                         const float scale)
+                         const int classes, const int discretize, const float max_sqrt_beta, const float entropy,
+                         const int has_grad, const float scale)
 {
     PTR(loss);
     PTR(grad);
@@ -162,7 +162,7 @@ __kernel void class_loss(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG
     HELD(held_grad);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
-    const float weight = factor * t[get_group_id(1)];
+    const float weight = class_rate(t[get_group_id(1)], classes, max_sqrt_beta, entropy);
     const int end = LANE_END(dims);
     LANE_FOR(d, end)
     {
@@ -343,12 +343,12 @@ static inline void receiver_grad(const receiver *r, soft *s, new_columns *to, co
 }
 
 /* n-step loss: y = alpha (K e_x - 1) + sqrt(K alpha) noise, loss = n mean over draws of the divergence per draw;
- * alpha_i = (s / n)^2 (2 i - 1), i = t n + 1 (any_time: rounded down). The receiver's weights are the probabilities, unless it
+ * alpha_i = beta(i / n) - beta((i - 1) / n), i = t n + 1 (any_time: rounded down). The receiver's weights are the probabilities, unless it
  * is JOINT clamped to [eps, 1 - eps] and normalised. Noise as in bins_n_step with K numbers per variable.
  * ws: [B, K, dims], twice when has_grad. */
 __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), ARG_CONST(t), ARG_CONST(noise), ARG(ws),
                            const int dims, const int classes, const int discretize, const float max_sqrt_beta,
-                           const int kind, const int n_steps, const int any_time, const int draws,
+                           const float entropy, const int kind, const int n_steps, const int any_time, const int draws,
                            const ulong draw_pitch, const ulong sample_pitch, const int has_grad, const float scale)
 {
     PTR(loss);
@@ -362,14 +362,14 @@ __kernel void class_n_step(ARG(loss), ARG(grad), ARG_CONST(x), ARG_CONST(net), A
     HELD(held_noise);
     const ulong row = (ulong)get_group_id(1) * (ulong)dims;
     const int width = classes == 2 ? 1 : classes;
-    const float n = (float)n_steps, unit = max_sqrt_beta / n;
+    const float n = (float)n_steps;
     const float at_step = t[get_group_id(1)] * n, step = (any_time ? floor(at_step) : at_step) + 1.0f;
     const int end = LANE_END(dims);
     receiver r;
     r.kind = kind;
     r.plane = dims;
     r.classes = classes;
-    r.alpha = unit * unit * (2.0f * step - 1.0f);
+    r.alpha = class_alpha(step, n, classes, max_sqrt_beta, entropy);
     r.sd = sqrt((float)classes * r.alpha);
     LANE_FOR(d, end)
     {

@@ -5,6 +5,29 @@
 #include "flow.h"
 #include "rows.h"
 
+/* Schedules (bf_flow_schedule): q 0: beta = (s t)^2; else q = exp(-K s^2 / 4) and beta = -(4/K) ln(1 - t + t q), where 1 - t is
+ * what keeps its digits late and t (1 - q) early. */
+static inline float class_beta(const float t, const int classes, const float max_sqrt_beta, const float q)
+{
+    if (q == 0.0f) return max_sqrt_beta * t * (max_sqrt_beta * t);
+    return -4.0f / (float)classes * (t < 0.5f ? log1p(-t * (1.0f - q)) : log((1.0f - t) + t * q));
+}
+
+/* K beta'(t) / 2 */
+static inline float class_rate(const float t, const int classes, const float max_sqrt_beta, const float q)
+{
+    if (q == 0.0f) return (float)classes * max_sqrt_beta * max_sqrt_beta * t;
+    return 2.0f * (1.0f - q) / ((1.0f - t) + t * q);
+}
+
+/* beta(i / n) - beta((i - 1) / n) */
+static inline float class_alpha(const float i, const float n, const int classes, const float max_sqrt_beta, const float q)
+{
+    const float unit = max_sqrt_beta / n;
+    if (q == 0.0f) return unit * unit * (2.0f * i - 1.0f);
+    return 4.0f / (float)classes * log1p((1.0f - q) / ((n - i) + i * q));
+}
+
 /* Class of a variable as a float: the data hold it, or (discretize) a real value that falls into a bin. */
 static inline lf class_of(const lf x, const int classes, const int discretize)
 {

@@ -392,7 +392,9 @@ typedef struct bfncl_sample_options {
     const char *lengths;  /* texts: "10,20,32" or "10-32": those of the samples, over and over; the rest of the longest
                              is held at spaces, and cut off in texts. NULL: all are alike */
     const char *weights;  /* as for eval */
-    const char *sampler;  /* "ancestral", "end_back", "end_back_pmf", "end_back_mode"; NULL: sample.mode */
+    const char *sampler;  /* a word of sample.mode: "ancestral", "ode2", "auto", ...; NULL: that of the configuration */
+    const char *grid;     /* "uniform", "shifted"; NULL: sample.grid */
+    const char *times;    /* of the steps, "0.01, 0.2, 0.6, 1"; NULL: sample.times */
     const char *scaffold; /* molecules: file of a part that every sample has, where it is; NULL: none */
     const char *pocket;   /* models of ligands in pockets: the receptor, a PDB file */
     const char *ligand;   /* its ligand in place, SDF, PDB or XYZ: where the pocket is. NULL: `center` says it */
@@ -429,9 +431,11 @@ typedef struct bfncl_pocket {
 
 typedef struct bfncl_sample_result {
     uint64_t samples, steps;
+    uint64_t evaluations; /* calls of the network per sample */
+    bool automatic;       /* the sampler was left to "auto" */
     double seconds;
-    char out[1024], device[256]; /* out: "" when no file was written */
-    char weights[8], mode[16];   /* "ema"; "ancestral" */
+    char out[1024], device[256];  /* out: "" when no file was written */
+    char weights[8], sampler[16]; /* "ema"; "ancestral" */
     bfncl_plan plan;
     char **texts; /* [samples] UTF-8, of a text model without `out`; else NULL */
     bfncl_pocket pocket;

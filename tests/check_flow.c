@@ -247,6 +247,13 @@ START_TEST(categorical_losses)
                 check_loss(ctx, "joint", &f, kinds[k], BF_RECEIVER_JOINT, dims);
             }
             check_loss(ctx, "official", &f, BF_LOSS_N_STEP, BF_RECEIVER_OFFICIAL, dims);
+            if (classes[i] == 2 || classes[i] == 27) {
+                bf_flow linear = f;
+                linear.schedule = BF_SCHEDULE_ENTROPY;
+                linear.max_sqrt_beta = sqrt(20.4054 / classes[i]);
+                check_loss(ctx, "entropy schedule", &linear, BF_LOSS_CTS, BF_RECEIVER_JOINT, dims);
+                check_loss(ctx, "entropy schedule", &linear, BF_LOSS_N_STEP, BF_RECEIVER_JOINT, dims);
+            }
             if (classes[i] == 2 || classes[i] == 27) /* the joint form otherwise */
                 check_loss(ctx, "clamped", &f, BF_LOSS_N_STEP, BF_RECEIVER_CLAMPED, dims);
         }
@@ -549,10 +556,13 @@ START_TEST(flow_samples)
 {
     TEST_BOTH(ctx)
     {
-        for (int variant = 0; variant < 3; variant++) {
+        for (int variant = 0; variant < 4; variant++) {
             bf_flow f = bf_flow_defaults(variant == 0 ? BF_FLOW_DISCRETISED : BF_FLOW_CATEGORICAL);
             if (variant == 2) f.classes = 27;
             if (variant == 2) f.discretize = true;
+            if (variant == 3) f.classes = 27;
+            if (variant == 3) f.max_sqrt_beta = sqrt(20.4054 / 27);
+            if (variant == 3) f.schedule = BF_SCHEDULE_ENTROPY;
             batch b = batch_new(&f, BF_LOSS_CTS, 67);
             const int width = b.noises;
             const size_t n = (size_t)b.batch * 67, wide = n * (size_t)width;
@@ -572,7 +582,10 @@ START_TEST(flow_samples)
                     const double post = pow((double)(float)1e-3, t), gamma = (double)(1.0f - (float)post);
                     want = gamma * x + sqrt(gamma * post) * eps;
                 } else {
-                    const double beta = pow(f.max_sqrt_beta * t, 2.0), k = variant == 2 ? floor((x + 1.0) * 13.5) : x;
+                    const double whole = f.classes * f.max_sqrt_beta * f.max_sqrt_beta;
+                    const double beta = variant == 3 ? -4.0 / f.classes * log(1.0 - t + t * exp(-whole / 4.0))
+                                                     : pow(f.max_sqrt_beta * t, 2.0);
+                    const double k = variant == 2 ? floor((x + 1.0) * 13.5) : x;
                     want = beta * (f.classes * ((double)(i % (size_t)width) == k) - 1.0) + sqrt(f.classes * beta) * eps;
                 }
                 ck_assert_double_eq_tol(state[i], want, 3e-6 * (1.0 + fabs(want)));
@@ -595,6 +608,14 @@ START_TEST(accuracies)
     double sum = 1.0;
     for (int i = 1; i <= 7; i++) sum += bf_flow_alpha(&f, i, 7);
     ck_assert_double_eq_tol(sum, 1e6, 1e-3);
+    f = bf_flow_defaults(BF_FLOW_CATEGORICAL);
+    f.schedule = BF_SCHEDULE_ENTROPY;
+    f.classes = 6;
+    f.max_sqrt_beta = sqrt(20.4054 / 6);
+    ck_assert_double_eq_tol(bf_flow_beta(&f, 0.25), 0.1904364, 1e-7);
+    ck_assert_double_eq_tol(bf_flow_beta(&f, 1.0), 3.4009, 1e-6);
+    ck_assert_double_eq_tol(0.5 * bf_flow_beta_rate(&f, 0.5), 0.6585978, 1e-7);
+    ck_assert_double_eq_tol(bf_flow_alpha(&f, 2, 2), 3.4009 - 0.4580514, 1e-6);
     f = bf_flow_defaults(BF_FLOW_CATEGORICAL);
     f.max_sqrt_beta = 0.75;
     ck_assert_double_eq_tol(bf_flow_alpha(&f, 1, 10), 0.005625, 1e-12);

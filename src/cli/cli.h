@@ -63,6 +63,8 @@ typedef enum cli_option_id {
     OPT_MASK,
     OPT_HOLE,
     OPT_SAMPLER,
+    OPT_GRID,
+    OPT_TIMES,
     OPT_SCAFFOLD,
     OPT_POCKET,
     OPT_LIGAND,

@@ -74,13 +74,15 @@ int cli_sample(const cli_args *a)
     if (cli_given(a, OPT_N)) o.n = a->value[OPT_N].number;
     if (cli_given(a, OPT_LENGTH)) o.length = a->value[OPT_LENGTH].number;
     o.sampler = a->value[OPT_SAMPLER].text;
+    o.grid = a->value[OPT_GRID].text;
+    o.times = a->value[OPT_TIMES].text;
     o.scaffold = a->value[OPT_SCAFFOLD].text;
     o.pocket = a->value[OPT_POCKET].text;
     o.ligand = a->value[OPT_LIGAND].text;
     o.center = a->value[OPT_CENTER].text;
     o.radius = (double)a->value[OPT_RADIUS].number;
     o.atoms = a->value[OPT_ATOMS].text;
-    if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number;
+    if (cli_given(a, OPT_STEPS)) o.steps = a->value[OPT_STEPS].number ? a->value[OPT_STEPS].number : -1;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
     o.given = a->value[OPT_GIVEN].text;
     o.mask = a->value[OPT_MASK].text;
@@ -108,8 +110,9 @@ int cli_sample(const cli_args *a)
         cli_print_plan(&r.plan, r.device, "weights", "arithmetic per step");
         return 0;
     }
-    cli_note("%llu samples, %llu steps, %s, %s weights, %.1f s on %s", (unsigned long long)r.samples,
-             (unsigned long long)r.steps, r.mode, r.weights, r.seconds, r.device);
+    cli_note("%llu samples, %llu steps, %llu evaluations, %s%s, %s weights, %.1f s on %s",
+             (unsigned long long)r.samples, (unsigned long long)r.steps, (unsigned long long)r.evaluations, r.sampler,
+             r.automatic ? " (auto: ode2 up to 15 evaluations, sde2 above)" : "", r.weights, r.seconds, r.device);
     note_ligands(&r);
     if (!cli_given(a, OPT_JSON)) {
         if (r.out[0]) puts(r.out);
@@ -122,9 +125,10 @@ int cli_sample(const cli_args *a)
     json_t *texts = r.texts ? json_array() : NULL;
     for (char **text = r.texts; text && *text; text++) (void)json_array_append_new(texts, json_string(*text));
     json_t *j =
-        json_pack("{s:s?, s:s?, s:I, s:I, s:s, s:s, s:o, s:s, s:o*}", "out", r.out[0] ? r.out : NULL, "trajectory",
-                  o.animation, "samples", (json_int_t)r.samples, "steps", (json_int_t)r.steps, "mode", r.mode,
-                  "weights", r.weights, "seconds", cli_json_number(r.seconds), "device", r.device, "texts", texts);
+        json_pack("{s:s?, s:s?, s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:s, s:o*}", "out", r.out[0] ? r.out : NULL,
+                  "trajectory", o.animation, "samples", (json_int_t)r.samples, "steps", (json_int_t)r.steps,
+                  "evaluations", (json_int_t)r.evaluations, "sampler", r.sampler, "auto", (int)r.automatic, "weights",
+                  r.weights, "seconds", cli_json_number(r.seconds), "device", r.device, "texts", texts);
     add_pocket(j, &r);
     bfncl_sample_result_free(&r);
     cli_add_profile(j, &profile);

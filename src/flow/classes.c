@@ -1,7 +1,16 @@
 /* Categorical data: cl/flow_classes.cl. */
+#include <math.h>
+
 #include "flow/ops.h"
 
 #define CL_FILE "flow_classes.cl"
+
+/* q of the entropy schedule, 0: the other one. */
+static bf_arg entropy(const bf_flow *f)
+{
+    const double s = f->max_sqrt_beta;
+    return bf_arg_f32(f->schedule == BF_SCHEDULE_ENTROPY ? (float)exp(-0.25 * f->classes * s * s) : 0.0f);
+}
 
 static int outputs(const bf_flow *f)
 {
@@ -19,6 +28,7 @@ bf_status bf_class_op_sample(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, 
                            bf_arg_i32(f->classes),
                            bf_arg_i32(f->discretize),
                            bf_arg_f32((float)f->max_sqrt_beta),
+                           entropy(f),
                            bf_arg_f32((float)f->max_t)};
     return bf_flow_launch(c, CL_FILE, "class_sample", NULL, shape, (uint64_t)f->classes, args, BF_COUNT(args), err);
 }
@@ -74,8 +84,9 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
     const bf_arg scale = bf_arg_f32((float)bf_flow_grad_scale(shape, a));
     const uint64_t width = (uint64_t)(spec->kind == BF_LOSS_N_STEP ? f->classes : outputs(f));
     if (spec->kind == BF_LOSS_CTS) {
-        const float factor = (float)(f->classes * f->max_sqrt_beta * f->max_sqrt_beta);
-        const bf_arg args[] = {loss, grad, x, net, t, dims, classes, discretize, bf_arg_f32(factor), has_grad, scale};
+        const bf_arg args[] = {
+            loss,       grad,     x,    net, t, dims, classes, discretize, bf_arg_f32((float)f->max_sqrt_beta),
+            entropy(f), has_grad, scale};
         return bf_flow_launch(c, CL_FILE, "class_loss", NULL, shape, width, args, BF_COUNT(args), err);
     }
     if (spec->kind == BF_LOSS_RECON) {
@@ -93,6 +104,7 @@ bf_status bf_class_op_loss(bf_cmds *c, const bf_flow *f, const bf_flow_loss_spec
                            classes,
                            discretize,
                            bf_arg_f32((float)f->max_sqrt_beta),
+                           entropy(f),
                            bf_arg_i32(spec->receiver),
                            bf_arg_i32(spec->steps),
                            bf_arg_i32(spec->any_time),

@@ -9,6 +9,7 @@
 #define MAX_MIXTURE 32
 #define MAX_BINS 1024
 #define MAX_CLASSES 4096
+#define MAX_ENTROPY_BETA 320.0 /* exp(-a quarter of it) is a float */
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
@@ -70,6 +71,12 @@ bf_status bf_flow_check(const bf_flow *f, bf_err *err)
              MAX_CLASSES, f->classes);
     BF_CHECK(f->max_sqrt_beta > 0.0 && f->max_sqrt_beta <= 100.0, BF_USAGE,
              "flow: max_sqrt_beta must be in (0, 100], got %g", f->max_sqrt_beta);
+    BF_CHECK((unsigned)f->schedule <= BF_SCHEDULE_ENTROPY, BF_USAGE, "flow: unknown schedule %d", f->schedule);
+    BF_CHECK(
+        f->schedule != BF_SCHEDULE_ENTROPY || f->classes * f->max_sqrt_beta * f->max_sqrt_beta <= MAX_ENTROPY_BETA,
+        BF_USAGE,
+        "flow: classes * max_sqrt_beta^2 is at most %g with the entropy schedule (20.4 is usual), and here it is %g",
+        MAX_ENTROPY_BETA, f->classes * f->max_sqrt_beta * f->max_sqrt_beta);
     BF_CHECK(f->max_t >= 0.5 && f->max_t <= 1.0, BF_USAGE, "flow: max_t must be in [0.5, 1], got %g", f->max_t);
     BF_CHECK(f->min_prob >= 0.0 && f->min_prob < 1.0, BF_USAGE, "flow: min_prob must be in [0, 1), got %g",
              f->min_prob);

@@ -184,14 +184,16 @@ static bf_status bench_sample(bench *b, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_sampler *sampler = NULL;
+    bf_sample_plan how = {0};
     bf_plan plan;
     uint32_t batch;
     float *x = NULL;
     BF_TRY(open_model(b, err));
     const bf_config *c = &b->m->config;
     const uint64_t wanted = c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
+    BF_TRY(bf_sample_plan_new(c, &b->m->hybrid, (int64_t)b->steps, &how, err));
     bf_params_expect_init(b->m->params, (uint64_t)c->train.seed);
-    BF_TRY(bf_sampling_new(b->m, (uint32_t)wanted, false, &sampler, &batch, &plan, err));
+    BF_TRY(bf_sampling_new(b->m, &how, (uint32_t)wanted, false, &sampler, &batch, &plan, err));
     b->r->batch = batch;
     b->gflop = 1e-9 * plan.flops;
     b->r->commands_per_step = bf_sampler_commands(sampler);
@@ -199,14 +201,20 @@ static bf_status bench_sample(bench *b, bf_err *err)
     BF_TRY(bf_params_init(b->m->params, (uint64_t)c->train.seed, err));
     BF_TRY(bf_finish(b->m->ctx, err));
     b->r->compile_ms = 1e3 * bf_ctx_compile_seconds(b->m->ctx);
-    const bf_sampler_run_options o = {
-        .steps = (int)b->steps, .seed = (uint64_t)c->sample.seed, .on_step = on_step, .ahead = true, .user = b};
+    const bf_sampler_run_options o = {.steps = how.steps,
+                                      .times = how.times,
+                                      .last = how.last,
+                                      .seed = (uint64_t)c->sample.seed,
+                                      .on_step = on_step,
+                                      .ahead = true,
+                                      .user = b};
     BF_TRY(bf_profiler_resume(b->m->profiler, err));
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));
     BF_TRY(finish(b, err));
 out:
     bf_sampler_free(sampler);
+    bf_sample_plan_free(&how);
     free(x);
     return st;
 }

@@ -554,6 +554,8 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
              "flow.output delta needs flow.kind continuous");
     BF_CHECK(table || !categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,
              "flow.output must be auto with flow.kind categorical: classes have their own output distribution");
+    BF_CHECK(c->flow.schedule == 0 || categorical, BF_USAGE,
+             "flow.schedule entropy needs flow.kind categorical: real values have the schedule squared alone");
     BF_TRY(check_molecules(c, err));
     BF_TRY(check_net(c, err));
     BF_CHECK(c->train.batch % c->train.accumulate == 0, BF_USAGE,

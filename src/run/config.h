@@ -58,6 +58,7 @@ typedef struct bf_config {
     struct {
         int kind, output;
         double min_variance, max_sqrt_beta, min_t;
+        int schedule; /* bf_flow_schedule */
         int64_t mixture;
         bool truncate, predict_data;
     } flow;
@@ -84,7 +85,12 @@ typedef struct bf_config {
     } eval;
     struct {
         int64_t n, steps, batch, seed;
-        int mode; /* bf_sampler_mode */
+        int mode;   /* bf_sampler_mode; BF_SAMPLER_MODES: auto */
+        int grid;   /* auto, uniform, shifted */
+        int last;   /* auto, then bf_sampler_last */
+        int choose; /* bf_sampler_choose */
+        double eta;
+        char times[BF_CONFIG_TEXT];
         int start;
     } sample;
     struct {

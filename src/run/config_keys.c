@@ -86,6 +86,9 @@ const bf_key bf_config_keys[] = {
          "output distribution; auto: delta for continuous, normal for discretised"),
     NUM("flow.min_variance", flow.min_variance, 1e-10, 0.5, "1e-3", "variance sigma1^2 at t = 1"),
     NUM("flow.max_sqrt_beta", flow.max_sqrt_beta, 1e-3, 100, "3", "sqrt(beta(1)) of the categorical flow"),
+    WORD("flow.schedule", flow.schedule, "squared|entropy", "squared",
+         "categorical: accuracy beta(t). squared: max_sqrt_beta^2 t^2; entropy: the entropy of the parameters falls "
+         "linearly, as ChemBFN has it with max_sqrt_beta = sqrt(20.4054 / classes)"),
     INT("flow.mixture", flow.mixture, 1, 32, "10", "components of a mixture output"),
     BOOL("flow.predict_data", flow.predict_data, "false", "the network predicts the data instead of the noise"),
     NUM("flow.min_t", flow.min_t, 0, 0.5, "1e-6",
@@ -171,10 +174,28 @@ const bf_key bf_config_keys[] = {
     INT("sample.steps", sample.steps, 1, 1e6, "100", "sampler steps"),
     INT("sample.batch", sample.batch, 0, 65536, "0",
         "samples computed at once, at most (of molecules: atoms); 0 = train.batch / train.accumulate"),
-    WORD("sample.mode", sample.mode, "ancestral|end_back|end_back_pmf|end_back_mode", "ancestral",
+    WORD("sample.mode", sample.mode,
+         "ancestral|end_back|end_back_pmf|end_back_mode|end_back_fixed|sde1|sde2|ode1|ode2|ode2_single|sde_euler|ode_"
+         "euler|"
+         "auto",
+         "ancestral",
          "how the sampler goes on from what the network says. ancestral: by a message about a draw from it, as in the "
-         "paper; the others forget the past and draw the state at the end of a step around a draw, the expected values "
-         "or the likeliest"),
+         "paper; end_back forgets the past and draws the state at the end of a step around a draw, the expected values "
+         "(pmf, fixed: with one noise for all steps) or the likeliest (mode); sde and ode solve the equations whose "
+         "solution sampling is, with noise and without, with errors of order 1 or 2; auto: ode2 for few steps, else "
+         "sde2"),
+    WORD("sample.grid", sample.grid, "auto|uniform|shifted", "auto",
+         "times of the steps. uniform: from 0 to 1; shifted: from sample.eta; auto: shifted for sde and ode"),
+    NUM("sample.eta", sample.eta, 0, 0.5, "0",
+        "first time of the shifted grid; 0 = 0.01, and 0.001 where all variables are classes"),
+    TEXT("sample.times", sample.times, "",
+         "times of the steps, increasing to 1, such as \"0.01, 0.2, 0.6, 1\"; steps and grid follow"),
+    WORD("sample.last", sample.last, "auto|call|prediction|state", "auto",
+         "the sample. call: what the network says at t = 1, after the last step; prediction: what it says at the "
+         "beginning of the last step; state: the state at t = 1; auto: prediction for sde and ode, else call"),
+    WORD("sample.choose", sample.choose, "auto|mean|draw|mode", "auto",
+         "what a step takes from the output distribution: expected values (probabilities), a draw, or the likeliest "
+         "value; auto: as the mode is meant"),
     WORD("sample.start", sample.start, "zero|random", "zero",
          "in pockets: where the atoms of a molecule begin, at the origin or at one random point near it"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),

@@ -10,6 +10,7 @@ struct bfncl_model {
     bf_model *m;
     bf_sampler *sampler;
     uint32_t sampler_batch;
+    bf_sampler_mode sampler_mode;
     bf_scorer *loss, *recon;
 };
 
@@ -72,17 +73,20 @@ bfncl_status bfncl_model_sample(bfncl_model *h, uint64_t first, uint64_t n, uint
 {
     bf_status st = BF_OK;
     bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    bf_sample_plan how = {0};
     BF_CHECK(steps >= 1 && steps <= 1000000, BF_USAGE, "the number of sampler steps must be 1 to 1000000");
-    if (!h->sampler) BF_TRY(bf_sampling_new(h->m, batch_of(h), false, &h->sampler, &h->sampler_batch, NULL, err));
-    const bf_sampling s = {.m = h->m,
-                           .sampler = h->sampler,
-                           .batch = h->sampler_batch,
-                           .first = first,
-                           .n = n,
-                           .seed = seed,
-                           .steps = (int)steps};
+    BF_TRY(bf_sample_plan_new(&h->m->config, &h->m->hybrid, (int64_t)steps, &how, err));
+    if (h->sampler && h->sampler_mode != how.mode) { /* sample.mode auto goes by the steps */
+        bf_sampler_free(h->sampler);
+        h->sampler = NULL;
+    }
+    if (!h->sampler) BF_TRY(bf_sampling_new(h->m, &how, batch_of(h), false, &h->sampler, &h->sampler_batch, NULL, err));
+    h->sampler_mode = how.mode;
+    const bf_sampling s = {
+        .m = h->m, .sampler = h->sampler, .batch = h->sampler_batch, .first = first, .n = n, .seed = seed, .how = &how};
     BF_TRY(bf_sampling_run(&s, out, err));
 out:
+    bf_sample_plan_free(&how);
     return st;
 }
 

@@ -134,17 +134,19 @@ static bf_status draw(bf_model *m, const float *shown, uint64_t rows, uint32_t d
     const bf_config *c = &m->config;
     uint32_t batch = (uint32_t)BF_MIN(c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c), rows * draws);
     bf_sampler *sampler = NULL;
+    bf_sample_plan how = {0};
     float *x = NULL;
     BF_CHECK(rows * draws <= UINT32_MAX, BF_USAGE, "%llu draws are more than 2^32 - 1",
              (unsigned long long)(rows * draws));
     BF_NEW(x, rows * draws * m->dims);
-    BF_TRY(bf_sampling_new(m, batch, false, &sampler, &batch, NULL, err));
+    BF_TRY(bf_sample_plan_new(c, &m->hybrid, 0, &how, err));
+    BF_TRY(bf_sampling_new(m, &how, batch, false, &sampler, &batch, NULL, err));
     const bf_sampling run = {.m = m,
                              .sampler = sampler,
                              .batch = batch,
                              .n = rows * draws,
                              .seed = seed,
-                             .steps = (int)c->sample.steps,
+                             .how = &how,
                              .given = shown,
                              .repeat = draws,
                              .report = report};
@@ -152,6 +154,7 @@ static bf_status draw(bf_model *m, const float *shown, uint64_t rows, uint32_t d
     bf_table_values(m, x, rows, draws, seed, value);
 out:
     bf_sampler_free(sampler);
+    bf_sample_plan_free(&how);
     free(x);
     return st;
 }

@@ -16,8 +16,8 @@
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
-bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler **out, uint32_t *batch_used,
-                          bf_plan *plan, bf_err *err)
+bf_status bf_sampling_new(bf_model *m, const bf_sample_plan *how, uint32_t batch, bool dry_run, bf_sampler **out,
+                          uint32_t *batch_used, bf_plan *plan, bf_err *err)
 {
     bf_status st;
     bf_sampler_options o = {.ctx = m->ctx,
@@ -28,7 +28,8 @@ bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler 
                             .dims = {0, m->shape[0], m->shape[1], m->shape[2]},
                             .net = bf_model_net,
                             .user = m,
-                            .mode = (bf_sampler_mode)m->config.sample.mode,
+                            .mode = how->mode,
+                            .choose = how->choose,
                             .given = m->schema != NULL || m->given,
                             .dry_run = dry_run};
     *batch_used = batch;
@@ -98,7 +99,7 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
     bf_status st = BF_OK;
     float *x = NULL, *hold = NULL;
     const uint64_t dims = s->m->dims;
-    batch_state b = {.s = s, .total = bf_ceil_div(s->n, s->batch) * (uint64_t)(s->steps + 1)};
+    batch_state b = {.s = s, .total = bf_ceil_div(s->n, s->batch) * (uint64_t)s->how->evaluations};
     BF_CHECK(s->first + s->n <= UINT32_MAX, BF_USAGE, "sample numbers end at 2^32 - 1");
     BF_NEW(x, s->batch * dims);
     if (s->m->schema || s->given) BF_NEW(hold, s->batch * dims);
@@ -109,7 +110,9 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
             BF_TRY(tell(s, at, hold, err));
         else if (hold)
             hold_rows(s, at, hold);
-        const bf_sampler_run_options o = {.steps = s->steps,
+        const bf_sampler_run_options o = {.steps = s->how->steps,
+                                          .times = s->how->times,
+                                          .last = s->how->last,
                                           .seed = s->seed,
                                           .first = (uint32_t)(s->first + at),
                                           .given = s->given ? hold : NULL,
@@ -137,7 +140,7 @@ typedef struct sampling {
     bf_model *m;
     char model[1024];
     uint64_t n, seed;
-    int steps;
+    bf_sample_plan how;
     uint32_t batch;
     bf_sampler *sampler;
     float *x;
@@ -173,17 +176,28 @@ static uint64_t batch_of(const sampling *s)
     return c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
 }
 
+/* An option that stands for a key of the section; NULL: it was not given. */
+static bf_status take_word(bf_config *c, const char *key, const char *word, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char text[BF_CONFIG_TEXT + 32];
+    if (!word) return BF_OK;
+    BF_CHECK(strlen(word) < BF_CONFIG_TEXT, BF_USAGE, "sample.%s: longer than %d bytes", key, BF_CONFIG_TEXT - 1);
+    snprintf(text, sizeof text, "sample.%s=%s", key, word);
+    BF_TRY(bf_config_set(c, text, err));
+out:
+    return st;
+}
+
 static bf_status resolve(sampling *s, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_config *c = &s->m->config;
-    char text[64];
-    if (s->o->sampler) {
-        snprintf(text, sizeof text, "sample.mode=%.32s", s->o->sampler);
-        BF_TRY(bf_config_set(c, text, err));
-    }
+    BF_TRY(take_word(c, "mode", s->o->sampler, err));
+    BF_TRY(take_word(c, "grid", s->o->grid, err));
+    BF_TRY(take_word(c, "times", s->o->times, err));
+    BF_TRY(bf_sample_plan_new(c, &s->m->hybrid, s->o->steps, &s->how, err));
     s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
-    s->steps = (int)(s->o->steps > 0 ? s->o->steps : c->sample.steps);
     s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
     s->batch = (uint32_t)(s->m->packed ? batch_of(s) : BF_MIN(batch_of(s), s->n));
     BF_CHECK(s->m->packed || !s->o->scaffold, BF_USAGE, "%s: a scaffold is for models of molecules", s->o->scaffold);
@@ -245,7 +259,7 @@ static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
     case BF_FORMAT_TXT: BF_TRY(bf_samples_txt(s->m, path, s->x, s->given.length, s->n, err)); break;
     case BF_FORMAT_CSV: BF_TRY(write_csv(s, path, err)); break;
     case BF_FORMAT_NPY: BF_TRY(bf_samples_npy(s->m, path, s->x, s->n, err)); break;
-    default: BF_TRY(bf_samples_safetensors(s->m, path, s->x, s->n, s->seed, s->steps, err));
+    default: BF_TRY(bf_samples_safetensors(s->m, path, s->x, s->n, s->seed, s->how.steps, err));
     }
 out:
     return st;
@@ -329,7 +343,7 @@ static bf_status sample_molecules(sampling *s, bfncl_sample_result *r, bf_err *e
                                  .batch = s->batch,
                                  .n = s->n,
                                  .seed = s->seed,
-                                 .steps = s->steps,
+                                 .how = &s->how,
                                  .scaffold = s->o->scaffold ? &s->scaffold : NULL,
                                  .docking = s->o->pocket ? &s->docking : NULL,
                                  .report = &s->report};
@@ -353,12 +367,12 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .batch = s->batch,
                        .n = s->n,
                        .seed = s->seed,
-                       .steps = s->steps,
+                       .how = &s->how,
                        .given = s->given.cells,
                        .repeat = s->given.repeat,
                        .report = &s->report};
     if (s->o->animation) {
-        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->n, s->steps + 1, &s->film, err));
+        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->n, s->how.evaluations, &s->film, err));
         run.on_step = bf_film_step;
         run.user = s->film;
     }
@@ -403,12 +417,14 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
         (void)bf_report_done(&s->report, 0, 0);
     }
     const double building = bf_seconds();
-    BF_TRY(bf_sampling_new(s->m, s->batch, s->o->dry_run, &s->sampler, &s->batch, &plan, err));
+    BF_TRY(bf_sampling_new(s->m, &s->how, s->batch, s->o->dry_run, &s->sampler, &s->batch, &plan, err));
     bf_profiler_span(s->m->profiler, "plan, build kernels", building, bf_seconds());
     r->plan = bf_model_plan(s->m, &plan, s->batch);
-    r->steps = (uint64_t)s->steps;
+    r->steps = (uint64_t)s->how.steps;
+    r->evaluations = (uint64_t)s->how.evaluations;
+    r->automatic = s->how.automatic;
     snprintf(r->weights, sizeof r->weights, "%s", s->o->weights ? s->o->weights : "ema");
-    snprintf(r->mode, sizeof r->mode, "%s", bf_sampler_mode_name((bf_sampler_mode)s->m->config.sample.mode));
+    snprintf(r->sampler, sizeof r->sampler, "%s", bf_sampler_mode_name(s->how.mode));
     if (s->o->dry_run) goto out;
     bf_report_phase(&s->report, "sampling", 0);
     BF_TRY(bf_profiler_resume(s->m->profiler, err));
@@ -435,6 +451,7 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     bf_mol_free(&s.scaffold);
     bf_docking_free(&s.docking);
     bf_sampler_free(s.sampler);
+    bf_sample_plan_free(&s.how);
     bf_model_free(s.m);
     bfncl_sample_result_free(&unused);
     return st;

@@ -4,12 +4,13 @@
 
 #include "run/model.h"
 #include "run/progress.h"
+#include "run/sample_plan.h"
 
-/* A sampler in the configured mode for batches of at most `batch` items; fewer where memory does not allow it (said in
+/* A sampler in the mode of the plan for batches of at most `batch` items; fewer where memory does not allow it (said in
  * the log). Runs may give values where the model is of tables or m->given is set. `dry_run`: only the plan, *out is
  * NULL. `plan` may be NULL. */
-bf_status bf_sampling_new(bf_model *m, uint32_t batch, bool dry_run, bf_sampler **out, uint32_t *batch_used,
-                          bf_plan *plan, bf_err *err);
+bf_status bf_sampling_new(bf_model *m, const bf_sample_plan *how, uint32_t batch, bool dry_run, bf_sampler **out,
+                          uint32_t *batch_used, bf_plan *plan, bf_err *err);
 
 typedef struct bf_sampling {
     bf_model *m;
@@ -17,7 +18,7 @@ typedef struct bf_sampling {
     uint32_t batch;
     uint64_t first, n; /* samples first .. first + n - 1 */
     uint64_t seed;
-    int steps;
+    const bf_sample_plan *how;
     const float *given;         /* may be NULL: cells [n / repeat, D], of a table as in io/table.h, else as the sampler
                                    has them; NaN where they are drawn; */
     uint64_t repeat;            /* sample k fills row k / repeat */

@@ -161,7 +161,7 @@ static bf_status begin(run *r, bf_err *err)
     BF_NEW(r->frame, r->p.items);
     BF_NEW(r->out, r->p.items * BF_MOLECULE_DIMS);
     if (m->config.sample.start == BF_CONFIG_START_RANDOM) BF_NEW(r->start, r->p.items * 3);
-    r->total = count_batches(r) * (uint64_t)(r->s->steps + 1);
+    r->total = count_batches(r) * (uint64_t)r->s->how->evaluations;
 out:
     return st;
 }
@@ -206,9 +206,9 @@ static bf_status sign(const run *r, bf_mol *m, bf_err *err)
     char text[32];
     snprintf(text, sizeof text, "%llu", (unsigned long long)r->s->seed);
     BF_TRY(bf_mol_set_property(m, "seed", text, err));
-    snprintf(text, sizeof text, "%d", r->s->steps);
+    snprintf(text, sizeof text, "%d", r->s->how->steps);
     BF_TRY(bf_mol_set_property(m, "steps", text, err));
-    BF_TRY(bf_mol_set_property(m, "mode", bf_sampler_mode_name((bf_sampler_mode)r->s->m->config.sample.mode), err));
+    BF_TRY(bf_mol_set_property(m, "mode", bf_sampler_mode_name(r->s->how->mode), err));
 out:
     return st;
 }
@@ -249,7 +249,9 @@ static bf_status one_batch(run *r, uint64_t first, uint64_t atoms, bf_mol *list,
     bf_status st = BF_OK;
     const bf_mol_sampling *s = r->s;
     const bf_sampler_draws draws[2] = {{.start = r->start}};
-    const bf_sampler_run_options o = {.steps = s->steps,
+    const bf_sampler_run_options o = {.steps = s->how->steps,
+                                      .times = s->how->times,
+                                      .last = s->how->last,
                                       .seed = s->seed,
                                       .draws = r->start ? draws : NULL,
                                       .first = (uint32_t)atoms,

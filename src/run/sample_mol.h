@@ -12,7 +12,7 @@ typedef struct bf_mol_sampling {
     bf_sampler *sampler; /* bf_sampling_new; where there is a scaffold, m->frame was set before it */
     uint32_t batch;      /* atoms; with `docking` ligands */
     uint64_t n, seed;
-    int steps;
+    const bf_sample_plan *how;
     const bf_mol *scaffold;    /* atoms that every molecule has, where they are; NULL: none */
     const bf_docking *docking; /* of a model with pockets; NULL: another */
     bf_report *report;         /* may be NULL */

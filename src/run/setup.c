@@ -34,6 +34,7 @@ bf_flow bf_setup_flow(const bf_config *c)
                 : c->data.transform == BF_TRANSFORM_TEXT   ? characters(c)
                                                            : (int)c->data.bins;
     f.max_sqrt_beta = c->flow.max_sqrt_beta;
+    f.schedule = (bf_flow_schedule)c->flow.schedule;
     return f;
 }
 

@@ -82,8 +82,9 @@ static bf_status same_experiment(const bf_model *m, const bf_model_file *f, cons
     bool same = memcmp(m->shape, f->shape, sizeof m->shape) == 0 && now.kind == then.kind &&
                 now.output == then.output && now.predict == then.predict && now.bins == then.bins &&
                 now.classes == then.classes && now.min_variance == then.min_variance &&
-                now.max_sqrt_beta == then.max_sqrt_beta && memcmp(&a->net, &b->net, sizeof a->net) == 0 &&
-                strcmp(a->data.vocabulary, b->data.vocabulary) == 0 && a->data.transform == b->data.transform;
+                now.max_sqrt_beta == then.max_sqrt_beta && now.schedule == then.schedule &&
+                memcmp(&a->net, &b->net, sizeof a->net) == 0 && strcmp(a->data.vocabulary, b->data.vocabulary) == 0 &&
+                a->data.transform == b->data.transform;
     if (same && m->schema) BF_TRY(same_columns(m->schema, f->schema, &same, err));
     if (!same) {
         st =

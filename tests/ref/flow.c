@@ -212,6 +212,21 @@ static double class_steps(int classes, bool joint, int label, double alpha, cons
     return loss;
 }
 
+/* Accuracy of classes, by its definition. */
+static double beta(const bf_flow *f, double t)
+{
+    const double whole = f->classes * f->max_sqrt_beta * f->max_sqrt_beta;
+    if (f->schedule == BF_SCHEDULE_ENTROPY) return -4.0 / f->classes * log(1.0 - t + t * exp(-whole / 4.0));
+    return pow(f->max_sqrt_beta * t, 2.0);
+}
+
+static double beta_rate(const bf_flow *f, double t)
+{
+    const double whole = f->classes * f->max_sqrt_beta * f->max_sqrt_beta, q = exp(-whole / 4.0);
+    if (f->schedule == BF_SCHEDULE_ENTROPY) return 4.0 / f->classes * (1.0 - q) / (1.0 - t + t * q);
+    return 2.0 * t * whole / f->classes;
+}
+
 double ref_class_loss(const bf_flow *f, const bf_flow_loss_spec *spec, int label, double t, const double *net,
                       const double *noise, int draws)
 {
@@ -222,9 +237,10 @@ double ref_class_loss(const bf_flow *f, const bf_flow_loss_spec *spec, int label
     if (spec->kind == BF_LOSS_RECON) return -log(p[label]);
     if (spec->kind == BF_LOSS_CTS) {
         for (int k = 0; k < classes; k++) sum += pow((k == label) - p[k], 2.0);
-        return classes * f->max_sqrt_beta * f->max_sqrt_beta * t * sum;
+        return 0.5 * classes * beta_rate(f, t) * sum;
     }
-    const double n = spec->steps, alpha = pow(f->max_sqrt_beta / n, 2.0) * (2.0 * step_index(spec, t) - 1.0);
+    const double n = spec->steps, i = step_index(spec, t);
+    const double alpha = beta(f, i / n) - beta(f, (i - 1.0) / n);
     if (spec->receiver != BF_RECEIVER_JOINT) receiver_weights(p, classes);
     for (int s = 0; s < draws; s++) sum += class_steps(classes, joint, label, alpha, p, noise + s * classes);
     return n * sum / draws;

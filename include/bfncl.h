@@ -373,6 +373,16 @@ BFNCL_API bfncl_status bfncl_eval_samples(const bfncl_samples_options *o, bfncl_
 
 /* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
+/* What the network expects while texts are sampled: the most likely character at every place and its probability. */
+typedef struct bfncl_live {
+    uint64_t evaluation, evaluations; /* network calls so far, and in all */
+    double t;
+    uint64_t texts, length;
+    const char (*character)[5]; /* [texts, length]: UTF-8, closed by NUL; what cannot stand in a line is a blank */
+    const float *probability;   /* [texts, length] */
+} bfncl_live;
+typedef void (*bfncl_live_fn)(void *user, const bfncl_live *state);
+
 typedef struct bfncl_sample_options {
     const char *model; /* with `config` and `size` as for eval */
     const char *config, *size;
@@ -408,6 +418,8 @@ typedef struct bfncl_sample_options {
     bool dry_run;          /* only the plan: weights are found in the file but not read */
     const char *animation; /* .gif of how the first samples form, or .png: all of it in one picture; of vectors of one
                               or two numbers also .svg. NULL: none */
+    bfncl_live_fn live;    /* of texts: called after every network call for the first of them; NULL: not */
+    void *live_user;
     bfncl_device_options device;
     bfncl_progress_fn progress;
     void *user;

@@ -78,6 +78,7 @@ typedef enum cli_option_id {
     OPT_CHART,
     OPT_OUTPUT,
     OPT_TRAJECTORY,
+    OPT_LIVE,
     OPT_SHAPE,
     OPT_ONLY,
     OPT_BATCH,

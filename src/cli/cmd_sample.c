@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/live.h"
 #include "cli/profile.h"
 #include "cli/term.h"
 
@@ -61,6 +62,12 @@ static void note_ligands(const bfncl_sample_result *r)
         cli_note("%llu without clashes", (unsigned long long)clear);
 }
 
+/* --live where there is no terminal: the texts come at the end as ever. */
+static void not_live(void *user, const bfncl_live *state)
+{
+    (void)user, (void)state;
+}
+
 int cli_sample(const cli_args *a)
 {
     bfncl_sample_options o;
@@ -95,6 +102,7 @@ int cli_sample(const cli_args *a)
     o.animation = a->value[OPT_TRAJECTORY].text;
     o.dry_run = cli_given(a, OPT_DRY_RUN);
     o.progress = cli_progress;
+    if (cli_given(a, OPT_LIVE)) o.live = cli_live_possible() ? cli_live : not_live;
     cli_device_options(a, &o.device);
     cli_profile_options(a, &o.device, &profile);
     cli_signals_stop();

@@ -448,7 +448,15 @@ const cli_option cli_options[OPT_COUNT] = {
          .text = "Pictures: what the network receives (theta), what it expects (mean) and what is drawn, side by side; "
                  "a .png has two rows for each sample, theta above mean, and columns over time. Texts: the most likely "
                  "characters, coloured by their probability. Vectors of one or two numbers: the way of theta from "
-                 "the prior to the data (also .svg)."},
+                 "the prior to the data (also .svg). Molecules: the first one, turning."},
+    [OPT_LIVE] = {.name = "live",
+                  .type = CLI_FLAG,
+                  .commands = CLI_SAMPLE,
+                  .group = GROUP_SAMPLE,
+                  .help = "watch texts form on the terminal",
+                  .text = "The most likely characters after every network evaluation, coloured from violet (unlikely) "
+                          "to white (sure), with dots for blanks that are not likely yet. Does nothing where stderr "
+                          "is no terminal, or with -q; with NO_COLOR without colours."},
     [OPT_SHAPE] = {.name = "shape",
                    .type = CLI_TEXT,
                    .repeats = true,

@@ -31,7 +31,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static size_t columns(void)
+size_t cli_columns(void)
 {
     const char *text = getenv("COLUMNS");
     long n = text ? strtol(text, NULL, 10) : 0;
@@ -104,7 +104,7 @@ bool cli_progress(void *user, const bfncl_progress *p)
     compose(line, p);
     if (changed && time - shown.time >= PHASE_SECONDS) cli_progress_end(); /* what it replaces stays readable */
     if (cli_term.terminal) {
-        fprintf(stderr, "\r%.*s\033[K", (int)columns() - 1, line);
+        fprintf(stderr, "\r%.*s\033[K", (int)cli_columns() - 1, line);
         cli_term.open_line = true;
     } else {
         fprintf(stderr, "%s\n", line);

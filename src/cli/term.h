@@ -38,6 +38,9 @@ int cli_finish(int code);
  * every few seconds elsewhere. False once a signal has asked to stop. */
 bool cli_progress(void *user, const bfncl_progress *p);
 
+/* Columns of the terminal. */
+size_t cli_columns(void);
+
 /* Ends the progress line, if there is one, so that other text starts on a line of its own. */
 void cli_progress_end(void);
 

@@ -61,14 +61,12 @@ out:
     return st;
 }
 
-/* Moments are spread evenly over the calls; the first and the last call are among them. */
-static bool is_moment(const bf_film *f, int i)
+bool bf_film_is_moment(int i, int calls, int moments)
 {
-    const int64_t calls = f->evaluations, moments = f->moments;
-    if (i == calls || calls == 1) return true;
-    if (moments == 1) return false;
-    const int64_t k = ((i - 1) * (moments - 1) + calls - 2) / (calls - 1);
-    return 1 + (calls - 1) * k / (moments - 1) == i;
+    if (i == calls) return true;
+    if (moments < 2) return false;
+    const int64_t apart = calls - 1, k = ((i - 1) * (int64_t)(moments - 1) + apart - 1) / apart;
+    return 1 + apart * k / (moments - 1) == i;
 }
 
 bf_status bf_film_step(void *film, bf_sampler *s, int i, double t, bf_err *err)
@@ -76,7 +74,7 @@ bf_status bf_film_step(void *film, bf_sampler *s, int i, double t, bf_err *err)
     bf_status st = BF_OK;
     bf_film *f = film;
     f->last = i == f->evaluations;
-    if (!is_moment(f, i)) return BF_OK;
+    if (!bf_film_is_moment(i, f->evaluations, f->moments)) return BF_OK;
     BF_TRY(f->kind->step(f, s, t, err));
     f->seen++;
 out:

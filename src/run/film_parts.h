@@ -33,6 +33,9 @@ struct bf_film {
 
 /* Adds a frame to the GIF. */
 bf_status bf_film_frame(bf_film *f, const bf_image *im, bf_err *err);
+/* Is call i = 1.. of `calls` one of so many moments? They are spread evenly; the last call is among them, and the first
+ * where there are two or more. */
+bool bf_film_is_moment(int i, int calls, int moments);
 bool bf_film_ends_in(const char *path, const char *ending);
 
 #endif

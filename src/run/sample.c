@@ -8,8 +8,10 @@
 #include "base/file.h"
 #include "base/size.h"
 #include "run/film.h"
+#include "run/film_mol.h"
 #include "run/folder.h"
 #include "run/given.h"
+#include "run/live.h"
 #include "run/sample_file.h"
 #include "run/sample_mol.h"
 #include "run/table.h"
@@ -149,6 +151,7 @@ typedef struct sampling {
     bf_mol scaffold, *molecules; /* of a model of molecules: [n] */
     bf_docking docking;          /* of one with pockets */
     bf_film *film;
+    bf_live live; /* fn NULL: nobody looks */
     bf_report report;
 } sampling;
 
@@ -316,11 +319,12 @@ static bf_status check_paths(const sampling *s, const char *out, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_format kind;
+    BF_CHECK(!s->o->live || bf_samples_are_text(s->m), BF_USAGE,
+             "only texts can be watched live; of pictures, molecules and vectors --trajectory makes a film");
     if (s->o->animation && !s->m->packed) BF_TRY(bf_film_check(s->m, s->o->animation, err));
     if (!out[0]) goto out;
     if (s->m->packed) {
-        BF_CHECK(!s->o->animation, BF_USAGE, "%s: an animation shows pictures, this model makes molecules",
-                 s->o->animation);
+        if (s->o->animation) BF_TRY(bf_mol_forming_check(s->o->animation, err));
         return bf_mol_samples_format(out, err);
     }
     BF_TRY(bf_samples_format(out, &kind, err));
@@ -346,13 +350,25 @@ static bf_status sample_molecules(sampling *s, bfncl_sample_result *r, bf_err *e
                                  .how = &s->how,
                                  .scaffold = s->o->scaffold ? &s->scaffold : NULL,
                                  .docking = s->o->pocket ? &s->docking : NULL,
-                                 .report = &s->report};
+                                 .report = &s->report,
+                                 .film = s->o->animation};
     const double start = bf_seconds();
     BF_TRY(bf_mol_sampling_run(&run, &s->molecules, err));
     r->seconds = bf_seconds() - start;
     bf_profiler_span(s->m->profiler, "sample", start, start + r->seconds);
     if (s->o->pocket) BF_TRY(bf_docking_judge(&s->docking, s->molecules, s->n, r, err));
     BF_TRY(bf_mol_samples_write(r->out, s->molecules, s->n, err));
+out:
+    return st;
+}
+
+/* Whoever watches. */
+static bf_status on_call(void *user, bf_sampler *sampler, int i, double t, bf_err *err)
+{
+    bf_status st = BF_OK;
+    sampling *s = user;
+    if (s->film) BF_TRY(bf_film_step(s->film, sampler, i, t, err));
+    if (s->live.fn) BF_TRY(bf_live_step(&s->live, sampler, i, t, err));
 out:
     return st;
 }
@@ -371,10 +387,14 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .given = s->given.cells,
                        .repeat = s->given.repeat,
                        .report = &s->report};
+    const int calls = s->how.evaluations;
     if (s->o->animation) {
-        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->n, s->how.evaluations, &s->film, err));
-        run.on_step = bf_film_step;
-        run.user = s->film;
+        BF_TRY(bf_film_open(s->m, s->o->animation, s->batch, s->n, calls, &s->film, err));
+    }
+    if (s->o->live) BF_TRY(bf_live_open(&s->live, s->m, s->batch, s->n, calls, s->o, err));
+    if (s->film || s->o->live) {
+        run.on_step = on_call;
+        run.user = s;
     }
     const double start = bf_seconds();
     BF_TRY(bf_sampling_run(&run, s->x, err));
@@ -444,6 +464,7 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     memset(err, 0, sizeof *err);
     bf_status st = sample(&s, r, err);
     bf_film_discard(s.film);
+    bf_live_free(&s.live);
     free(s.x);
     bf_given_free(&s.given);
     bf_csv_close(s.partial);

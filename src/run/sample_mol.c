@@ -12,6 +12,7 @@
 #include "chem/draw.h"
 #include "io/image.h"
 #include "io/packed.h"
+#include "run/film_mol.h"
 
 #define PICTURE 240    /* pixels of the side of a molecule in a grid */
 #define PICTURES 10000 /* at most */
@@ -29,6 +30,7 @@ typedef struct run {
     float *start;         /* [p.items, 3] where the atoms begin; NULL: at the origin */
     float *out;           /* [p.items, D] */
     uint64_t done, total; /* network evaluations */
+    bf_mol_forming *film; /* of the first batch; NULL: none, or done */
 } run;
 
 /* ---- before the first batch -------------------------------------------------------------------------------------- */
@@ -172,7 +174,8 @@ static bf_status on_step(void *user, bf_sampler *sampler, int i, double t, bf_er
 {
     bf_status st = BF_OK;
     run *r = user;
-    (void)sampler, (void)i, (void)t;
+    (void)t;
+    if (r->film) BF_TRY(bf_mol_forming_step(r->film, sampler, i, err));
     BF_TRY(bf_profiler_unit(r->s->m->profiler, err));
     r->done++;
     BF_CHECK(!r->s->report || bf_report_done(r->s->report, r->done, r->total), BF_STOPPED, "sampling was stopped");
@@ -257,11 +260,16 @@ static bf_status one_batch(run *r, uint64_t first, uint64_t atoms, bf_mol *list,
                                       .first = (uint32_t)atoms,
                                       .given = s->scaffold ? r->given : NULL,
                                       .on_step = on_step,
-                                      .ahead = true,
+                                      .ahead = r->film == NULL,
                                       .user = r};
     *count = pack(r, first);
     BF_TRY(put_batch(r, err));
     BF_TRY(bf_sampler_run(s->sampler, &o, r->out, err));
+    if (r->film) {
+        bf_mol_forming *film = r->film;
+        r->film = NULL;
+        BF_TRY(bf_mol_forming_close(film, r->out, err));
+    }
     for (uint64_t k = 0; k < *count; k++) {
         const uint64_t item = bf_packed_first(&r->p, r->block, k);
         BF_TRY(to_mol(r, r->out + item * BF_MOLECULE_DIMS, r->atoms[first + k], first + k, &list[first + k], err));
@@ -277,6 +285,9 @@ bf_status bf_mol_sampling_run(const bf_mol_sampling *s, bf_mol **list, bf_err *e
     bf_mol *all = NULL;
     uint64_t atoms = 0, count;
     BF_TRY(begin(&r, err));
+    if (s->film)
+        BF_TRY(bf_mol_forming_open(s->film, &r.kinds, s->m->config.mol.scale, r.atoms[0], s->how->evaluations, &r.film,
+                                   err));
     BF_NEW(all, s->n);
     for (uint64_t k = 0; k < s->n; k += count) {
         BF_CHECK(atoms <= UINT32_MAX - r.p.items, BF_USAGE, "the atoms of all samples are more than 2^32");
@@ -287,6 +298,7 @@ bf_status bf_mol_sampling_run(const bf_mol_sampling *s, bf_mol **list, bf_err *e
     all = NULL;
 out:
     if (all) bf_mol_free_all(all, s->n);
+    bf_mol_forming_free(r.film);
     free(r.atoms);
     free(r.held);
     free(r.block);

@@ -16,6 +16,7 @@ typedef struct bf_mol_sampling {
     const bf_mol *scaffold;    /* atoms that every molecule has, where they are; NULL: none */
     const bf_docking *docking; /* of a model with pockets; NULL: another */
     bf_report *report;         /* may be NULL */
+    const char *film;          /* .gif or .png of how the first one forms; NULL: none */
 } bf_mol_sampling;
 
 /*

@@ -38,7 +38,16 @@ bfncl eval atoms --samples "$data"
 out_has 'distance of bond lengths +0\.000'
 refused 2 sample atoms -n 1 --sampler best -o x.sdf
 refused 2 sample atoms -n 1 -o x.gif
-refused 2 sample atoms -n 1 -o x.sdf --trajectory x.gif
+refused 2 sample atoms -n 1 -o x.sdf --trajectory x.svg
+err_has 'x\.svg: a trajectory of this model is a \.gif or a \.png file'
+absent x.sdf x.svg
+bfncl sample atoms -n 2 --steps 3 -o film.sdf --trajectory film.gif --json
+json trajectory=film.gif
+exists film.gif
+bfncl sample atoms -n 2 --steps 3 -o film.sdf --trajectory film.png
+exists film.png
+refused 2 sample atoms -n 1 -o x.sdf --live
+err_has 'only texts can be watched live'
 refused 4 sample atoms -n 1 --scaffold missing.sdf -o x.sdf
 printf '1\n\nI 0 0 0\n' >iodine.xyz
 refused 4 sample atoms -n 1 --scaffold iodine.xyz -o x.sdf

@@ -15,6 +15,8 @@ bfncl sample "$run_folder" -n 2 --steps 3 --seed 7 -o two.safetensors --trajecto
 json out=two.safetensors trajectory=two.gif samples=2 steps=3
 bfncl sample "$run_folder" -n 2 --steps 3 --seed 7 -o strip.npy --trajectory strip.png
 exists strip.png
+refused 2 sample "$run_folder" -n 2 --steps 3 -o two.png --live
+err_has 'only texts can be watched live'
 refused 2 sample "$run_folder" -n 2 --steps 3 -o two.png --trajectory two.svg
 err_has 'two\.svg: a trajectory of this model is a \.gif or a \.png file'
 exists two.safetensors two.gif four.npy nine.npy

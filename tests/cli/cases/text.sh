@@ -46,6 +46,16 @@ tail -1 out >last
 bfncl sample run -n 3 --steps 2 --seed 5 --trajectory a.png
 exists a.png
 rm a.png
+bfncl sample run -n 3 --steps 2 --seed 5 --live # no terminal
+same out a.txt
+if command -v script >/dev/null 2>&1; then
+    TERM=xterm script -qec "'$BFNCL' sample run -n 3 --steps 2 --seed 5 --live" /dev/null >screen </dev/null
+    [ "$(grep -c 't = ' screen)" = 3 ] || fail "not shown three times"
+    grep -q '38;5;' screen || fail "no colours"
+    NO_COLOR=1 TERM=xterm script -qec "'$BFNCL' sample run -n 3 --steps 2 --seed 5 --live" /dev/null >screen </dev/null
+    ! grep -q '38;5;' screen || fail "colours in spite of NO_COLOR"
+    [ "$(grep -c 't = ' screen)" = 3 ] || fail "not shown three times"
+fi
 refused 2 sample run -n 1 --steps 2 -o a.png
 err_has 'makes text'
 echo 'ÄÖÜ and more of a text than a window' >other.txt

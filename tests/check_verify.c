@@ -43,7 +43,8 @@ static bf_status verify(bf_ctx *ctx, const char *path, seen *s, bf_err *err)
 
 START_TEST(stored_vectors_pass)
 {
-    static const char *const folders[] = {"continuous", "discretised", "discrete", "tables", "installed", "molcraft"};
+    static const char *const folders[] = {"continuous", "discretised", "discrete", "tables",
+                                          "installed",  "molcraft",    "solvers"};
     TEST_BOTH(ctx)
     {
         for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {

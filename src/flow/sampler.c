@@ -451,6 +451,12 @@ out:
     return st;
 }
 
+bf_status bf_sampler_put(bf_sampler *s, int group, const float *state, bf_err *err)
+{
+    const part *p = &s->part[group];
+    return bf_write(s->ctx, p->mem[BUF_STATE], state, (size_t)count_of(s, p, BUF_STATE) * sizeof *state, err);
+}
+
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* Where a group's columns begin in a row of all groups. */
@@ -567,7 +573,7 @@ static bf_status begin(bf_sampler *s, const bf_sampler_run_options *o, bf_err *e
     if (time_at(o, 0) > 0.0) BF_TRY(start(s, o, err));
     for (int g = 0; o->draws && g < s->groups; g++) {
         const part *p = &s->part[g];
-        if (o->draws[g].start && p->flow.kind != BF_FLOW_CATEGORICAL)
+        if (o->draws[g].start)
             BF_TRY(bf_write(s->ctx, p->mem[BUF_STATE], o->draws[g].start,
                             (size_t)count_of(s, p, BUF_STATE) * sizeof(float), err));
     }

@@ -60,6 +60,9 @@ typedef enum bf_sampler_item {
 uint64_t bf_sampler_size(const bf_sampler *s, int group, bf_sampler_item item);
 bf_status bf_sampler_get(bf_sampler *s, int group, bf_sampler_item item, float *out, bf_err *err);
 
+/* Replaces the state, mu [N, D] or z [N, D, K]: in bf_sampler_run_options.on_step, where `ahead` is not set. */
+bf_status bf_sampler_put(bf_sampler *s, int group, const float *state, bf_err *err);
+
 /* After call i = 1..bf_sampler_evaluations() at time t, and the step that follows it. Anything but BF_OK ends the run
  * with that status. */
 typedef bf_status (*bf_sampler_step_fn)(void *user, bf_sampler *s, int i, double t, bf_err *err);
@@ -70,7 +73,7 @@ typedef struct bf_sampler_draws {
                                 continuous MIXTURE: uniforms, then normals; none for DELTA */
     const float *noise_y;    /* [n, N, D] or [n, N, D, K]: normals that the steps add. Modes with one noise: [N, ...] */
     const float *noise_start; /* [N, D] or [N, D, K]: normals of the start after t = 0 */
-    const float *start;       /* [N, D]: mu at the first time of real-valued data; NULL: as said below */
+    const float *start;
 } bf_sampler_draws;
 
 /* What is known of the data of a group, to start near it. */

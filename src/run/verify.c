@@ -44,6 +44,9 @@ static const struct {
     {"molcraft flow, updates and losses", bf_verify_hybrid},
     {"molcraft sampling", bf_verify_mol_sampling},
     {"molcraft clipping and learning rate", bf_verify_clipping},
+    {"solver continuous", bf_verify_solver},
+    {"solver categorical", bf_verify_solver},
+    {"chembfn schedule and loss", bf_verify_chembfn},
 };
 
 /* A whole run. */

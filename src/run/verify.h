@@ -86,6 +86,9 @@ bf_status bf_verify_clipping(bf_verify *v, bf_err *err);     /* molcraft clippin
 bf_status bf_verify_pocket(bf_verify *v, bf_err *err);       /* molcraft pocket: NAME.pdb and NAME.sdf */
 bf_status bf_verify_ligand_types(bf_verify *v, bf_err *err); /* molcraft ligand types: NAME.sdf */
 
+bf_status bf_verify_solver(bf_verify *v, bf_err *err);  /* solver continuous, solver categorical */
+bf_status bf_verify_chembfn(bf_verify *v, bf_err *err); /* chembfn schedule and loss */
+
 /* The list of parameters of a full-size network, a JSON file ("model" and "tensors"): names, shapes, order, kind and
  * weight decay against the network's own list. No weights are allocated. */
 bf_status bf_verify_shapes(bf_verify *v, const json_t *root, bf_err *err);

@@ -57,6 +57,17 @@ static const char *cifar_file(void)
     return path;
 }
 
+/* Points in a plane. */
+static const char *points_file(void)
+{
+    float x[2 * EXAMPLES];
+    const bf_array a = {.dtype = BF_F32, .ndim = 2, .dims = {EXAMPLES, 2}, .count = BF_COUNT(x), .data = x};
+    const char *path = test_path("points.npy");
+    test_fill(x, BF_COUNT(x), 3);
+    OK(bf_npy_write(path, &a, err));
+    return path;
+}
+
 static const char *data_for(const char *config)
 {
     bf_config c;
@@ -71,6 +82,7 @@ static const char *data_for(const char *config)
         return c.data.size.v[2] == 3 ? cifar_file() : idx_file();
     }
     if (strstr(c.data.train, "cifar-10") || strstr(c.data.train, "icons")) return cifar_file(); /* colours */
+    if (strstr(c.data.train, ".npy")) return points_file();
     ck_assert_msg(strstr(c.data.train, "idx3-ubyte"), "%s: no data of this kind here: %s", config, c.data.train);
     return idx_file();
 }

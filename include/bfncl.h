@@ -215,7 +215,8 @@ typedef struct bfncl_eval_group {
     char name[48];
     uint64_t dims;
     double bits_per_dim, stderr_bits_per_dim;
-    double recon_bits_per_dim, total_bits_per_dim, stderr_total_bits_per_dim;
+    double recon_bits_per_dim; /* NaN, and 0 in the totals: places of atoms, which no bins bound, have none */
+    double total_bits_per_dim, stderr_total_bits_per_dim;
 } bfncl_eval_group;
 
 /* Per dimension unless the name says otherwise; total = loss + reconstruction. Standard errors are over examples (their

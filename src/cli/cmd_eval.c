@@ -218,8 +218,10 @@ static void print_groups(const bfncl_eval_row *row)
     printf("\n%s by group\n%-24s %9s %9s %9s %-19s\n", name, "group", "variables", "loss", "recon", "total, bits/dim");
     for (size_t k = 0; k < row->n_groups; k++) {
         const bfncl_eval_group *g = &row->groups[k];
-        printf("%-24s %9llu %9.4f %9.4f %9.4f +- %.4f\n", g->name, (unsigned long long)g->dims, g->bits_per_dim,
-               g->recon_bits_per_dim, g->total_bits_per_dim, g->stderr_total_bits_per_dim);
+        char recon[32] = "-";
+        if (isfinite(g->recon_bits_per_dim)) snprintf(recon, sizeof recon, "%.4f", g->recon_bits_per_dim);
+        printf("%-24s %9llu %9.4f %9s %9.4f +- %.4f\n", g->name, (unsigned long long)g->dims, g->bits_per_dim, recon,
+               g->total_bits_per_dim, g->stderr_total_bits_per_dim);
     }
 }
 

@@ -221,6 +221,13 @@ static void fill_row(evaluation *e, size_t k, bool text, bfncl_eval_row *row)
     row->total_bits_per_char = text ? row->total_bits_per_dim : NAN;
 }
 
+/* Values that are not clipped, such as places in space, are no pixels: they have neither range nor bins, and the code
+ * length of what the last step leaves open is not defined. */
+static bool has_recon(const bf_group *g)
+{
+    return g->flow.kind != BF_FLOW_CONTINUOUS || g->flow.clip > 0.0;
+}
+
 /* What the groups contribute to loss k. */
 static bf_status fill_groups(evaluation *e, size_t k, bfncl_eval_row *row, bf_err *err)
 {
@@ -238,6 +245,7 @@ static bf_status fill_groups(evaluation *e, size_t k, bfncl_eval_row *row, bf_er
         for (uint64_t s = 0; s < e->samples; s++) e->scratch[s] = loss[s] + recon[s];
         mean_bits(e, loss, &g->bits_per_dim, &g->stderr_bits_per_dim);
         mean_bits(e, recon, &g->recon_bits_per_dim, &unused);
+        if (!has_recon(&h->group[i])) g->recon_bits_per_dim = NAN;
         mean_bits(e, e->scratch, &g->total_bits_per_dim, &g->stderr_total_bits_per_dim);
     }
 out:
@@ -342,6 +350,19 @@ out:
     return st;
 }
 
+/* Takes groups without it out of the reconstruction. */
+static void drop_recon(evaluation *e)
+{
+    const bf_hybrid *h = &e->m->hybrid;
+    for (int g = 0; g < h->groups; g++) {
+        if (has_recon(&h->group[g])) continue;
+        double *of = h->groups > 1 ? e->recon_of + (uint64_t)g * e->samples : e->recon;
+        const double share = (double)h->group[g].dims / (double)e->m->dims;
+        for (uint64_t i = 0; i < e->samples && h->groups > 1; i++) e->recon[i] -= of[i] * share;
+        memset(of, 0, (size_t)e->samples * sizeof *of);
+    }
+}
+
 /* The code length of continuous cells is that of their numbers, not of what they are mapped to. */
 static void add_resolution(evaluation *e)
 {
@@ -392,6 +413,7 @@ static bf_status run(evaluation *e, bfncl_eval_result *r, bf_err *err)
     e->passes = (e->n + 1 + (e->o->baselines ? 1 : 0)) * e->repeats;
     BF_TRY(scorer_new(e, &recon, &s, err));
     BF_TRY(score(e, s, e->recon, e->recon_of, e->variables, NULL, 0, err));
+    drop_recon(e);
     if (e->m->schema) add_resolution(e);
     for (size_t k = 0; k < e->n; k++) {
         const bf_flow_loss_spec spec = spec_of(e, e->steps[k]);

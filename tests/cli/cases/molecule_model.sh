@@ -24,10 +24,10 @@ printf '2\npart\nC 0 0 0\nO 1.2 0 0\n' >part.xyz
 bfncl sample atoms -n 2 --scaffold part.xyz -o held.xyz
 [ "$(grep -Ec '^O +1\.2000' held.xyz)" = 2 ] || fail "the scaffold moved: $(cat held.xyz)"
 bfncl eval atoms --data "$data" --limit 10 --json
-json samples=10 dims=4
+json samples=10 dims=4 groups.0.name=position groups.0.recon_bits_per_dim=null # places have no bins to be coded in
 bfncl eval atoms --data "$data" --limit 10
 out_has 'nats/atom'
-out_has '^position +3 '
+out_has '^position +3 +[0-9.]+ +- '
 bfncl eval atoms --data "$data" --limit 10 --baselines --over-time 2 --per-example scores.csv
 out_has '^untrained network +[0-9]'
 [ "$(wc -l <scores.csv)" = 11 ] || fail "scores.csv has not 10 lines and a header"

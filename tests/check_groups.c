@@ -126,11 +126,14 @@ START_TEST(samples_have_all_groups)
     for (uint32_t batch = 4; batch <= N; batch += N - 4) {
         bf_sampler *s;
         uint32_t used;
-        OK(bf_sampling_new(m, batch, false, &s, &used, NULL, err));
+        bf_sample_plan how = {0};
+        OK(bf_sample_plan_new(&m->config, &m->hybrid, 3, &how, err));
+        OK(bf_sampling_new(m, &how, batch, false, &s, &used, NULL, err));
         ck_assert_uint_eq(used, batch);
-        const bf_sampling run = {.m = m, .sampler = s, .batch = batch, .n = N, .seed = 4, .steps = 3};
+        const bf_sampling run = {.m = m, .sampler = s, .batch = batch, .n = N, .seed = 4, .how = &how};
         OK(bf_sampling_run(&run, batch == 4 ? other : out, err));
         bf_sampler_free(s);
+        bf_sample_plan_free(&how);
     }
     test_close("samples of another batch size", other, out, BF_COUNT(out), 1e-5, 0);
     for (int i = 0; i < N; i++) {

@@ -7,7 +7,7 @@ POCL_ENV     := OCL_ICD_VENDORS=pocl.icd BFNCL_TEST_DEVICE=pocl:0
 RUSTICL_ENV  := OCL_ICD_VENDORS=rusticl.icd RUSTICL_ENABLE=llvmpipe BFNCL_TEST_DEVICE=rusticl:0 BFNCL_TEST_CLASS=wide
 OCLGRIND_ICD ?= /usr/lib/oclgrind/liboclgrind-rt-icd.so
 
-HOST_TESTS   := $(filter %/check_base %/check_measures %/check_safetensors %/check_pt %/check_io %/check_dataset %/check_config %/check_mol %/check_bonds %/check_molecules %/check_chem %/check_molcraft %/check_csv %/check_table %/check_baseline,$(TESTS))
+HOST_TESTS   := $(filter %/check_base %/check_measures %/check_safetensors %/check_pt %/check_io %/check_dataset %/check_labels %/check_config %/check_mol %/check_bonds %/check_molecules %/check_chem %/check_molcraft %/check_csv %/check_table %/check_baseline,$(TESTS))
 DEVICE_TESTS := $(filter-out $(HOST_TESTS),$(TESTS))
 # Suites that between them launch every kernel; the others only combine the same launches. Every work-item is simulated or
 # checked there, so CLBlast, whose kernels are not ours, is left out (BFNCL_TEST_QUICK): our own provider runs instead.

@@ -192,6 +192,8 @@ typedef struct bfncl_eval_options {
     const char *receiver;    /* "joint", "official"; NULL: eval.receiver */
     const char *weights;     /* "ema", "raw"; NULL: ema */
     const char *per_example; /* CSV file of the scores of every example; NULL: none */
+    const char *label;       /* model with labels: score as if every example were of this class, or "none". NULL: their
+                                own labels (data.test_labels) */
     bool dry_run;            /* only the plan: weights are found in the file but not read, data are not opened */
     bool baselines;          /* also the untrained network and a marginal model, of a table also a Gaussian copula */
     double impute;           /* table: hide this part of the cells, fill them, compare with means; 0: not */
@@ -398,14 +400,17 @@ typedef struct bfncl_sample_options {
      *     transparent pixels, and NaN in an array
      * text: a file or the text itself, with characters that stand for holes */
     const char *given;
-    const char *mask;     /* PNG of the picture's height and width; NULL: none */
-    const char *hole;     /* the character for holes; NULL: _ and ?, unless the model knows them as characters */
-    const char *lengths;  /* texts: "10,20,32" or "10-32": those of the samples, over and over; the rest of the longest
-                             is held at spaces, and cut off in texts. NULL: all are alike */
-    const char *weights;  /* as for eval */
-    const char *sampler;  /* a word of sample.mode: "ancestral", "ode2", "auto", ...; NULL: that of the configuration */
-    const char *grid;     /* "uniform", "shifted"; NULL: sample.grid */
-    const char *times;    /* of the steps, "0.01, 0.2, 0.6, 1"; NULL: sample.times */
+    const char *mask;    /* PNG of the picture's height and width; NULL: none */
+    const char *hole;    /* the character for holes; NULL: _ and ?, unless the model knows them as characters */
+    const char *lengths; /* texts: "10,20,32" or "10-32": those of the samples, over and over; the rest of the longest
+                            is held at spaces, and cut off in texts. NULL: all are alike */
+    const char *weights; /* as for eval */
+    const char *sampler; /* a word of sample.mode: "ancestral", "ode2", "auto", ...; NULL: that of the configuration */
+    const char *grid;    /* "uniform", "shifted"; NULL: sample.grid */
+    const char *times;   /* of the steps, "0.01, 0.2, 0.6, 1"; NULL: sample.times */
+    const char *label;   /* model with labels: classes by name, "all", or "none"; of several there are n samples each, a
+                            row of the picture per class. NULL: none */
+    double guidance;     /* strength W of classifier-free guidance, for samples of a class; < 0: sample.guidance */
     const char *scaffold; /* molecules: file of a part that every sample has, where it is; NULL: none */
     const char *pocket;   /* models of ligands in pockets: the receptor, a PDB file */
     const char *ligand;   /* its ligand in place, SDF, PDB or XYZ: where the pocket is. NULL: `center` says it */
@@ -449,6 +454,8 @@ typedef struct bfncl_sample_result {
     double seconds;
     char out[1024], device[256];  /* out: "" when no file was written */
     char weights[8], sampler[16]; /* "ema"; "ancestral" */
+    uint64_t classes;             /* samples / classes of each; 0: of none in particular */
+    double guidance;              /* 0: none */
     bfncl_plan plan;
     char **texts; /* [samples] UTF-8, of a text model without `out`; else NULL */
     bfncl_pocket pocket;
@@ -553,11 +560,14 @@ BFNCL_API void bfncl_model_close(bfncl_model *m);
 BFNCL_API void bfncl_model_shape(const bfncl_model *m, uint32_t shape[3]); /* height, width, channels */
 BFNCL_API uint64_t bfncl_model_dims(const bfncl_model *m);
 BFNCL_API uint32_t bfncl_model_classes(const bfncl_model *m); /* 0: values in [-1, 1], or several groups */
+/* Samples drawn from here on are of this class of a model with labels; NULL or "none", as at first: of none. `guidance`
+ * is the strength W >= 0 of classifier-free guidance towards it. */
+BFNCL_API bfncl_status bfncl_model_label(bfncl_model *m, const char *label, double guidance, bfncl_error *err);
 /* Samples first .. first + n - 1 of `seed` into out[n, dims]; class numbers as floats for a categorical model. */
 BFNCL_API bfncl_status bfncl_model_sample(bfncl_model *m, uint64_t first, uint64_t n, uint64_t steps, uint64_t seed,
                                           float *out, bfncl_error *err);
-/* Continuous-time loss plus reconstruction of data[n, dims] (as bfncl_model_sample delivers them), in nats per
- * dimension, one estimate per example into nats[n], averaged over `repeats` times. */
+/* Continuous-time loss plus reconstruction of data[n, dims] (as bfncl_model_sample delivers them, without labels), in
+ * nats per dimension, one estimate per example into nats[n], averaged over `repeats` times. */
 BFNCL_API bfncl_status bfncl_model_score(bfncl_model *m, const float *data, uint64_t n, uint64_t repeats, uint64_t seed,
                                          double *nats, bfncl_error *err);
 

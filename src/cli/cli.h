@@ -65,6 +65,8 @@ typedef enum cli_option_id {
     OPT_SAMPLER,
     OPT_GRID,
     OPT_TIMES,
+    OPT_LABEL,
+    OPT_GUIDANCE,
     OPT_SCAFFOLD,
     OPT_POCKET,
     OPT_LIGAND,
@@ -108,6 +110,7 @@ typedef enum cli_type {
     CLI_PATH,      /* the same; completed as a file name */
     CLI_DIRECTORY, /* the same; completed as a folder */
     CLI_INTEGER,   /* min .. max */
+    CLI_NUMBER,    /* min .. max, with decimals */
     CLI_SIZE,      /* bytes: 512MiB, 2G, 1000000 */
     CLI_CHOICE,    /* one of the words in `choices` */
     CLI_STEPS_LIST /* inf|N,... : step counts, inf = continuous time */
@@ -120,7 +123,7 @@ typedef struct cli_option {
     bool repeats;         /* may be given more than once: every value counts */
     const char *argument; /* name of the argument in the help; NULL for a flag */
     const char *choices;  /* CLI_CHOICE: words separated by '|' */
-    double min, max;      /* CLI_INTEGER */
+    double min, max;      /* CLI_INTEGER, CLI_NUMBER */
     unsigned commands;
     const char *key;   /* train: shorthand for `--set KEY=VALUE`, of a flag KEY=true; NULL: none */
     const char *def;   /* default as shown; NULL: none worth showing */
@@ -175,6 +178,7 @@ typedef struct cli_value {
     const char *text;  /* last value */
     const char **list; /* all values of an option that repeats */
     int64_t number;    /* last value of CLI_INTEGER and CLI_SIZE */
+    double real;       /* last value of CLI_NUMBER */
 } cli_value;
 
 struct cli_args {

@@ -295,6 +295,7 @@ int cli_eval(const cli_args *a)
     if (cli_given(a, OPT_REPEATS)) o.repeats = a->value[OPT_REPEATS].number;
     if (cli_given(a, OPT_LIMIT)) o.limit = a->value[OPT_LIMIT].number;
     if (cli_given(a, OPT_SEED)) o.seed = a->value[OPT_SEED].number;
+    o.label = a->value[OPT_LABEL].text;
     if (cli_given(a, OPT_STRIDE)) o.stride = a->value[OPT_STRIDE].number;
     if (cli_given(a, OPT_OVER_TIME)) o.over_time = a->value[OPT_OVER_TIME].number;
     o.per_example = a->value[OPT_PER_EXAMPLE].text;

@@ -83,6 +83,8 @@ int cli_sample(const cli_args *a)
     o.sampler = a->value[OPT_SAMPLER].text;
     o.grid = a->value[OPT_GRID].text;
     o.times = a->value[OPT_TIMES].text;
+    o.label = a->value[OPT_LABEL].text;
+    if (cli_given(a, OPT_GUIDANCE)) o.guidance = a->value[OPT_GUIDANCE].real;
     o.scaffold = a->value[OPT_SCAFFOLD].text;
     o.pocket = a->value[OPT_POCKET].text;
     o.ligand = a->value[OPT_LIGAND].text;
@@ -121,6 +123,9 @@ int cli_sample(const cli_args *a)
     cli_note("%llu samples, %llu steps, %llu evaluations, %s%s, %s weights, %.1f s on %s",
              (unsigned long long)r.samples, (unsigned long long)r.steps, (unsigned long long)r.evaluations, r.sampler,
              r.automatic ? " (auto: ode2 up to 15 evaluations, sde2 above)" : "", r.weights, r.seconds, r.device);
+    if (r.classes > 0)
+        cli_note("%llu of each of %llu classes, guidance %g", (unsigned long long)(r.samples / r.classes),
+                 (unsigned long long)r.classes, r.guidance);
     note_ligands(&r);
     if (!cli_given(a, OPT_JSON)) {
         if (r.out[0]) puts(r.out);
@@ -137,6 +142,11 @@ int cli_sample(const cli_args *a)
                   "trajectory", o.animation, "samples", (json_int_t)r.samples, "steps", (json_int_t)r.steps,
                   "evaluations", (json_int_t)r.evaluations, "sampler", r.sampler, "auto", (int)r.automatic, "weights",
                   r.weights, "seconds", cli_json_number(r.seconds), "device", r.device, "texts", texts);
+    if (r.classes > 0) {
+        (void)json_object_set_new(j, "label", json_string(o.label));
+        (void)json_object_set_new(j, "classes", json_integer((json_int_t)r.classes));
+        (void)json_object_set_new(j, "guidance", json_real(r.guidance));
+    }
     add_pocket(j, &r);
     bfncl_sample_result_free(&r);
     cli_add_profile(j, &profile);

@@ -372,6 +372,29 @@ const cli_option cli_options[OPT_COUNT] = {
                    .group = GROUP_SAMPLE,
                    .help = "times of the steps, one by one: increasing, the last is 1",
                    .text = "Instead of --steps and --grid: \"0.01,0.1,0.3,0.6,1\" is four steps."},
+    [OPT_LABEL] = {.name = "label",
+                   .type = CLI_TEXT,
+                   .argument = "CLASS[,CLASS...]",
+                   .commands = CLI_SAMPLE | CLI_EVAL,
+                   .def = "sample: none; eval: the labels of the data",
+                   .group = GROUP_SAMPLE,
+                   .help = "classes of a model with labels, by name: \"shirt,dress\", all, none",
+                   .text =
+                       "sample: -n samples of each class; the picture has a row per class. eval: score every example "
+                       "as if it were of this class; none: without labels."},
+    [OPT_GUIDANCE] = {.name = "guidance",
+                      .type = CLI_NUMBER,
+                      .argument = "W",
+                      .min = 0,
+                      .max = 100,
+                      .commands = CLI_SAMPLE,
+                      .def = "sample.guidance of the model's configuration",
+                      .group = GROUP_SAMPLE,
+                      .help = "strength of classifier-free guidance towards the class",
+                      .text =
+                          "The sampler is told (1 + W) times what the network says of the class minus W times what it "
+                          "says without: samples become more typical and less various. With W above 0 a step takes "
+                          "twice as long."},
     [OPT_SCAFFOLD] = {.name = "scaffold",
                       .type = CLI_PATH,
                       .argument = "FILE",

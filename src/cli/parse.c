@@ -118,6 +118,18 @@ static bool whole_number(const char *text, double min, double max, int64_t *out)
     return true;
 }
 
+/* A number in decimal notation, nothing before or after it. */
+static bool real_number(const char *text, double min, double max, double *out)
+{
+    char *end;
+    if (text[0] == 0 || strspn(text, "0123456789.eE+-") != strlen(text)) return false;
+    errno = 0;
+    const double x = strtod(text, &end);
+    if (errno || *end || !(x >= min && x <= max)) return false;
+    *out = x;
+    return true;
+}
+
 /* Bytes: a whole number with an optional unit. K, M, G, T and KiB ... TiB are powers of 1024, kB ... TB of 1000. */
 static bool byte_size(const char *text, double min, double max, int64_t *out)
 {
@@ -175,6 +187,7 @@ static int wrong_value(const cli_args *a, const cli_option *o, const char *value
     case CLI_INTEGER:
         cli_error("%s: \"%s\" is not a whole number from %.0f to %.0f", name, value, o->min, o->max);
         break;
+    case CLI_NUMBER: cli_error("%s: \"%s\" is not a number from %g to %g", name, value, o->min, o->max); break;
     case CLI_SIZE: cli_error("%s: \"%s\" is not a number of bytes such as 512MiB, 2G or 1000000", name, value); break;
     case CLI_CHOICE: cli_error("%s: \"%s\" is not one of %s", name, value, o->choices); break;
     case CLI_STEPS_LIST:
@@ -205,6 +218,7 @@ static int store(parser *p, int id, const char *value)
     switch (o->type) {
     case CLI_FLAG: break;
     case CLI_INTEGER: good = whole_number(value, o->min, o->max, &v->number); break;
+    case CLI_NUMBER: good = real_number(value, o->min, o->max, &v->real); break;
     case CLI_SIZE: good = byte_size(value, o->min, o->max, &v->number); break;
     case CLI_CHOICE: good = in_choices(value, o->choices); break;
     case CLI_STEPS_LIST: good = steps_list(value, a); break;

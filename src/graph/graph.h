@@ -80,6 +80,10 @@ bf_tid bf_graph_add(bf_graph *g, bf_tid a, bf_tid b);                           
 bf_tid bf_graph_add_mid(bf_graph *g, bf_tid x, bf_tid t);                       /* x [B,...,C] + t [B,C] */
 bf_tid bf_graph_affine(bf_graph *g, bf_tid x, float a, float b);                /* a x + b */
 bf_tid bf_graph_concat(bf_graph *g, bf_tid a, bf_tid b);                        /* last axis */
+/* Only where nothing trains: x [B,...] -> [2B,...], x twice; x [2B,...] -> [B,...], a times its first half plus b times
+ * its second */
+bf_tid bf_graph_twice(bf_graph *g, bf_tid x);
+bf_tid bf_graph_mix_halves(bf_graph *g, bf_tid x, float a, float b);
 bf_tid bf_graph_upsample(bf_graph *g, bf_tid x);
 bf_tid bf_graph_dropout(bf_graph *g, bf_tid x, float p,
                         bf_tid mask); /* identity when not training or p = 0; mask BF_NONE = random */
@@ -111,7 +115,7 @@ typedef struct bf_edges {
 bf_edges bf_graph_neighbours(bf_graph *g, bf_tid x, const bf_ragged *batch, int k); /* x [N,3] */
 /* x [R,...], index [E] words -> [E,...]: row index[e] of x, zeros for BF_NO_ITEM. For backward the lists of the e that
  * take from each row: offset [R+1], entry [E] words (of edges' src: rev_offset, rev_edge); of an ascending index, such
- * as the segment of an item, entry is BF_NONE. */
+ * as the segment of an item, entry is BF_NONE. A graph that does not train does without: both BF_NONE. */
 bf_tid bf_graph_gather(bf_graph *g, bf_tid x, bf_tid index, bf_tid offset, bf_tid entry);
 /* x [N,...] -> [S,...]; the mean of an empty segment is 0 */
 bf_tid bf_graph_segment_sum(bf_graph *g, bf_tid x, const bf_ragged *batch);

@@ -337,6 +337,65 @@ bf_tid bf_graph_affine(bf_graph *g, bf_tid x, float a, float b)
     return y;
 }
 
+/* ---- a batch twice over: in: x; out: y --------------------------------------------------------------------------- */
+
+/* The shape of x with `dim` samples. */
+static bf_tid with_batch(bf_graph *g, bf_tid x, uint64_t dim)
+{
+    bf_tensor shape = *bf_graph_at(g, x);
+
+    shape.dims[0] = dim;
+    return bf_graph_temp(g, shape.ndim, shape.dims);
+}
+
+static bf_status twice_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_mem x = bf_graph_in(g, n, 0), y = bf_graph_out(g, n, 0);
+    const uint64_t bytes = bf_graph_numel(g, n->in[0]) * sizeof(float);
+
+    BF_TRY(bf_cmds_copy(c, y, x, bytes, err));
+    BF_TRY(bf_cmds_copy(c, bf_mem_at(y, bytes), x, bytes, err));
+out:
+    return st;
+}
+
+static const bf_node_def twice_def = {.name = "twice", .emit = twice_emit};
+
+bf_tid bf_graph_twice(bf_graph *g, bf_tid x)
+{
+    if (g->status != BF_OK || x < 0) return BF_NONE;
+    if (bf_graph_training(g)) return bf_graph_fail(g, BF_USAGE, "a batch twice over cannot be trained");
+    const bf_tid y = with_batch(g, x, 2 * bf_graph_dim(g, x, 0));
+    bf_graph_node(g, &twice_def, NULL, 1, &x, 1, &y, NULL);
+    return y;
+}
+
+static bf_status mix_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
+{
+    const affine_attr *a = n->attr;
+    const bf_mem x = bf_graph_in(g, n, 0);
+    const uint64_t count = bf_graph_numel(g, n->out[0]);
+
+    return bf_axpby(c, bf_graph_out(g, n, 0), a->a, x, a->b, bf_mem_at(x, count * sizeof(float)), count, err);
+}
+
+static const bf_node_def mix_def = {.name = "mix_halves", .attr_size = sizeof(affine_attr), .emit = mix_emit};
+
+bf_tid bf_graph_mix_halves(bf_graph *g, bf_tid x, float a, float b)
+{
+    const affine_attr attr = {a, b};
+
+    if (g->status != BF_OK || x < 0) return BF_NONE;
+    const uint64_t batch = bf_graph_dim(g, x, 0);
+    if (bf_graph_training(g) || batch % 2 != 0)
+        return bf_graph_fail(g, BF_USAGE, "the halves of a batch of %llu, %s", (unsigned long long)batch,
+                             bf_graph_training(g) ? "which trains" : "which is odd");
+    const bf_tid y = with_batch(g, x, batch / 2);
+    bf_graph_node(g, &mix_def, &attr, 1, &x, 1, &y, NULL);
+    return y;
+}
+
 /* ---- concat, reshape --------------------------------------------------------------------------------------------- */
 
 typedef struct concat_attr {

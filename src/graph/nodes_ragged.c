@@ -139,7 +139,8 @@ bf_tid bf_graph_gather(bf_graph *g, bf_tid x, bf_tid index, bf_tid offset, bf_ti
     if (g->status != BF_OK || x < 0 || index < 0) return BF_NONE;
     const uint64_t rows = bf_graph_numel(g, index), lists = bf_graph_dim(g, x, 0);
     const list_attr a = {bf_graph_int(g, row_length(g, x), "gather"), false, offset, entry};
-    if (bf_graph_numel(g, offset) != lists + 1)
+    if (offset < 0 && bf_graph_training(g)) return bf_graph_fail(g, BF_USAGE, "gather: no lists for the gradient");
+    if (offset >= 0 && bf_graph_numel(g, offset) != lists + 1)
         return bf_graph_fail(g, BF_USAGE, "gather: lists of %llu rows for %llu", (unsigned long long)lists,
                              (unsigned long long)bf_graph_numel(g, offset) - 1);
     bf_tid y = with_rows(g, x, rows);

@@ -21,7 +21,8 @@ static bf_packed layout(const bf_dataset *ds, uint64_t items)
 uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items)
 {
     const bf_dataset_info info = bf_dataset_get_info(ds);
-    return info.packed ? layout(ds, items).size : items * info.row;
+    if (info.packed) return layout(ds, items).size;
+    return info.labels > 0 ? bf_label_block_of(items * info.row, items, info.labels).size : items * info.row;
 }
 
 bf_status bf_dataset_fits(const bf_dataset *ds, const char *path, uint64_t items, bf_err *err)
@@ -43,20 +44,41 @@ out:
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-/* Where rows are delivered: straight into the block, or class numbers into *classes first. */
-static bf_status begin_rows(const bf_dataset_info *info, uint64_t rows, float *block, int32_t **classes, bf_rows *out,
-                            bf_err *err)
+/* Rows on their way into a block: values straight, class numbers and labels by way of arrays. */
+typedef struct transit {
+    bf_dataset_info info;
+    int32_t *classes;
+    uint32_t *labels;
+} transit;
+
+/* Room for `items` rows. Free in every case. */
+static bf_status transit_new(const bf_dataset *ds, uint64_t items, transit *t, bf_err *err)
 {
     bf_status st = BF_OK;
-    if (info->class_blocks) BF_NEW(*classes, rows * info->dims);
-    *out = (bf_rows){.values = info->class_blocks ? NULL : block, .classes = *classes};
+    *t = (transit){.info = bf_dataset_get_info(ds)};
+    if (t->info.class_blocks) BF_NEW(t->classes, items * t->info.dims);
+    if (t->info.labels > 0) BF_NEW(t->labels, items);
 out:
     return st;
 }
 
-static void end_rows(const int32_t *classes, uint64_t count, float *block)
+static void transit_free(transit *t)
 {
-    for (uint64_t i = 0; classes != NULL && i < count; i++) block[i] = (float)classes[i];
+    free(t->classes);
+    free(t->labels);
+}
+
+static bf_rows transit_rows(const transit *t, float *block)
+{
+    return (bf_rows){.values = t->classes ? NULL : block, .classes = t->classes, .labels = t->labels};
+}
+
+/* `rows` of the rows of a block for `items` have arrived. */
+static void transit_end(const transit *t, uint64_t rows, uint64_t items, float *block)
+{
+    const bf_label_block labels = bf_label_block_of(items * t->info.row, items, t->info.labels);
+    for (uint64_t i = 0; t->classes != NULL && i < rows * t->info.dims; i++) block[i] = (float)t->classes[i];
+    if (t->labels != NULL) bf_label_block_put(&labels, t->labels, rows, block);
 }
 
 /* ---- packed ------------------------------------------------------------------------------------------------------ */
@@ -146,17 +168,18 @@ bf_status bf_dataset_train_block(const bf_dataset *ds, uint64_t first, uint64_t 
                                  uint64_t *next, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_dataset_info info = bf_dataset_get_info(ds);
-    const uint64_t rows = parts * items;
-    int32_t *classes = NULL;
-    bf_rows out;
-    if (info.packed) return train_packed(ds, first, parts, items, blocks, next, err);
-    BF_TRY(begin_rows(&info, rows, blocks, &classes, &out, err));
-    BF_TRY(bf_dataset_train_rows(ds, first, (uint32_t)rows, &out, err));
-    end_rows(classes, rows * info.dims, blocks);
-    *next = first + rows;
+    transit t = {0};
+    if (bf_dataset_get_info(ds).packed) return train_packed(ds, first, parts, items, blocks, next, err);
+    BF_TRY(transit_new(ds, items, &t, err));
+    *next = first;
+    for (uint64_t i = 0; i < parts; i++, *next += items) {
+        float *block = blocks + i * bf_dataset_block(ds, items);
+        const bf_rows out = transit_rows(&t, block);
+        BF_TRY(bf_dataset_train_rows(ds, *next, (uint32_t)items, &out, err));
+        transit_end(&t, items, items, block);
+    }
 out:
-    free(classes);
+    transit_free(&t);
     return st;
 }
 
@@ -164,16 +187,15 @@ bf_status bf_dataset_eval_block(const bf_dataset *ds, bf_split split, uint64_t f
                                 uint32_t draw, float *block, uint32_t *count, bf_err *err)
 {
     bf_status st = BF_OK;
-    const bf_dataset_info info = bf_dataset_get_info(ds);
-    int32_t *classes = NULL;
-    bf_rows out;
-    if (info.packed) return eval_packed(ds, split, first, end, items, block, count, err);
+    transit t = {0};
+    if (bf_dataset_get_info(ds).packed) return eval_packed(ds, split, first, end, items, block, count, err);
     const uint64_t rows = BF_MIN(items, end - first);
-    BF_TRY(begin_rows(&info, rows, block, &classes, &out, err));
+    BF_TRY(transit_new(ds, items, &t, err));
+    const bf_rows out = transit_rows(&t, block);
     BF_TRY(bf_dataset_eval_rows(ds, split, first, (uint32_t)rows, draw, &out, err));
-    end_rows(classes, rows * info.dims, block);
+    transit_end(&t, rows, items, block);
     *count = (uint32_t)rows;
 out:
-    free(classes);
+    transit_free(&t);
     return st;
 }

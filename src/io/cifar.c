@@ -51,8 +51,8 @@ out:
     return st;
 }
 
-/* Appends the pictures of a file at `at`, which has room for `room` of them. */
-static bf_status read_file(const char *path, uint8_t *at, uint64_t room, uint64_t *read, bf_err *err)
+/* Appends the pictures of a file at `at`, and their labels, where there is room for `room` of them. */
+static bf_status read_file(const char *path, uint8_t *at, uint8_t *label, uint64_t room, uint64_t *read, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_source *s = NULL;
@@ -65,6 +65,7 @@ static bf_status read_file(const char *path, uint8_t *at, uint64_t room, uint64_
                  "%s: record %" PRIu64 " has label %d, CIFAR-10 has 0 to 9: damaged, or "
                  "another kind of file",
                  path, i, record[0]);
+        label[i] = record[0];
         for (size_t e = 0; e < IMAGE; e++) at[e] = record[1 + e % COLOURS * PLANE + e / COLOURS];
     }
     *read = n;
@@ -73,26 +74,29 @@ out:
     return st;
 }
 
-bf_status bf_cifar_read(const char *path, bool folder, bf_array *out, bf_err *err)
+bf_status bf_cifar_read(const char *path, bool folder, bf_array *out, uint8_t **labels, bf_err *err)
 {
     bf_status st = BF_OK;
     glob_t g = {0};
     uint64_t records = 0, done = 0;
-    uint8_t *pixels = NULL;
+    uint8_t *pixels = NULL, *label = NULL;
     *out = (bf_array){0};
     BF_CHECK(list(path, folder, &g), BF_FILE, "%s: cannot be read", path);
     for (size_t i = 0; i < g.gl_pathc; i++) BF_TRY(count_records(g.gl_pathv[i], &records, err));
     BF_NEW(pixels, records * IMAGE);
+    BF_NEW(label, records);
     for (size_t i = 0; i < g.gl_pathc; i++) {
         uint64_t n = 0;
-        BF_TRY(read_file(g.gl_pathv[i], pixels + done * IMAGE, records - done, &n, err));
+        BF_TRY(read_file(g.gl_pathv[i], pixels + done * IMAGE, label + done, records - done, &n, err));
         done += n;
     }
     *out = (bf_array){.dtype = BF_U8, .ndim = 4, .dims = {done, SIDE, SIDE, COLOURS}, .count = done * IMAGE};
     out->data = pixels;
-    pixels = NULL;
+    *labels = label;
+    pixels = label = NULL;
 out:
     globfree(&g);
     free(pixels);
+    free(label);
     return st;
 }

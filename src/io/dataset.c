@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ struct bf_dataset {
     char vocabulary[BF_VOCABULARY_TEXT];
     bf_molecules molecules;       /* MOLECULES; `raw` is empty then */
     char **files;                 /* of a folder: [raw.dims[0]] */
+    bf_labels labels;             /* [raw.dims[0]], or none; the names of their classes */
+    uint8_t *cifar_labels;        /* while the data are opened */
     uint32_t *train, *validation; /* indices, ascending */
     float *centre;                /* BINS: [bins] */
     float value[LEVELS];          /* U8 data: value and class of every pixel level */
@@ -51,23 +54,66 @@ void bf_dataset_defaults(bf_dataset_options *o)
 
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
-static bf_status read_any(const char *path, const bf_dataset_options *o, bf_array *out, char ***files, bf_err *err)
+static bf_status read_any(bf_dataset *ds, const char *path, bf_err *err)
 {
     bf_kind kind;
+    const bf_dataset_options *o = &ds->options;
     bf_status st = bf_file_kind(path, &kind, err);
     if (st != BF_OK) return st;
-    if (bf_cifar_is(path, kind == BF_KIND_FOLDER)) return bf_cifar_read(path, kind == BF_KIND_FOLDER, out, err);
+    if (bf_cifar_is(path, kind == BF_KIND_FOLDER))
+        return bf_cifar_read(path, kind == BF_KIND_FOLDER, &ds->raw, &ds->cifar_labels, err);
     switch (kind) {
-    case BF_KIND_FOLDER: return bf_folder_read(path, o->channels, o->size, out, files, err);
+    case BF_KIND_FOLDER: return bf_folder_read(path, o->channels, o->size, &ds->raw, &ds->files, err);
     case BF_KIND_IDX:
-    case BF_KIND_GZIP: return bf_idx_read(path, out, err);
-    case BF_KIND_NPY: return bf_npy_read(path, out, err);
+    case BF_KIND_GZIP: return bf_idx_read(path, &ds->raw, err);
+    case BF_KIND_NPY: return bf_npy_read(path, &ds->raw, err);
     default: break;
     }
     bf_fail(err, BF_FILE, "%s: is %s, expected a data set", path, bf_kind_text(kind));
     bf_hint(err, "data sets are IDX or IDX.gz files, NPY arrays, folders of PNG files and CIFAR-10 .bin files; a text "
                  "needs data.transform=text");
     return BF_FILE;
+}
+
+/* Where nobody says where the labels are. */
+static bf_status find_labels(bf_dataset *ds, const char *path, bf_err *err)
+{
+    char beside[1024];
+    const char *names = ds->options.label_names;
+    if (ds->files != NULL)
+        return bf_labels_of_folder(path, (const char *const *)ds->files, ds->raw.dims[0], names, &ds->labels, err);
+    if (ds->cifar_labels != NULL)
+        return bf_labels_of_bytes(path, ds->cifar_labels, ds->raw.dims[0],
+                                  names != NULL && names[0] ? names : BF_CIFAR_NAMES, &ds->labels, err);
+    if (bf_labels_beside(path, beside)) return bf_labels_read(beside, names, &ds->labels, err);
+    bf_fail(err, BF_FILE, "%s: no labels beside it%s%s", path, beside[0] ? ": there is no " : "", beside);
+    bf_hint(err, "data.labels and data.test_labels say which files hold them");
+    return BF_FILE;
+}
+
+/* Labels of all examples that there are. */
+static bf_status open_labels(bf_dataset *ds, const char *path, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const bf_dataset_options *o = &ds->options;
+    bf_classes c;
+    if (!o->labelled) goto out;
+    if (o->labels == NULL) {
+        snprintf(ds->labels.names, sizeof ds->labels.names, "%s", o->label_names);
+    } else if (strcmp(o->labels, "auto") == 0) {
+        BF_TRY(find_labels(ds, path, err));
+    } else {
+        BF_TRY(bf_labels_read(o->labels, o->label_names, &ds->labels, err));
+    }
+    BF_CHECK(o->labels == NULL || ds->labels.count == ds->raw.dims[0], BF_FILE,
+             "%s: %" PRIu64 " labels for the %" PRIu64 " examples of %s",
+             strcmp(o->labels, "auto") == 0 ? "labels" : o->labels, ds->labels.count, ds->raw.dims[0], path);
+    BF_TRY(bf_classes_parse(ds->labels.names, &c, err));
+    ds->info.labels = c.n;
+out:
+    free(ds->cifar_labels);
+    ds->cifar_labels = NULL;
+    return st;
 }
 
 /* [n,D] -> 1 x D x 1, [n,H,W] -> H x W x 1, [n,H,W,C]. */
@@ -117,6 +163,10 @@ static bf_status check_options(const bf_dataset_options *o, bf_err *err)
              "data set: a stride of %" PRIu32 " needs a text and windows at least as long", o->stride);
     BF_CHECK(o->channels == 0 || o->channels == 1 || o->channels == 3, BF_USAGE,
              "data set: channels is %" PRIu32 ", expected 0, 1 or 3", o->channels);
+    BF_CHECK(!o->labelled || o->transform <= BF_TRANSFORM_BINARISE, BF_USAGE,
+             "data set: texts, tables and molecules have no class labels");
+    BF_CHECK(o->label_dropout >= 0 && o->label_dropout < 1, BF_USAGE,
+             "data set: label_dropout is %g, expected 0 <= p < 1", o->label_dropout);
 out:
     return st;
 }
@@ -237,6 +287,16 @@ static uint32_t checksum(bf_dataset *ds, uint64_t elements)
     return crc;
 }
 
+/* With the labels that were read. */
+static uint32_t add_labels(bf_dataset *ds, uint32_t crc)
+{
+    const uint64_t n = ds->labels.label != NULL ? ds->info.count : 0;
+    bf_swap_le(ds->labels.label, BF_U32, (size_t)n);
+    crc = bf_crc32c(crc, ds->labels.label, (size_t)n * sizeof *ds->labels.label);
+    bf_swap_le(ds->labels.label, BF_U32, (size_t)n);
+    return crc;
+}
+
 static bf_status new_order(uint64_t n, order **out, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -255,12 +315,14 @@ out:
 static bf_status open_examples(bf_dataset *ds, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
-    BF_TRY(read_any(path, &ds->options, &ds->raw, &ds->files, err));
+    BF_TRY(read_any(ds, path, err));
     BF_TRY(set_shape(ds, path, err));
+    BF_TRY(open_labels(ds, path, err));
     BF_TRY(set_tables(ds, err));
     if (ds->raw.dtype == BF_F32) BF_TRY(check_floats(ds, path, err));
     BF_TRY(split(ds, err));
-    ds->info.crc = checksum(ds, ds->info.count * ds->info.dims);
+    ds->info.crc = add_labels(ds, checksum(ds, ds->info.count * ds->info.dims));
+    ds->options.labels = ds->options.label_names = NULL; /* the caller's */
     BF_TRY(new_order(ds->info.train, &ds->order, err));
 out:
     return st;
@@ -422,6 +484,8 @@ void bf_dataset_free(bf_dataset *ds)
     free(ds->order);
     for (uint64_t i = 0; ds->files != NULL && i < ds->raw.dims[0]; i++) free(ds->files[i]);
     free(ds->files);
+    bf_labels_free(&ds->labels);
+    free(ds->cifar_labels);
     bf_array_free(&ds->raw);
     bf_molecules_free(&ds->molecules);
     bf_schema_free(ds->schema);
@@ -454,6 +518,11 @@ const float *bf_dataset_cells(const bf_dataset *ds, uint64_t i)
 const char *bf_dataset_vocabulary(const bf_dataset *ds)
 {
     return ds->vocabulary;
+}
+
+const char *bf_dataset_label_names(const bf_dataset *ds)
+{
+    return ds->labels.names;
 }
 
 uint32_t bf_dataset_overlap(const bf_dataset *ds, uint64_t i)
@@ -529,12 +598,22 @@ static bool choose_given(const bf_dataset *ds, uint32_t index, uint32_t draw, ui
     return true;
 }
 
+static uint32_t label_of(const bf_dataset *ds, uint32_t index, uint32_t draw, bool training)
+{
+    const bf_dataset_options *o = &ds->options;
+    const uint32_t label = ds->labels.label != NULL ? ds->labels.label[index] : o->label;
+    if (!training || !(o->label_dropout > 0)) return label;
+    return bf_philox_uniform(o->seed, 0, index, draw, BF_STREAM_LABEL) < (float)o->label_dropout ? ds->info.labels
+                                                                                                 : label;
+}
+
 /* Delivers row `at` of a batch; with `scratch` for training. */
 static void put_row(const bf_dataset *ds, uint32_t index, uint32_t draw, bool mirror, void *scratch, uint32_t at,
                     const bf_rows *out)
 {
     uint64_t d = ds->info.dims;
     if (out->index != NULL) out->index[at] = index;
+    if (out->labels != NULL) out->labels[at] = label_of(ds, index, draw, scratch != NULL);
     if (ds->info.packed) return;
     if (ds->options.transform == BF_TRANSFORM_TEXT) {
         const uint16_t *window = (const uint16_t *)ds->raw.data + index;
@@ -569,6 +648,7 @@ static bf_status check_rows(const bf_dataset *ds, const bf_rows *out, bf_err *er
     if (out->classes != NULL && ds->info.classes == 0) {
         return bf_fail(err, BF_USAGE, "data set: continuous data have values, no classes");
     }
+    if (out->labels != NULL && ds->info.labels == 0) return bf_fail(err, BF_USAGE, "data set: it has no labels");
     return BF_OK;
 }
 

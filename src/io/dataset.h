@@ -32,6 +32,10 @@
  *
  * MOLECULES    io/molecules.h; they come in blocks only
  *
+ * Pictures and vectors may have class labels (io/labels.h). When read for training, an example's label becomes "none"
+ * with probability `label_dropout`: where a uniform number of bf_philox with stream BF_STREAM_LABEL, sample = index in
+ * the data set, step = epoch lies below it.
+ *
  * Training order: an endless stream. Position p is place p % n of epoch p / n; an epoch is a permutation of the
  * training part and a function of (seed, epoch) alone. The last short batch of an epoch wraps into the next one. The
  * validation part is chosen by a fixed seed, not by the run's. A data set is read-only once open and may be shared by
@@ -40,6 +44,7 @@
 #ifndef BF_IO_DATASET_H
 #define BF_IO_DATASET_H
 
+#include "io/labels.h"
 #include "io/molecules.h"
 #include "io/schema.h"
 
@@ -72,6 +77,14 @@ typedef struct bf_dataset_options {
     uint32_t channels; /* PNG folders: 0 as in the files, 1 grey, 3 RGB */
     uint32_t size[2];  /* PNG folders: take only pictures of this height and width; 0, 0 = all must be alike */
     uint64_t limit;    /* only the first so many examples; 0 = all */
+
+    /* Class labels, of CONTINUOUS, BINS and BINARISE */
+    bool labelled;      /* examples have them */
+    const char *labels; /* a file, or "auto": the sub-folders of a folder, the bytes of CIFAR-10, the file beside the
+                           images. NULL: every example has `label`, and label_names are known */
+    const char *label_names; /* NULL or "": as the labels have it */
+    uint32_t label;
+    double label_dropout; /* [0, 1) */
 
     /* TEXT */
     uint32_t length;        /* characters of an example, at least 1 */
@@ -118,6 +131,7 @@ typedef struct bf_dataset_info {
     bool packed;          /* MOLECULES: an example is several items of D numbers */
     uint32_t room_around; /* MOLECULES: as in the options; 0: nothing is around them */
     bool class_blocks;
+    uint32_t labels;  /* classes that labels stand for; 0: there are none */
     uint32_t classes; /* BINS: bins, BINARISE: 2, TEXT: characters of the vocabulary, CONTINUOUS: 0 */
     uint32_t crc;     /* CRC-32C of shape, type and contents, for "is this the data the checkpoint was trained on" */
 } bf_dataset_info;
@@ -134,6 +148,8 @@ const char *bf_dataset_vocabulary(const bf_dataset *ds);
 const bf_schema *bf_dataset_schema(const bf_dataset *ds);
 /* TABLE: the cells of example i of BF_SPLIT_ALL, x [D] as in io/table.h. */
 const float *bf_dataset_cells(const bf_dataset *ds, uint64_t i);
+/* What the classes of labels are called, as io/labels.h reads it; "" without labels. Valid as long as the data set. */
+const char *bf_dataset_label_names(const bf_dataset *ds);
 /* How many variables at the beginning of example i of BF_SPLIT_ALL belong to the example before: 0 but for windows of a
  * text that overlap. */
 uint32_t bf_dataset_overlap(const bf_dataset *ds, uint64_t i);
@@ -147,6 +163,7 @@ typedef struct bf_rows {
     float *values;    /* [rows, row] */
     int32_t *classes; /* [rows, D] */
     uint32_t *index;  /* [rows]: index in the data set */
+    uint32_t *labels; /* [rows]: info.labels stands for "none"; of data that have them */
 } bf_rows;
 
 /* Positions first .. first + rows - 1 of the training stream. */
@@ -158,8 +175,9 @@ bf_status bf_dataset_eval_rows(const bf_dataset *ds, bf_split split, uint64_t fi
 /* ---- blocks (blocks.c) ---------------------------------------------------------------------------------------- */
 
 /*
- * What a model's graph is fed: `items` rows of `row` floats, values or (class_blocks) class numbers; or, of MOLECULES,
- * a packed block (io/packed.h) that holds as many examples as fit, in their order.
+ * What a model's graph is fed: `items` rows of `row` floats, values or (class_blocks) class numbers, with labels behind
+ * them where there are any (bf_label_block); or, of MOLECULES, a packed block (io/packed.h) that holds as many examples
+ * as fit, in their order.
  */
 uint64_t bf_dataset_block(const bf_dataset *ds, uint64_t items); /* its floats */
 

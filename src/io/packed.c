@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/size.h"
+
 bf_packed bf_packed_of(uint64_t items, uint32_t dims)
 {
     bf_packed p = {.items = items, .segments = items / 4 + 2, .dims = dims};
@@ -120,4 +122,37 @@ uint64_t bf_packed_examples(const bf_packed *p, const float *block)
 uint64_t bf_packed_first(const bf_packed *p, const float *block, uint64_t example)
 {
     return get_word(block + p->offset + example);
+}
+
+/* ---- labels --------------------------------------------------------------------------------------------------------
+ */
+
+bf_label_block bf_label_block_of(uint64_t rows, uint64_t items, uint32_t classes)
+{
+    bf_label_block b = {.items = items, .classes = classes, .label = rows};
+    b.offset = b.label + items;
+    b.entry = b.offset + classes + 2;
+    b.size = b.entry + items;
+    return b;
+}
+
+void bf_label_block_put(const bf_label_block *b, const uint32_t *label, uint64_t n, float *block)
+{
+    float *of_item = block + b->label, *offset = block + b->offset, *entry = block + b->entry;
+    const uint64_t lists = (uint64_t)b->classes + 1;
+    for (uint64_t i = 0; i < b->items; i++) put_word(of_item + i, label[BF_MIN(i, n - 1)]);
+    /* How many there are of each; where their lists end; and, filled from behind, where they begin. */
+    for (uint64_t k = 0; k <= lists; k++) put_word(offset + k, 0);
+    for (uint64_t i = 0; i < b->items; i++) {
+        float *count = offset + get_word(of_item + i);
+        put_word(count, (uint64_t)get_word(count) + 1);
+    }
+    for (uint64_t k = 1; k < lists; k++)
+        put_word(offset + k, (uint64_t)get_word(offset + k - 1) + get_word(offset + k));
+    put_word(offset + lists, b->items);
+    for (uint64_t i = b->items; i-- > 0;) {
+        float *end = offset + get_word(of_item + i);
+        put_word(end, get_word(end) - 1);
+        put_word(entry + get_word(end), i);
+    }
 }

@@ -59,4 +59,21 @@ void bf_packed_weigh(const bf_packed *p, float *block, uint64_t parts, uint64_t 
 uint64_t bf_packed_examples(const bf_packed *p, const float *block);
 uint64_t bf_packed_first(const bf_packed *p, const float *block, uint64_t example);
 
+/* ---- labels of rows (io/labels.h) -------------------------------------------------------------------------------- */
+
+/* Places, in floats, of what stands behind the rows of a block of N examples: words (bits of a uint32_t in the place of
+ * a float). entry[offset[k]] .. entry[offset[k + 1] - 1] are the examples of class k, ascending; the last list is
+ * "none". */
+typedef struct bf_label_block {
+    uint64_t items;
+    uint32_t classes;
+    uint64_t label;         /* [N] */
+    uint64_t offset, entry; /* [classes + 2], [N] */
+    uint64_t size;
+} bf_label_block;
+/* Behind `rows` floats. */
+bf_label_block bf_label_block_of(uint64_t rows, uint64_t items, uint32_t classes);
+/* label[n], n <= N, which are at most `classes`; the rest of the block gets the last one. */
+void bf_label_block_put(const bf_label_block *b, const uint32_t *label, uint64_t n, float *block);
+
 #endif

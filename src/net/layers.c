@@ -112,6 +112,30 @@ bf_layer_params bf_text_norm_params(bf_graph *g, const char *prefix, const char 
     return layer(g, prefix, name, 1, (uint64_t[]){(uint64_t)channels}, &r);
 }
 
+static bf_tid found_or_input(bf_graph *g, const char *name, uint64_t n)
+{
+    const bf_tid t = bf_graph_find(g, name);
+
+    return t >= 0 ? t : bf_graph_input(g, name, 1, &n);
+}
+
+bf_tid bf_label_rows(bf_graph *g, int classes, int width, uint64_t batch, bool text)
+{
+    const uint64_t rows = (uint64_t)classes + 1;
+    const bf_param_spec s = {.name = "label_emb.weight",
+                             .ndim = 2,
+                             .dims = {rows, (uint64_t)width},
+                             .decay = !text,
+                             .init = BF_INIT_NORMAL,
+                             .init_scale = text ? BF_TEXT_SD : 1.0f};
+    const bf_tid table = bf_graph_param(g, &s), label = found_or_input(g, "label", batch);
+    const bool lists = bf_graph_training(g);
+    const bf_tid offset = lists ? found_or_input(g, "label_offset", rows + 1) : BF_NONE;
+    const bf_tid entry = lists ? found_or_input(g, "label_entry", batch) : BF_NONE;
+
+    return bf_graph_gather(g, table, label, offset, entry);
+}
+
 bf_tid bf_dropout_layer(bf_graph *g, const char *prefix, const char *name, bf_tid x, float p)
 {
     char full[BF_NET_NAME];

@@ -30,6 +30,12 @@ bf_layer_params bf_text_linear_params(bf_graph *g, const char *prefix, const cha
                                       bool bias);
 bf_layer_params bf_text_norm_params(bf_graph *g, const char *prefix, const char *name, int channels, bool bias);
 
+/* A vector per class label: rows of the table "label_emb.weight" [classes + 1, width], whose last one stands for
+ * "none"; [batch, width]. Labels are the graph's input "label" [batch], words; a graph that trains also has the lists
+ * that gather wants: "label_offset" [classes + 2], "label_entry" [batch] (io/packed.h). They are made where they are
+ * not there. The table starts as N(0, 1) as PyTorch's does, with `text` by the rules of the text transformer. */
+bf_tid bf_label_rows(bf_graph *g, int classes, int width, uint64_t batch, bool text);
+
 /* Dropout, called like the official module: a graph input "drop.PREFIX NAME" of the shape of x replaces the random keep
  * mask (golden files store such masks). */
 bf_tid bf_dropout_layer(bf_graph *g, const char *prefix, const char *name, bf_tid x, float p);

@@ -54,7 +54,8 @@ void bf_mlp_build(bf_graph *g, const bf_net_config *c, int inputs, const bf_tid 
 {
     bf_err failed;
     const uint64_t batch = bf_graph_status(g, &failed) == BF_OK ? BF_MAX(bf_graph_numel(g, t), (uint64_t)1) : 1;
-    const bf_tid first = linear(g, "", "input", side_by_side(g, inputs, in, batch), c->width, BF_ACT_NONE);
+    bf_tid first = linear(g, "", "input", side_by_side(g, inputs, in, batch), c->width, BF_ACT_NONE);
+    if (c->classes > 0) first = bf_graph_add(g, first, bf_label_rows(g, c->classes, c->width, batch, false));
     bf_tid e = bf_graph_time_code(g, t, BF_CODE_UNET, c->width), x = first;
 
     e = linear(g, "", "time.0", e, c->width, BF_ACT_SILU);

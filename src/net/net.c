@@ -219,6 +219,8 @@ bf_status bf_net_check(const bf_net_config *c, bf_err *err)
              "net.heads: %d heads do not divide the %d channels", c->heads, c->width);
     BF_CHECK(!norms || c->groups >= 1, BF_USAGE, "net.groups must be positive");
     BF_CHECK(c->dropout >= 0.0f && c->dropout < 1.0f, BF_USAGE, "net.dropout: %g is not in [0, 1)", (double)c->dropout);
+    BF_CHECK(c->classes >= 0 && c->classes <= BF_NET_CLASSES, BF_USAGE, "net: %d classes, 0 to %d are possible",
+             c->classes, BF_NET_CLASSES);
     BF_CHECK(c->input.output >= 1, BF_USAGE, "net: the width of the first layer is missing");
     BF_TRY(check_input(c, err));
     if (c->kind == BF_NET_UNET) BF_TRY(check_unet(c, err));
@@ -317,21 +319,28 @@ static void describe_unet(const bf_net_config *c, char *text, size_t size, size_
     append(text, size, at, "%s", c->attentions ? " and in the middle" : "in the middle");
 }
 
+/* Everything but the labels. */
+static void describe(const bf_net_config *c, char *text, size_t size, size_t *at)
+{
+    append(text, size, at, "%s %dx%d, width %d", bf_net_kind_name(c->kind), c->input.height, c->input.width, c->width);
+    if (c->kind == BF_NET_UNET) {
+        describe_unet(c, text, size, at);
+        return;
+    }
+    append(text, size, at, ", %d block%s", c->blocks, plural(c->blocks));
+    if (c->kind == BF_NET_MLP) return;
+    append(text, size, at, ", %d head%s", c->heads, plural(c->heads));
+    if (c->kind == BF_NET_VDM_UNET)
+        append(text, size, at, ", %d groups, attention %s", c->groups,
+               c->attention_everywhere ? "everywhere" : "in the middle");
+    else if (c->causal)
+        append(text, size, at, ", causal");
+}
+
 void bf_net_describe(const bf_net_config *c, char *text, size_t size)
 {
     size_t at = 0;
 
-    append(text, size, &at, "%s %dx%d, width %d", bf_net_kind_name(c->kind), c->input.height, c->input.width, c->width);
-    if (c->kind == BF_NET_UNET) {
-        describe_unet(c, text, size, &at);
-        return;
-    }
-    append(text, size, &at, ", %d block%s", c->blocks, plural(c->blocks));
-    if (c->kind == BF_NET_MLP) return;
-    append(text, size, &at, ", %d head%s", c->heads, plural(c->heads));
-    if (c->kind == BF_NET_VDM_UNET)
-        append(text, size, &at, ", %d groups, attention %s", c->groups,
-               c->attention_everywhere ? "everywhere" : "in the middle");
-    else if (c->causal)
-        append(text, size, &at, ", causal");
+    describe(c, text, size, &at);
+    if (c->classes > 0) append(text, size, &at, ", labels of %d classes", c->classes);
 }

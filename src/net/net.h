@@ -4,6 +4,10 @@
  *
  * Every network maps what the flow feeds it, and one time per sample, to numbers per variable:
  *   net_in [B,H,W,Cin], t [B]  ->  [B, H*W, channels, outputs]   (B * D * outputs elements, D = H W channels)
+ *
+ * With classes > 0 it is told a class label per sample, by the graph's inputs of bf_label_rows (net/layers.h). A vector
+ * per class joins the code of the time: of the U-Nets behind its two layers, in front of the last activation; of the
+ * transformer the vectors of all positions; of the mlp the first layer's result.
  */
 #ifndef BF_NET_NET_H
 #define BF_NET_NET_H
@@ -20,6 +24,7 @@ typedef enum bf_net_kind {
 
 #define BF_NET_LEVELS 8
 #define BF_NET_BLOCKS 64
+#define BF_NET_CLASSES 65536
 
 typedef struct bf_net_config {
     bf_net_kind kind;
@@ -34,6 +39,7 @@ typedef struct bf_net_config {
     int heads;
     float dropout; /* transformer: of the input and of what is added to it, not of attention weights */
     bool skip;     /* the input of the first layer joins the output layer */
+    int classes;   /* of the labels that it is told; 0: it is told none */
 
     /* both U-Nets */
     int groups; /* of the group norms; 0: as many as leave 4 channels to a group, at most 32 (the official number) */

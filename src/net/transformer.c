@@ -77,6 +77,7 @@ bf_tid bf_transformer_build(bf_graph *g, const bf_net_config *c, bf_tid net_in, 
     net_in = bf_graph_reshape(g, net_in, 3, (uint64_t[]){batch, length, (uint64_t)in.classes});
     first = bf_text_adapter_build(g, &in, "input_adapter.", net_in, t);
     bf_graph_label(g, first, "act.input_adapter");
+    if (c->classes > 0) first = bf_graph_add_mid(g, first, bf_label_rows(g, c->classes, c->width, batch, true));
     x = first = bf_dropout_layer(g, "transformer.", "drop", first, c->dropout);
     for (int i = 0; i < c->blocks; i++) x = block(&u, i, x);
     bf_graph_block_end(g);

@@ -77,7 +77,7 @@ static bf_tid block(const vdm *u, const char *side, int index, bf_tid x)
     return x;
 }
 
-/* cond = SiLU(Linear(SiLU(Linear(code(t))))) */
+/* cond = SiLU(Linear(SiLU(Linear(code(t)))) + vector of the label) */
 static void embed_time(vdm *u, bf_tid t)
 {
     bf_graph *g = u->g;
@@ -87,7 +87,13 @@ static void embed_time(vdm *u, bf_tid t)
     bf_tid e = bf_graph_time_code(g, t, BF_CODE_VDM, width);
 
     e = bf_graph_linear(g, e, first.weight, first.bias, BF_ACT_SILU, BF_NONE);
-    u->cond = bf_graph_linear(g, e, second.weight, second.bias, BF_ACT_SILU, BF_NONE);
+    if (u->c->classes > 0) {
+        const bf_tid label = bf_label_rows(g, u->c->classes, 4 * width, bf_graph_numel(g, t), false);
+        e = bf_graph_linear(g, e, second.weight, second.bias, BF_ACT_NONE, label);
+        u->cond = bf_graph_act(g, e, BF_ACT_SILU);
+    } else {
+        u->cond = bf_graph_linear(g, e, second.weight, second.bias, BF_ACT_SILU, BF_NONE);
+    }
     bf_graph_label(g, u->cond, "act.embed_conditioning");
 }
 

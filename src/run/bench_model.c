@@ -10,6 +10,7 @@
 #include "base/resident.h"
 #include "base/size.h"
 #include "run/bench.h"
+#include "run/label.h"
 #include "run/progress.h"
 #include "run/sample.h"
 #include "run/train.h"
@@ -104,16 +105,25 @@ out:
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */
 
-/* What the flow is trained on: class numbers, centres of bins, or values in [-1, 1). */
-static void make_examples(const bf_model *m, uint64_t n, float *x)
+/* What the flow is trained on, numbers at..at + n - 1 of all: class numbers, centres of bins, or values in [-1, 1). */
+static void make_numbers(const bf_model *m, uint64_t at, uint64_t n, float *x)
 {
     const bool classes = bf_setup_wants_classes(&m->config), bins = m->config.data.transform == BF_TRANSFORM_BINS;
     const bf_flow *f = &m->hybrid.group[0].flow;
     const float levels = (float)(classes ? f->classes : f->bins);
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = at; i < at + n; i++) {
         const float u = bf_philox_uniform(EXAMPLE_SEED, (uint32_t)(i % m->dims), (uint32_t)(i / m->dims), 0, 0);
         const float level = (float)(int)(u * levels);
-        x[i] = classes ? level : bins ? 2.0f * (level + 0.5f) / levels - 1.0f : 2.0f * u - 1.0f;
+        *x++ = classes ? level : bins ? 2.0f * (level + 0.5f) / levels - 1.0f : 2.0f * u - 1.0f;
+    }
+}
+
+/* The blocks of a batch, in `parts` parts of `rows` examples. */
+static void make_examples(const bf_model *m, uint64_t parts, uint64_t rows, float *x)
+{
+    for (uint64_t i = 0; i < parts; i++, x += bf_model_block(m, rows)) {
+        make_numbers(m, i * rows * m->dims, rows * m->dims, x);
+        bf_model_label(m, NULL, 0, rows, x);
     }
 }
 
@@ -131,7 +141,8 @@ static bf_status run_steps(bench *b, bf_stepper *stepper, const float *x, bf_err
         for (; submitted < until; submitted++) {
             float *rows;
             BF_TRY(bf_stepper_rows(stepper, &rows, err));
-            memcpy(rows, x, (size_t)bf_model_block(b->m, b->r->batch) * sizeof *x);
+            memcpy(rows, x,
+                   (size_t)(c->train.accumulate * (int64_t)bf_model_block(b->m, bf_setup_batch(c))) * sizeof *x);
             BF_TRY(bf_stepper_submit(stepper, submitted, bf_learning_rate(c, &b->m->state.plateau, submitted), err));
         }
         BF_TRY(bf_stepper_wait(stepper, &result, err));
@@ -152,8 +163,8 @@ static bf_status bench_train(bench *b, bf_err *err)
     BF_TRY(open_model(b, err));
     const bf_config *c = &b->m->config;
     b->r->batch = (uint64_t)c->train.batch;
-    BF_NEW(x, b->r->batch * b->m->dims);
-    make_examples(b->m, b->r->batch * b->m->dims, x);
+    BF_NEW(x, (uint64_t)c->train.accumulate * bf_model_block(b->m, bf_setup_batch(c)));
+    make_examples(b->m, (uint64_t)c->train.accumulate, bf_setup_batch(c), x);
     bf_params_expect_init(b->m->params, (uint64_t)c->train.seed);
     BF_TRY(bf_stepper_new(b->m, true, &stepper, &plan, err));
     b->gflop = 1e-9 * plan.flops * (double)c->train.accumulate;
@@ -208,6 +219,7 @@ static bf_status bench_sample(bench *b, bf_err *err)
                                       .on_step = on_step,
                                       .ahead = true,
                                       .user = b};
+    BF_TRY(bf_label_tell(b->m, bf_sampler_graph(sampler), NULL, 0, err));
     BF_TRY(bf_profiler_resume(b->m->profiler, err));
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));

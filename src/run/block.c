@@ -30,7 +30,25 @@ int bf_model_inputs(const bf_model *m, uint64_t items, bf_packed_input out[BF_PA
 
 uint64_t bf_model_block(const bf_model *m, uint64_t batch)
 {
-    return m->packed ? bf_model_packed(m, batch).size : batch * m->row;
+    if (m->packed) return bf_model_packed(m, batch).size;
+    return m->classes.n > 0 ? bf_label_block_of(batch * m->row, batch, m->classes.n).size : batch * m->row;
+}
+
+void bf_model_label(const bf_model *m, const uint32_t *label, uint64_t n, uint64_t batch, float *block)
+{
+    const bf_label_block b = bf_label_block_of(batch * m->row, batch, m->classes.n);
+    const uint32_t none = m->classes.n;
+    if (none > 0) bf_label_block_put(&b, label ? label : &none, label ? n : 1, block);
+}
+
+void bf_model_pad(const bf_model *m, uint64_t n, uint64_t batch, float *block)
+{
+    const bf_label_block b = bf_label_block_of(batch * m->row, batch, m->classes.n);
+    if (m->packed) return;
+    for (uint64_t i = n; i < batch; i++) {
+        memcpy(block + i * m->row, block + (n - 1) * m->row, (size_t)m->row * sizeof *block);
+        if (m->classes.n > 0) memcpy(block + b.label + i, block + b.label + n - 1, sizeof *block);
+    }
 }
 
 bf_ragged bf_model_ragged(bf_graph *g, uint64_t items)

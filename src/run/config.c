@@ -407,6 +407,7 @@ uint64_t bf_config_hash(const bf_config *c)
     copy.eval = blank.eval;
     copy.sample = blank.sample;
     memcpy(copy.data.test, blank.data.test, sizeof copy.data.test);
+    memcpy(copy.data.test_labels, blank.data.test_labels, sizeof copy.data.test_labels);
     if (copy.train.schedule_steps == 0) copy.train.schedule_steps = copy.train.steps;
     copy.train.steps = copy.train.eval_every = copy.train.save_every = copy.train.log_every = 0;
     if (bf_config_text(&copy, false, &text, &ignored) != BF_OK) return 0;
@@ -530,6 +531,19 @@ out:
     return st;
 }
 
+static bf_status check_labels(const bf_config *c, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_classes names;
+    BF_CHECK(c->data.labels[0] || !c->data.label_names[0], BF_USAGE, "data.label_names needs data.labels");
+    BF_CHECK(!c->data.labels[0] || c->data.transform <= BF_TRANSFORM_BINARISE, BF_USAGE,
+             "data.labels needs data.transform continuous, bins or binarise");
+    BF_CHECK(!c->data.labels[0] || c->data.test_labels[0], BF_USAGE, "data.test_labels is empty: give a file, or auto");
+    if (c->data.label_names[0]) BF_TRY(bf_classes_parse(c->data.label_names, &names, err));
+out:
+    return st;
+}
+
 bf_status bf_config_check(const bf_config *c, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -550,6 +564,7 @@ bf_status bf_config_check(const bf_config *c, bf_err *err)
         BF_TRY(bf_vocabulary_parse(c->data.vocabulary, &v, err));
     }
     BF_TRY(check_table(c, err));
+    BF_TRY(check_labels(c, err));
     BF_CHECK(table || c->flow.output != BF_CONFIG_OUT_DELTA || c->flow.kind == BF_CONFIG_CONTINUOUS, BF_USAGE,
              "flow.output delta needs flow.kind continuous");
     BF_CHECK(table || !categorical || c->flow.output == BF_CONFIG_OUT_AUTO, BF_USAGE,

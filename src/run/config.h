@@ -41,6 +41,7 @@ typedef struct bf_config {
     struct {
         char train[BF_CONFIG_TEXT], test[BF_CONFIG_TEXT], vocabulary[BF_CONFIG_TEXT];
         char columns[BF_CONFIG_TEXT], missing[BF_CONFIG_TEXT];
+        char labels[BF_CONFIG_TEXT], test_labels[BF_CONFIG_TEXT], label_names[BF_CONFIG_TEXT];
         int transform; /* bf_transform */
         bf_int_list size;
         int64_t bins, length, limit;
@@ -74,7 +75,7 @@ typedef struct bf_config {
     struct {
         int64_t steps, schedule_steps, batch, accumulate, seed, warmup, loss_steps;
         int64_t eval_every, save_every, log_every, bad_steps, clip_queue, plateau_patience;
-        double lr, lr_final, plateau_factor, beta1, beta2, eps, weight_decay, clip, ema;
+        double lr, lr_final, plateau_factor, beta1, beta2, eps, weight_decay, clip, ema, label_dropout;
         int schedule, clip_rule, loss, receiver, times, storage;
         bool recompute;
     } train;
@@ -89,7 +90,7 @@ typedef struct bf_config {
         int grid;   /* auto, uniform, shifted */
         int last;   /* auto, then bf_sampler_last */
         int choose; /* bf_sampler_choose */
-        double eta;
+        double eta, guidance;
         char times[BF_CONFIG_TEXT];
         int start;
     } sample;

@@ -64,6 +64,14 @@ const bf_key bf_config_keys[] = {
     NUM("data.validation", data.validation, 0, 0.5, "0.01",
         "fraction of the training set kept for validation; of a text, as much again for test"),
     BOOL("data.flip", data.flip, "false", "mirror training images at random"),
+    TEXT("data.labels", data.labels, "",
+         "class labels of the training data, of which the network is told: an IDX, IDX.gz or NPY file, or auto: the "
+         "sub-folders of a folder of PNG files, the bytes of CIFAR-10, the file beside the images "
+         "(train-labels-idx1-ubyte.gz, NAME-labels.npy); empty: none"),
+    TEXT("data.test_labels", data.test_labels, "auto", "the same of the test data"),
+    TEXT("data.label_names", data.label_names, "",
+         "names of the classes, such as \"shirt, trouser\", or \"0..9\": the numbers; empty: those of the sub-folders, "
+         "else the numbers"),
 
     TEXT("mol.elements", mol.elements, "learned",
          "molecules: kinds of atoms, such as \"H C N O\"; learned: those of the training data; molcraft: H, C, N, O, "
@@ -157,6 +165,8 @@ const bf_key bf_config_keys[] = {
     INT("train.loss_steps", train.loss_steps, 1, 1e6, "100", "steps of the n-step loss"),
     WORD("train.receiver", train.receiver, "joint|official", "joint", "n-step loss of categories: which receiver"),
     WORD("train.times", train.times, "low-discrepancy|random", "low-discrepancy", "how the times of a batch are drawn"),
+    NUM("train.label_dropout", train.label_dropout, 0, 0.99, "0.1",
+        "part of the training examples whose label is left out, so that the network can do without and be guided"),
     INT("train.eval_every", train.eval_every, 0, 1e9, "250", "steps between validations; 0 = only at the end"),
     INT("train.save_every", train.save_every, 0, 1e9, "250", "steps between checkpoints; 0 = only at the end"),
     INT("train.log_every", train.log_every, 1, 1e9, "10", "steps between lines of train.jsonl"),
@@ -198,6 +208,10 @@ const bf_key bf_config_keys[] = {
          "value; auto: as the mode is meant"),
     WORD("sample.start", sample.start, "zero|random", "zero",
          "in pockets: where the atoms of a molecule begin, at the origin or at one random point near it"),
+    NUM("sample.guidance", sample.guidance, 0, 100, "0",
+        "samples of a class: strength W of classifier-free guidance, which takes (1 + W) times what the network says "
+        "of "
+        "the class minus W times what it says without"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
 
     TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),

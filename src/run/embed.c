@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "run/label.h"
 #include "run/sample.h"
 #include "run/score.h"
 
@@ -11,6 +12,7 @@ struct bfncl_model {
     bf_sampler *sampler;
     uint32_t sampler_batch;
     bf_sampler_mode sampler_mode;
+    uint32_t label; /* of a model with labels: that of samples */
     bf_scorer *loss, *recon;
 };
 
@@ -34,6 +36,7 @@ bfncl_status bfncl_model_open(const char *path, const bfncl_device_options *devi
              path);
     BF_CHECK(!h->m->packed, BF_USAGE, "%s: a model of molecules, whose samples have no fixed size: use bfncl_sample",
              path);
+    h->label = h->m->classes.n;
     *out = h;
     h = NULL;
 out:
@@ -68,13 +71,41 @@ uint32_t bfncl_model_classes(const bfncl_model *h)
     return classes ? (uint32_t)classes->flow.classes : 0;
 }
 
+bfncl_status bfncl_model_label(bfncl_model *h, const char *label, double guidance, bfncl_error *caller_err)
+{
+    bf_status st = BF_OK;
+    bf_err own = {0}, *err = caller_err ? caller_err : &own;
+    uint32_t *classes = NULL;
+    uint64_t n;
+    BF_TRY(bf_label_choose(h->m, label, &classes, &n, err));
+    const bool none = classes[0] == h->m->classes.n;
+    BF_CHECK(n == 1, BF_USAGE, "samples are of one class at a time");
+    BF_CHECK(guidance >= 0 && guidance <= 100, BF_USAGE, "guidance is %g, expected 0 to 100", guidance);
+    BF_CHECK(guidance <= 0 || (!none && h->m->config.train.label_dropout > 0), BF_USAGE,
+             "guidance needs a class, and a model that was trained with train.label_dropout");
+    if (guidance > h->m->guidance || guidance < h->m->guidance) { /* the network is another */
+        bf_sampler_free(h->sampler);
+        h->sampler = NULL;
+    }
+    h->m->guidance = guidance;
+    h->label = classes[0];
+out:
+    free(classes);
+    return st;
+}
+
 bfncl_status bfncl_model_sample(bfncl_model *h, uint64_t first, uint64_t n, uint64_t steps, uint64_t seed, float *out,
                                 bfncl_error *caller_err)
 {
     bf_status st = BF_OK;
     bf_err own = {0}, *err = caller_err ? caller_err : &own;
     bf_sample_plan how = {0};
+    uint32_t *label = NULL;
     BF_CHECK(steps >= 1 && steps <= 1000000, BF_USAGE, "the number of sampler steps must be 1 to 1000000");
+    BF_CHECK(h->m->classes.n == 0 || h->label < h->m->classes.n || h->m->config.train.label_dropout > 0, BF_USAGE,
+             "this model must be told a class: bfncl_model_label");
+    BF_NEW(label, n);
+    for (uint64_t i = 0; i < n; i++) label[i] = h->label;
     BF_TRY(bf_sample_plan_new(&h->m->config, &h->m->hybrid, (int64_t)steps, &how, err));
     if (h->sampler && h->sampler_mode != how.mode) { /* sample.mode auto goes by the steps */
         bf_sampler_free(h->sampler);
@@ -82,11 +113,18 @@ bfncl_status bfncl_model_sample(bfncl_model *h, uint64_t first, uint64_t n, uint
     }
     if (!h->sampler) BF_TRY(bf_sampling_new(h->m, &how, batch_of(h), false, &h->sampler, &h->sampler_batch, NULL, err));
     h->sampler_mode = how.mode;
-    const bf_sampling s = {
-        .m = h->m, .sampler = h->sampler, .batch = h->sampler_batch, .first = first, .n = n, .seed = seed, .how = &how};
+    const bf_sampling s = {.m = h->m,
+                           .sampler = h->sampler,
+                           .batch = h->sampler_batch,
+                           .first = first,
+                           .n = n,
+                           .seed = seed,
+                           .how = &how,
+                           .label = label};
     BF_TRY(bf_sampling_run(&s, out, err));
 out:
     bf_sample_plan_free(&how);
+    free(label);
     return st;
 }
 

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "base/stats.h"
 #include "run/eval_table.h"
+#include "run/label.h"
 #include "run/over_time.h"
 #include "run/pairs.h"
 #include "run/per_example.h"
@@ -85,6 +86,24 @@ out:
     return st;
 }
 
+/* The labels of the data, or one for all. */
+static bf_status set_labels(const evaluation *e, bf_dataset_options *o, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint32_t *classes = NULL;
+    uint64_t n = 1;
+    o->labels = e->m->config.data.test_labels;
+    if (e->o->label) {
+        BF_TRY(bf_label_choose(e->m, e->o->label, &classes, &n, err));
+        BF_CHECK(n == 1, BF_USAGE, "examples are scored as of one class, not of %" PRIu64, n);
+        o->labels = NULL;
+        o->label = classes[0];
+    }
+out:
+    free(classes);
+    return st;
+}
+
 static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -103,6 +122,7 @@ static bf_status open_data(evaluation *e, bfncl_eval_result *r, bf_err *err)
     BF_CHECK(e->o->stride >= 0 && e->o->stride <= (int64_t)o.length, BF_USAGE,
              "a stride of %" PRId64 " leaves characters out: windows have %" PRIu32, e->o->stride, o.length);
     o.stride = (uint32_t)e->o->stride;
+    BF_TRY(set_labels(e, &o, err));
     BF_TRY(bf_pairs_or_dataset(path, c, &o, &e->ds, err));
     BF_TRY(bf_setup_same_shape(e->m, path, e->ds, err));
     e->samples = bf_dataset_get_info(e->ds).count;
@@ -259,6 +279,7 @@ static bf_status open_training(const evaluation *e, bf_dataset **out, bf_err *er
     const bf_config *c = &e->m->config;
     bf_dataset_options o = bf_setup_data(c);
     o.schema = e->m->schema;
+    o.labelled = false;
     BF_TRY(bf_dataset_open(c->data.train, &o, out, err));
     BF_TRY(bf_setup_same_shape(e->m, c->data.train, *out, err));
 out:

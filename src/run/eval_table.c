@@ -148,6 +148,7 @@ static bf_status draw(bf_model *m, const float *shown, uint64_t rows, uint32_t d
                              .seed = seed,
                              .how = &how,
                              .given = shown,
+                             .rows = rows,
                              .repeat = draws,
                              .report = report};
     BF_TRY(bf_sampling_run(&run, x, err));

@@ -81,7 +81,7 @@ static bf_status frame(bf_film *f, bf_sampler *sampler, double t, bf_err *err)
     for (int i = 0; i < PANELS; i++) {
         const float *x;
         BF_TRY(read_panel(f, sampler, i, &x, err));
-        BF_TRY(bf_samples_grid(f->m, x, f->n, &im, err));
+        BF_TRY(bf_samples_grid(f->m, x, f->n, 0, &im, err));
         const uint32_t width = PANELS * im.width + (PANELS - 1) * GAP, height = CAPTION + im.height + BAR;
         if (!all.pixels) BF_TRY(bf_image_new(width, height, im.channels, black, &all, err));
         const int64_t x0 = (int64_t)i * (im.width + GAP);
@@ -105,7 +105,7 @@ static bf_status paste_column(bf_film *f, const float *x, int row, bf_err *err)
     state *s = f->state;
     bf_image im = {0};
     for (uint32_t k = 0; k < f->n; k++) {
-        BF_TRY(bf_samples_grid(f->m, x + k * f->m->dims, 1, &im, err));
+        BF_TRY(bf_samples_grid(f->m, x + k * f->m->dims, 1, 0, &im, err));
         const uint32_t width = f->moments * im.width, height = CAPTION + f->n * (ROWS * im.height + GAP) - GAP;
         if (!s->strip.pixels) BF_TRY(bf_image_new((uint32_t)width, height, im.channels, grey, &s->strip, err));
         bf_image_paste(&s->strip, (int64_t)f->seen * im.width,

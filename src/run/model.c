@@ -38,6 +38,7 @@ bf_status bf_model_new(const bf_config *c, const uint32_t shape[3], const bf_sch
     m->state = bf_run_state_new(c);
     BF_TRY(bf_setup_hybrid(c, m->schema, shape, &m->hybrid, err));
     BF_TRY(bf_hybrid_check(&m->hybrid, err));
+    BF_TRY(bf_setup_classes(c, &m->classes, err));
     BF_TRY(bf_setup_net(c, &m->hybrid.group[0].flow, shape, &m->net, err));
     if (m->packed) m->unio2 = bf_setup_unio2(c, &m->hybrid);
     if (m->packed) BF_TRY(bf_unio2_check(&m->unio2, err));
@@ -151,6 +152,20 @@ static void net_of_complexes(const bf_model *m, bf_graph *g, const bf_tid *input
     bf_unio2_build(g, &m->unio2, &b, &out[0], &out[1]);
 }
 
+/* Classes K > 2 arrive as [B,H,W,C,K]; the network sees C K channels. */
+static bf_tid plain_net(const bf_model *m, bf_graph *g, bf_tid input, bf_tid t)
+{
+    const uint64_t dims[4] = {bf_graph_dim(g, t, 0), m->shape[0], m->shape[1], (uint64_t)m->net.input.channels};
+    return bf_net_build(g, &m->net, bf_graph_reshape(g, input, 4, dims), t);
+}
+
+static bf_tid guided_net(const bf_model *m, bf_graph *g, bf_tid input, bf_tid t)
+{
+    const float w = (float)m->guidance;
+    const bf_tid both = plain_net(m, g, bf_graph_twice(g, input), bf_graph_twice(g, t));
+    return bf_graph_mix_halves(g, both, 1.0f + w, -w);
+}
+
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
 {
     const bf_model *m = model;
@@ -165,9 +180,10 @@ void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_ti
         net_of_groups(m, g, input, t, out);
         return;
     }
-    /* classes K > 2 arrive as [B,H,W,C,K]; the network sees C K channels */
-    const uint64_t dims[4] = {bf_graph_dim(g, t, 0), m->shape[0], m->shape[1], (uint64_t)m->net.input.channels};
-    out[0] = bf_net_build(g, &m->net, bf_graph_reshape(g, input[0], 4, dims), t);
+    if (m->classes.n > 0 && m->guidance > 0.0)
+        out[0] = guided_net(m, g, input[0], t);
+    else
+        out[0] = plain_net(m, g, input[0], t);
 }
 
 static void add_part(bf_loss_nodes *n, bf_tid t, uint64_t first, uint64_t count)
@@ -181,6 +197,17 @@ static void add_inputs(const bf_model *m, const bf_graph *g, uint64_t batch, bf_
     bf_packed_input input[BF_PACKED_INPUTS];
     const int inputs = bf_model_inputs(m, batch, input);
     for (int i = 0; i < inputs; i++) add_part(n, bf_graph_find(g, input[i].name), input[i].first, input[i].count);
+}
+
+/* Those of labels. */
+static void add_labels(const bf_model *m, bf_graph *g, uint64_t batch, bf_loss_nodes *n)
+{
+    const bf_label_block b = bf_label_block_of(batch * m->row, batch, m->classes.n);
+    const uint64_t offsets = b.entry - b.offset;
+    add_part(n, bf_graph_input(g, "label", 1, &batch), b.label, batch);
+    if (!bf_graph_training(g)) return;
+    add_part(n, bf_graph_input(g, "label_offset", 1, &offsets), b.offset, offsets);
+    add_part(n, bf_graph_input(g, "label_entry", 1, &batch), b.entry, batch);
 }
 
 void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint64_t batch, bool want_grad,
@@ -199,6 +226,7 @@ void bf_model_loss(bf_model *m, bf_graph *g, const bf_flow_loss_spec *spec, uint
         for (int i = 0; i < m->hybrid.groups; i++) n->group[i].weight = weight;
         add_part(n, weight, bf_model_packed(m, batch).weight, batch);
     }
+    if (m->classes.n > 0) add_labels(m, g, batch, n);
     bf_hybrid_input(g, &m->hybrid, n->t, n->group);
     bf_hybrid_net(g, &m->hybrid, bf_model_net, m, n->t, n->group);
     if (m->packed) add_inputs(m, g, batch, n);

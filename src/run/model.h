@@ -62,10 +62,12 @@ typedef struct bf_model {
     bool missing;      /* NaN in a row stands for a variable that was not observed */
     bool packed;       /* an example is several items, blocks are packed (io/packed.h); `shape` is that of an item */
     bf_net_config net;
-    bf_unio2 unio2; /* of molecules */
-    bf_sizes sizes; /* of molecules: how large those of the training data were */
-    bool given;     /* runs of its samplers may give values (flow/sampler.h) */
-    bool frame;     /* packed: graphs get an input "frame" [items]; the origin is the mean of the atoms where it is 1 */
+    bf_classes classes; /* of the labels that the network is told; n = 0: none */
+    double guidance;    /* for graphs that are built from here on, which then do not train: see bf_model_net */
+    bf_unio2 unio2;     /* of molecules */
+    bf_sizes sizes;     /* of molecules: how large those of the training data were */
+    bool given;         /* runs of its samplers may give values (flow/sampler.h) */
+    bool frame; /* packed: graphs get an input "frame" [items]; the origin is the mean of the atoms where it is 1 */
     struct {
         uint64_t ligand, pocket;
     } room; /* with pockets: for so many atoms of ligands, batches have room for so many of pockets */
@@ -81,6 +83,8 @@ typedef struct bf_model {
 bf_flow bf_setup_flow(const bf_config *c);
 /* The groups of a model, of a table `s` or (NULL) of one kind; free in every case. */
 bf_status bf_setup_hybrid(const bf_config *c, const bf_schema *s, const uint32_t shape[3], bf_hybrid *out, bf_err *err);
+/* The classes of its labels; n = 0: the network is told none. */
+bf_status bf_setup_classes(const bf_config *c, bf_classes *out, bf_err *err);
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err);
 /* The network of molecules with these groups. */
 bf_unio2 bf_setup_unio2(const bf_config *c, const bf_hybrid *h);
@@ -115,7 +119,12 @@ void bf_model_free(bf_model *m);
  * before its graphs are built. BF_USAGE where that cannot be. */
 bf_status bf_model_shorten(bf_model *m, uint64_t length, bf_err *err);
 
-/* bf_net_fn: the network of `model` (bf_model *). Of a packed model it has inputs of its own: bf_model_inputs. */
+/*
+ * bf_net_fn: the network of `model` (bf_model *). Of a packed model it has inputs of its own: bf_model_inputs. With
+ * labels there is the input "label" [B] (bf_label_rows in net/layers.h). With guidance W > 0 that has [2B]: the network
+ * runs on the batch twice over, and what comes out is (1 + W) times what it says with the first B labels minus W times
+ * what it says with the others, which are "none" for classifier-free guidance.
+ */
 void bf_model_net(void *model, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out);
 
 /*
@@ -152,6 +161,11 @@ bf_packed bf_model_packed(const bf_model *m, uint64_t items);
 bf_ragged bf_model_ragged(bf_graph *g, uint64_t items);
 /* Floats of a block of `batch` items: of rows m->row each. */
 uint64_t bf_model_block(const bf_model *m, uint64_t batch);
+/* Puts labels [n] into a block of `batch` rows, the last one for the rest; NULL: "none" for all. Without labels
+ * nothing. */
+void bf_model_label(const bf_model *m, const uint32_t *label, uint64_t n, uint64_t batch, float *block);
+/* Fills a block of rows up from number n on, for a graph that does not train: with the last one. */
+void bf_model_pad(const bf_model *m, uint64_t n, uint64_t batch, float *block);
 /* Copies the block at `offset` bytes of an upload to the inputs of a graph. */
 bf_status bf_model_take(const bf_loss_nodes *n, const bf_graph *g, bf_upload *upload, size_t offset, bf_err *err);
 /* Examples in a filled block of `batch` items, and the item where example i begins (that of their number: where the

@@ -11,6 +11,7 @@
 #include "run/film_mol.h"
 #include "run/folder.h"
 #include "run/given.h"
+#include "run/label.h"
 #include "run/live.h"
 #include "run/sample_file.h"
 #include "run/sample_mol.h"
@@ -63,7 +64,7 @@ out:
 /* The row that sample first + i fills. */
 static uint64_t row_of(const bf_sampling *s, uint64_t i)
 {
-    return BF_MIN(i, s->n - 1) / (s->given ? s->repeat : 1);
+    return s->given ? BF_MIN(i, s->n - 1) / s->repeat % s->rows : 0;
 }
 
 /* What is given of samples first .. first + batch - 1: hold [batch, D] for the sampler. */
@@ -112,6 +113,7 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
             BF_TRY(tell(s, at, hold, err));
         else if (hold)
             hold_rows(s, at, hold);
+        BF_TRY(bf_label_tell(s->m, bf_sampler_graph(s->sampler), s->label ? s->label + at : NULL, rows, err));
         const bf_sampler_run_options o = {.steps = s->how->steps,
                                           .times = s->how->times,
                                           .last = s->how->last,
@@ -134,7 +136,7 @@ out:
 
 void bfncl_sample_defaults(bfncl_sample_options *o)
 {
-    *o = (bfncl_sample_options){.seed = -1};
+    *o = (bfncl_sample_options){.seed = -1, .guidance = -1};
 }
 
 typedef struct sampling {
@@ -145,6 +147,8 @@ typedef struct sampling {
     bf_sample_plan how;
     uint32_t batch;
     bf_sampler *sampler;
+    uint32_t *classes, *label; /* of a model with labels: those that are asked for, and of every sample */
+    uint64_t n_classes;
     float *x;
     bf_csv *partial;             /* the table whose missing cells are drawn; NULL: none */
     bf_given given;              /* its cells, or whatever else is given */
@@ -188,6 +192,32 @@ static bf_status take_word(bf_config *c, const char *key, const char *word, bf_e
     BF_CHECK(strlen(word) < BF_CONFIG_TEXT, BF_USAGE, "sample.%s: longer than %d bytes", key, BF_CONFIG_TEXT - 1);
     snprintf(text, sizeof text, "sample.%s=%s", key, word);
     BF_TRY(bf_config_set(c, text, err));
+out:
+    return st;
+}
+
+/* Which classes, and how strongly. From here on s->n are the samples of all classes together. */
+static bf_status resolve_labels(sampling *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_model *m = s->m;
+    char list[400];
+    const double guidance = s->o->guidance >= 0 ? s->o->guidance : m->config.sample.guidance;
+    BF_CHECK(m->classes.n > 0 || s->o->guidance <= 0, BF_USAGE,
+             "guidance is towards a class, and this model was trained without labels (data.labels)");
+    BF_TRY(bf_label_choose(m, s->o->label, &s->classes, &s->n_classes, err));
+    const bool some = s->classes[0] < m->classes.n;
+    bf_classes_list(&m->classes, list, sizeof list);
+    BF_CHECK(some || s->o->guidance <= 0, BF_USAGE, "guidance is towards a class: which one? %s, or all", list);
+    BF_CHECK(guidance <= 0 || m->config.train.label_dropout > 0, BF_USAGE,
+             "guidance needs a network that can do without labels, this one was trained without train.label_dropout");
+    BF_CHECK(s->n * s->n_classes <= UINT32_MAX, BF_USAGE, "more than 2^32 - 1 samples");
+    if (some) m->guidance = guidance; /* before the graph is built */
+    if (m->classes.n == 0) goto out;
+    BF_NEW(s->label, s->n * s->n_classes);
+    for (uint64_t i = 0; i < s->n * s->n_classes; i++) s->label[i] = s->classes[i / s->n];
+    s->n *= s->n_classes;
+    s->batch = (uint32_t)BF_MIN(batch_of(s), s->n);
 out:
     return st;
 }
@@ -256,9 +286,10 @@ static bf_status write_samples(const sampling *s, const char *path, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_format kind;
+    const uint32_t row = s->n_classes > 1 ? (uint32_t)(s->n / s->n_classes) : 0; /* of one class */
     BF_TRY(bf_samples_format(path, &kind, err));
     switch (kind) {
-    case BF_FORMAT_PNG: BF_TRY(bf_samples_png(s->m, path, s->x, s->n, err)); break;
+    case BF_FORMAT_PNG: BF_TRY(bf_samples_png(s->m, path, s->x, s->n, row, err)); break;
     case BF_FORMAT_TXT: BF_TRY(bf_samples_txt(s->m, path, s->x, s->given.length, s->n, err)); break;
     case BF_FORMAT_CSV: BF_TRY(write_csv(s, path, err)); break;
     case BF_FORMAT_NPY: BF_TRY(bf_samples_npy(s->m, path, s->x, s->n, err)); break;
@@ -385,7 +416,9 @@ static bf_status sample_rows(sampling *s, bfncl_sample_result *r, bf_err *err)
                        .seed = s->seed,
                        .how = &s->how,
                        .given = s->given.cells,
+                       .rows = s->given.rows,
                        .repeat = s->given.repeat,
+                       .label = s->label,
                        .report = &s->report};
     const int calls = s->how.evaluations;
     if (s->o->animation) {
@@ -430,6 +463,7 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     if (s->o->length) BF_TRY(bf_model_shorten(s->m, (uint64_t)s->o->length, err));
     BF_TRY(resolve(s, err));
     BF_TRY(read_given(s, err));
+    BF_TRY(resolve_labels(s, err));
     snprintf(r->device, sizeof r->device, "%s", bf_ctx_name(s->m->ctx));
     if (!s->o->dry_run) {
         BF_TRY(output_path(s, r->out, err));
@@ -445,6 +479,8 @@ static bf_status sample(sampling *s, bfncl_sample_result *r, bf_err *err)
     r->automatic = s->how.automatic;
     snprintf(r->weights, sizeof r->weights, "%s", s->o->weights ? s->o->weights : "ema");
     snprintf(r->sampler, sizeof r->sampler, "%s", bf_sampler_mode_name(s->how.mode));
+    r->classes = s->classes[0] < s->m->classes.n ? s->n_classes : 0;
+    r->guidance = s->m->guidance;
     if (s->o->dry_run) goto out;
     bf_report_phase(&s->report, "sampling", 0);
     BF_TRY(bf_profiler_resume(s->m->profiler, err));
@@ -465,6 +501,8 @@ bfncl_status bfncl_sample(const bfncl_sample_options *o, bfncl_sample_result *re
     bf_status st = sample(&s, r, err);
     bf_film_discard(s.film);
     bf_live_free(&s.live);
+    free(s.classes);
+    free(s.label);
     free(s.x);
     bf_given_free(&s.given);
     bf_csv_close(s.partial);

@@ -25,13 +25,14 @@ void bf_sampling_bytes(const bf_model *m, const float *x, uint64_t count, uint8_
     }
 }
 
-bf_status bf_samples_grid(const bf_model *m, const float *x, uint32_t n, bf_image *im, bf_err *err)
+bf_status bf_samples_grid(const bf_model *m, const float *x, uint32_t n, uint32_t columns, bf_image *im, bf_err *err)
 {
     bf_status st = BF_OK;
     uint8_t *bytes = NULL;
-    const uint32_t columns = (uint32_t)ceil(sqrt((double)n)), h = m->shape[0], w = m->shape[1], ch = m->shape[2];
+    const uint32_t h = m->shape[0], w = m->shape[1], ch = m->shape[2];
     const uint32_t scale = BF_MAX(1u, BF_MIN(8u, 64 / BF_MAX(h, w)));
     BF_CHECK(ch == 1 || ch == 3, BF_USAGE, "samples of %u channels are no picture; write .npy or .safetensors", ch);
+    if (columns == 0) columns = (uint32_t)ceil(sqrt((double)n));
     BF_NEW(bytes, n * m->dims);
     bf_sampling_bytes(m, x, n * m->dims, bytes);
     BF_TRY(bf_image_grid(bytes, n, h, w, ch, columns, scale, 2, im, err));
@@ -40,11 +41,11 @@ out:
     return st;
 }
 
-bf_status bf_samples_png(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err)
+bf_status bf_samples_png(const bf_model *m, const char *path, const float *x, uint64_t n, uint32_t columns, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_image im = {0};
-    BF_TRY(bf_samples_grid(m, x, (uint32_t)n, &im, err));
+    BF_TRY(bf_samples_grid(m, x, (uint32_t)n, columns, &im, err));
     BF_TRY(bf_png_write(path, &im, err));
 out:
     bf_image_free(&im);

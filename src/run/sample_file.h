@@ -20,11 +20,13 @@ bf_status bf_samples_format(const char *path, bf_format *out, bf_err *err);
 /* True for a model of texts. */
 bool bf_samples_are_text(const bf_model *m);
 
-/* Samples x [n, dims] of a model of pictures as one, in rows and columns; BF_USAGE for other than 1 or 3 channels. */
-bf_status bf_samples_grid(const bf_model *m, const float *x, uint32_t n, bf_image *im, bf_err *err);
+/* Samples x [n, dims] of a model of pictures as one, in rows of `columns` (0: about as many as there are rows);
+ * BF_USAGE for other than 1 or 3 channels. */
+bf_status bf_samples_grid(const bf_model *m, const float *x, uint32_t n, uint32_t columns, bf_image *im, bf_err *err);
 
 /* Writes samples x [n, dims]; atomic. */
-bf_status bf_samples_png(const bf_model *m, const char *path, const float *x, uint64_t n, bf_err *err);
+bf_status bf_samples_png(const bf_model *m, const char *path, const float *x, uint64_t n, uint32_t columns,
+                         bf_err *err);
 bf_status bf_samples_npy(const bf_model *m, const char *path, float *x, uint64_t n, bf_err *err);
 /* Seed and steps go into the metadata. */
 bf_status bf_samples_safetensors(const bf_model *m, const char *path, const float *x, uint64_t n, uint64_t seed,

@@ -170,7 +170,7 @@ static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf
 {
     bf_status st = BF_OK;
     bf_ctx *ctx = s->m->ctx;
-    const uint64_t dims = s->m->dims, row = s->m->row;
+    const uint64_t dims = s->m->dims;
     const bf_group_nodes *group = s->nodes.group;
     flight *f = &s->flight[s->submitted % 2];
     uint32_t words[BF_STEP_WORDS] = {0};
@@ -179,10 +179,8 @@ static bf_status submit(bf_scorer *s, uint32_t examples, uint64_t item, const bf
     words[BF_STEP_STEP] = key->pass;
     words[BF_STEP_SAMPLE0] = (uint32_t)item;
     bf_scorer_times(s, key, examples, s->times);
-    for (uint32_t i = examples; i < s->batch && !s->m->packed; i++) { /* rows are filled up with the last one */
-        memcpy(s->x + i * row, s->x + (examples - 1) * row, (size_t)row * sizeof *s->x);
-        s->times[i] = s->times[examples - 1];
-    }
+    bf_model_pad(s->m, examples, s->batch, s->x);
+    for (uint32_t i = examples; i < s->batch; i++) s->times[i] = s->times[examples - 1];
     bf_model_times(s->m, s->x, s->batch, s->times, s->t);
     f->examples = examples;
     for (uint32_t i = 0; i <= examples; i++) f->first[i] = (uint32_t)bf_model_first(s->m, s->x, s->batch, i);
@@ -270,6 +268,7 @@ bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_s
     bf_status st = BF_OK;
     BF_TRY(next_rows(s, err));
     memcpy(s->x, x, rows * (size_t)s->m->row * sizeof *x);
+    bf_model_label(s->m, NULL, 0, s->batch, s->x);
     BF_TRY(submit(s, rows, key->first, key, err));
     BF_TRY(collect(s, nats, groups, err));
 out:

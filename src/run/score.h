@@ -34,9 +34,9 @@ typedef struct bf_score_key {
 /* The times at which bf_scorer_rows scores rows first .. first + rows - 1. */
 void bf_scorer_times(const bf_scorer *s, const bf_score_key *key, uint32_t rows, float *t);
 
-/* Losses of rows <= batch examples x [rows, D], as the flow wants them, in nats per dimension into nats[rows]: sums
- * over the groups, without their weights, divided by D. `groups` [groups, rows], may be NULL: of each group, in nats
- * per variable of its own. */
+/* Losses of rows <= batch examples x [rows, D], as the flow wants them, without labels, in nats per dimension into
+ * nats[rows]: sums over the groups, without their weights, divided by D. `groups` [groups, rows], may be NULL: of each
+ * group, in nats per variable of its own. */
 bf_status bf_scorer_rows(bf_scorer *s, const float *x, uint32_t rows, const bf_score_key *key, float *nats,
                          float *groups, bf_err *err);
 

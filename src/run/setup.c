@@ -18,6 +18,18 @@ static int characters(const bf_config *c)
     return bf_vocabulary_parse(c->data.vocabulary, &v, &ignored) == BF_OK ? (int)v.n : 0;
 }
 
+bf_status bf_setup_classes(const bf_config *c, bf_classes *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    *out = (bf_classes){0};
+    if (!c->data.labels[0]) return BF_OK;
+    BF_CHECK(c->data.label_names[0], BF_USAGE,
+             "the classes of data.labels are not known, as no data have been read: give data.label_names");
+    BF_TRY(bf_classes_parse(c->data.label_names, out, err));
+out:
+    return st;
+}
+
 bf_flow bf_setup_flow(const bf_config *c)
 {
     static const bf_flow_kind kinds[] = {BF_FLOW_CONTINUOUS, BF_FLOW_DISCRETISED, BF_FLOW_CATEGORICAL};
@@ -71,6 +83,7 @@ out:
 bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shape[3], bf_net_config *net, bf_err *err)
 {
     bf_status st = BF_OK;
+    bf_classes classes;
     bf_net_config n = bf_net_defaults((bf_net_kind)c->net.kind);
     n.input.height = (int)shape[0];
     n.input.width = (int)shape[1];
@@ -97,6 +110,8 @@ bf_status bf_setup_net(const bf_config *c, const bf_flow *f, const uint32_t shap
     n.bias = c->net.bias;
     n.causal = c->net.causal;
     n.out_features = 0;
+    BF_TRY(bf_setup_classes(c, &classes, err));
+    n.classes = (int)classes.n;
     BF_TRY(bf_net_resolve(&n, err));
     *net = n;
 out:
@@ -135,6 +150,10 @@ bf_dataset_options bf_setup_data(const bf_config *c)
     o.seed = (uint64_t)c->train.seed;
     o.validation = c->data.validation;
     o.flip = c->data.flip;
+    o.labelled = c->data.labels[0] != '\0';
+    o.labels = c->data.labels;
+    o.label_names = c->data.label_names;
+    o.label_dropout = c->train.label_dropout;
     for (int i = 0; i < BF_MIN(c->data.size.n, 2); i++) o.size[i] = (uint32_t)c->data.size.v[i];
     if (c->data.size.n == 3) o.channels = (uint32_t)c->data.size.v[2];
     o.limit = (uint64_t)c->data.limit;
@@ -174,6 +193,7 @@ static bf_status shape_of_data(const bf_config *c, uint32_t shape[3], bf_err *er
     const char *paths[] = {c->data.train, c->data.test};
     bf_dataset_options o = bf_setup_data(c);
     o.validation = 0;
+    o.labelled = false;
     for (size_t i = 0; i < BF_COUNT(paths); i++) {
         bf_dataset *ds = NULL;
         if (!paths[i][0] || bf_dataset_open(paths[i], &o, &ds, err) != BF_OK) continue;

@@ -101,6 +101,7 @@ static bf_status open_data(trainer *t, bf_err *err)
     const bf_dataset_info info = bf_dataset_get_info(t->ds);
     if (t->config.data.transform == BF_TRANSFORM_TEXT)
         snprintf(t->config.data.vocabulary, sizeof t->config.data.vocabulary, "%s", bf_dataset_vocabulary(t->ds));
+    snprintf(t->config.data.label_names, sizeof t->config.data.label_names, "%s", bf_dataset_label_names(t->ds));
     if (info.packed) bf_kinds_text(&bf_dataset_molecules(t->ds)->kinds, t->config.mol.elements);
     BF_CHECK(info.train > 0, BF_USAGE, "%s: nothing is left to train on", t->config.data.train);
     t->examples = BF_MIN((uint64_t)t->config.eval.examples, info.validation);

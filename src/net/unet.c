@@ -157,9 +157,8 @@ static void embed_time(unet *u, bf_tid t)
     u->time_width = 4 * width;
     first = bf_linear_params(g, "", "time_embed.0", width, u->time_width);
     second = bf_linear_params(g, "", "time_embed.2", u->time_width, u->time_width);
-    const bf_tid label = u->c->classes > 0
-                             ? bf_label_rows(g, u->c->classes, u->time_width, bf_graph_numel(g, t), false)
-                             : BF_NONE;
+    const bf_tid label =
+        u->c->classes > 0 ? bf_label_rows(g, u->c->classes, u->time_width, bf_graph_numel(g, t), false) : BF_NONE;
     bf_tid e = bf_graph_time_code(g, t, BF_CODE_UNET, width);
     e = bf_graph_linear(g, e, first.weight, first.bias, BF_ACT_SILU, BF_NONE);
     e = bf_graph_linear(g, e, second.weight, second.bias, BF_ACT_NONE, label);

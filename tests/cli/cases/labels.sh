@@ -1,6 +1,7 @@
 # Class labels: a conditional model is trained, sampled by class and scored; what cannot be is refused by name.
 names="t-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, boot"
-bfncl train "$REPO/configs/tiny.yaml" --steps 2 --set data.labels=auto --set "data.label_names=$names" --out run
+bfncl train "$REPO/configs/tiny.yaml" --steps 6 --set data.labels=auto --set "data.label_names=$names" \
+    --set train.lr=3e-2 --set train.warmup=0 --out run
 grep -q 'label_names: "\?t-shirt, trouser' run/config.yaml || fail "the names of the classes are not kept"
 bfncl info run
 out_has 't-shirt, trouser'
@@ -8,16 +9,16 @@ bfncl sample run -n 2 --steps 2 --seed 7 --label "trouser,boot" --guidance 1.5 -
 json samples=4 classes=2 guidance=1.5 "label=trouser,boot"
 err_has '2 of each of 2 classes, guidance 1.5'
 bfncl sample run -n 3 --steps 2 --label all -o all.png --json
-json samples=30 classes=10 guidance=0
+json samples=30 classes=10 guidance=0.0
 # ten rows of three: 28 pixels twice as large, 2 between
 [ "$(od -An -tu1 -j16 -N8 all.png | tr -s ' ')" = " 0 0 0 176 0 0 2 70" ] || fail "not a row per class: $(od -An -tu1 -j16 -N8 all.png)"
-bfncl sample run -n 2 --steps 2 --seed 7 --label shirt -o plain.npy
-bfncl sample run -n 2 --steps 2 --seed 7 --label shirt --guidance 0 -o zero.npy
+bfncl sample run -n 2 --steps 2 --seed 7 --label shirt --weights raw -o plain.npy
+bfncl sample run -n 2 --steps 2 --seed 7 --label shirt --guidance 0 --weights raw -o zero.npy
 same plain.npy zero.npy
-bfncl sample run -n 2 --steps 2 --seed 7 --label shirt --guidance 2 -o guided.npy
+bfncl sample run -n 2 --steps 2 --seed 7 --label shirt --guidance 2 --weights raw -o guided.npy
 ! cmp -s plain.npy guided.npy || fail "guidance changes nothing"
-bfncl sample run -n 2 --steps 2 --seed 7 -o without.npy
-bfncl sample run -n 2 --steps 2 --seed 7 --label none -o none.npy
+bfncl sample run -n 2 --steps 2 --seed 7 --weights raw -o without.npy
+bfncl sample run -n 2 --steps 2 --seed 7 --label none --weights raw -o none.npy
 same without.npy none.npy
 ! cmp -s plain.npy none.npy || fail "a class changes nothing"
 bfncl eval run --limit 8 --json

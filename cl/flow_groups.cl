@@ -1,6 +1,6 @@
 /*
  * What the groups of a hybrid flow need besides the flows themselves: columns of rows, variables that are not observed,
- * weights of items, values that are given. A group of work-items takes `block` rows.
+ * weights of items, values that are given, temperature. A group of work-items takes `block` rows.
  */
 #include "common.h"
 
@@ -73,5 +73,20 @@ __kernel void group_hold(ARG(y), ARG_CONST(given), const ulong rows, const int d
         const ulong row = ROWS_BEGIN + (ulong)r, at = row * (ulong)dims * (ulong)width + (ulong)c;
         const float v = given[row * (ulong)dims + (ulong)(c / width)];
         if (!isnan(v)) y[at] = width == 1 ? v : v == (float)(c % width) ? 1.0f : 0.0f;
+    }
+}
+
+/* The network's numbers net [rows, width] of an output distribution at a temperature: `logits` numbers are multiplied by
+ * sharper, then `means` stay, and the rest is widened: log deviations by adding, deviations by multiplying. */
+__kernel void group_temper(ARG(net), const ulong rows, const int width, const int logits, const int means,
+                           const float sharper, const float plus, const float times, const int block)
+{
+    PTR(net);
+    const int count = ROWS_COUNT(rows);
+    ELEM_FOR(r, c, count, width)
+    {
+        const ulong at = (ROWS_BEGIN + (ulong)r) * (ulong)width + (ulong)c;
+        const float v = net[at];
+        net[at] = c < logits ? v * sharper : c < logits + means ? v : fma(v, times, plus);
     }
 }

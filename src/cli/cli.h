@@ -67,6 +67,7 @@ typedef enum cli_option_id {
     OPT_TIMES,
     OPT_LABEL,
     OPT_GUIDANCE,
+    OPT_TEMPERATURE,
     OPT_SCAFFOLD,
     OPT_POCKET,
     OPT_LIGAND,
@@ -125,7 +126,8 @@ typedef struct cli_option {
     const char *choices;  /* CLI_CHOICE: words separated by '|' */
     double min, max;      /* CLI_INTEGER, CLI_NUMBER */
     unsigned commands;
-    const char *key;   /* train: shorthand for `--set KEY=VALUE`, of a flag KEY=true; NULL: none */
+    const char *key;   /* shorthand for `--set KEY=VALUE`, of a flag KEY=true, of train and where only one command has
+                          the option; NULL: none */
     const char *def;   /* default as shown; NULL: none worth showing */
     const char *group; /* heading in the help */
     const char *help;  /* one line */

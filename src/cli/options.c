@@ -395,6 +395,16 @@ const cli_option cli_options[OPT_COUNT] = {
                           "The sampler is told (1 + W) times what the network says of the class minus W times what it "
                           "says without: samples become more typical and less various. With W above 0 a step takes "
                           "twice as long."},
+    [OPT_TEMPERATURE] = {.name = "temperature",
+                         .type = CLI_TEXT,
+                         .argument = "T",
+                         .commands = CLI_SAMPLE,
+                         .key = "sample.temperature",
+                         .def = "sample.temperature of the model's configuration, 1",
+                         .group = GROUP_SAMPLE,
+                         .help = "below 1: likelier samples, less various; above 1: the other way",
+                         .text = "Of what the network says at every step logits are divided by T and deviations "
+                                 "multiplied. A network that says one value and nothing about its error has none."},
     [OPT_SCAFFOLD] = {.name = "scaffold",
                       .type = CLI_PATH,
                       .argument = "FILE",

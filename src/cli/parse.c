@@ -198,7 +198,7 @@ static int wrong_value(const cli_args *a, const cli_option *o, const char *value
     return bad_usage(a);
 }
 
-/* Values of train that stand for a configuration key join the list of --set. */
+/* Values that stand for a configuration key join the list of --set: those of train, and of options of one command. */
 static void add_override(parser *p, const cli_option *o, const char *value)
 {
     cli_value *set = &p->a->value[OPT_SET];
@@ -228,7 +228,8 @@ static int store(parser *p, int id, const char *value)
     if (o->repeats) v->list[v->count] = value;
     v->count++;
     v->text = value;
-    if (o->key && a->command && a->command->bit == CLI_TRAIN) add_override(p, o, value);
+    if (o->key && a->command && (a->command->bit == CLI_TRAIN || a->command->bit == o->commands))
+        add_override(p, o, value);
     return 0;
 }
 

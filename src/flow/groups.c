@@ -1,4 +1,6 @@
 /* Groups of a hybrid flow as commands: cl/flow_groups.cl. */
+#include <math.h>
+
 #include "flow/ops.h"
 #include "op/columns.h"
 
@@ -69,4 +71,24 @@ bf_status bf_group_op_hold(bf_cmds *c, bf_flow_shape shape, int width, bf_mem y,
     bf_arg args[] = {bf_arg_mem(y),     bf_arg_mem(given), bf_arg_u64(shape.batch), bf_arg_i32((int32_t)shape.dims),
                      bf_arg_i32(width), bf_arg_i32(0)};
     return launch(c, "group_hold", args, BF_COUNT(args), shape.batch, shape.dims * (uint64_t)width, err);
+}
+
+bf_status bf_group_op_temper(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem net, double temperature,
+                             bf_err *err)
+{
+    const bool classes = f->kind == BF_FLOW_CATEGORICAL, mixture = !classes && f->output == BF_OUT_MIXTURE;
+    const bool plain = f->predict == BF_PREDICT_DATA_SD;
+    const int width = bf_flow_outputs(f), means = classes ? 0 : mixture ? f->mixture : 1;
+    bf_arg args[] = {bf_arg_mem(net),
+                     bf_arg_u64(shape.batch * shape.dims),
+                     bf_arg_i32(width),
+                     bf_arg_i32(classes   ? width
+                                : mixture ? f->mixture
+                                          : 0),
+                     bf_arg_i32(means),
+                     bf_arg_f32((float)(1.0 / temperature)),
+                     bf_arg_f32(plain ? 0.0f : (float)log(temperature)),
+                     bf_arg_f32(plain ? (float)temperature : 1.0f),
+                     bf_arg_i32(0)};
+    return launch(c, "group_temper", args, BF_COUNT(args), shape.batch * shape.dims, (uint64_t)width, err);
 }

@@ -108,6 +108,9 @@ bf_status bf_group_op_mask(bf_cmds *c, bf_flow_shape shape, int width, bf_mem x,
 /* total [items] (+)= factor weight loss; weight may be none. */
 bf_status bf_group_op_total(bf_cmds *c, bf_mem total, bool acc, double factor, bf_mem loss, bf_mem weight,
                             uint64_t items, bf_err *err);
+/* net: logits divided by the temperature, deviations multiplied by it. */
+bf_status bf_group_op_temper(bf_cmds *c, const bf_flow *f, bf_flow_shape shape, bf_mem net, double temperature,
+                             bf_err *err);
 /* y [B,D,width]: what is given [B,D], NaN: stays. width > 1: y are probabilities, given are classes. */
 bf_status bf_group_op_hold(bf_cmds *c, bf_flow_shape shape, int width, bf_mem y, bf_mem given, bf_err *err);
 

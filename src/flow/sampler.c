@@ -40,6 +40,7 @@ struct bf_sampler {
     bf_ctx *ctx;
     bf_sampler_mode mode;
     bf_sampler_choose choose;
+    double temperature;
     bool given;
     uint64_t items, dims; /* N, and variables of all groups */
     int groups;
@@ -308,6 +309,9 @@ static bf_status emit(bf_sampler *s, bf_err *err)
     BF_TRY(bf_graph_emit_prepare(s->graph, s->prior, err));
     for (int g = 0; g < s->groups; g++) BF_TRY(emit_group(s, &s->part[g], err));
     BF_TRY(bf_graph_emit(s->graph, s->predict, err));
+    for (int g = 0; s->temperature != 1.0 && g < s->groups; g++)
+        BF_TRY(bf_group_op_temper(s->predict, &s->part[g].flow, s->part[g].shape,
+                                  bf_graph_mem(s->graph, s->part[g].out), s->temperature, err));
 out:
     return st;
 }
@@ -347,10 +351,13 @@ bf_status bf_sampler_new(const bf_sampler_options *o, bf_sampler **out, bf_plan 
     BF_TRY(bf_hybrid_check(o->hybrid, err));
     BF_CHECK((unsigned)o->mode < BF_SAMPLER_MODES && (unsigned)o->choose <= BF_CHOOSE_MODE, BF_USAGE,
              "sampler: unknown mode %d or choice %d", o->mode, o->choose);
+    BF_CHECK(o->temperature >= 0.0 && isfinite(o->temperature), BF_USAGE, "sampler: a temperature of %g",
+             o->temperature);
     BF_NEW(s, 1);
     s->ctx = o->ctx;
     s->mode = o->mode;
     s->choose = bf_sampler_chooses(o->mode, o->choose);
+    s->temperature = o->temperature == 0.0 ? 1.0 : o->temperature;
     s->given = o->given;
     BF_TRY(describe(s, o, err));
     BF_TRY(build_graph(s, o, err));

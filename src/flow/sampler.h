@@ -28,8 +28,9 @@ typedef struct bf_sampler_options {
     void *user;
     bf_sampler_mode mode;
     bf_sampler_choose choose;
-    bool given;   /* runs may give values */
-    bool dry_run; /* only the plan */
+    double temperature; /* of the output distributions: logits are divided by it, deviations multiplied; 0 as 1: none */
+    bool given;         /* runs may give values */
+    bool dry_run;       /* only the plan */
 } bf_sampler_options;
 
 /* `plan` may be NULL. The sampler's own buffers (a few per variable) are counted in plan->io_bytes and peak_bytes. */

@@ -93,6 +93,7 @@ typedef struct bf_config {
         double eta, guidance;
         char times[BF_CONFIG_TEXT];
         int start;
+        double temperature;
     } sample;
     struct {
         char select[BF_CONFIG_TEXT];

@@ -212,6 +212,8 @@ const bf_key bf_config_keys[] = {
         "samples of a class: strength W of classifier-free guidance, which takes (1 + W) times what the network says "
         "of "
         "the class minus W times what it says without"),
+    NUM("sample.temperature", sample.temperature, 1e-3, 1e3, "1",
+        "logits of the output distributions are divided by it, deviations multiplied; 1: as the network says"),
     INT("sample.seed", sample.seed, 0, 9007199254740991.0, "1", "seed of the samples"),
 
     TEXT("device.select", device.select, "", "device selector; --device and BFNCL_DEVICE come first"),

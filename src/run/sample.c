@@ -33,6 +33,7 @@ bf_status bf_sampling_new(bf_model *m, const bf_sample_plan *how, uint32_t batch
                             .user = m,
                             .mode = how->mode,
                             .choose = how->choose,
+                            .temperature = m->config.sample.temperature,
                             .given = m->schema != NULL || m->given,
                             .dry_run = dry_run};
     *batch_used = batch;
@@ -222,6 +223,18 @@ out:
     return st;
 }
 
+/* Temperature needs classes or a deviation. */
+static bf_status check_temperature(const bf_model *m, bf_err *err)
+{
+    if (m->config.sample.temperature == 1.0) return BF_OK;
+    for (int g = 0; g < m->hybrid.groups; g++)
+        if (bf_flow_outputs(&m->hybrid.group[g].flow) > 1 || m->hybrid.group[g].flow.kind == BF_FLOW_CATEGORICAL)
+            return BF_OK;
+    return bf_fail(err, BF_USAGE,
+                   "sample.temperature: this model says one value and no deviation (flow.output delta): it can only be "
+                   "1; normal and mixture outputs and classes have one");
+}
+
 static bf_status resolve(sampling *s, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -230,6 +243,7 @@ static bf_status resolve(sampling *s, bf_err *err)
     BF_TRY(take_word(c, "grid", s->o->grid, err));
     BF_TRY(take_word(c, "times", s->o->times, err));
     BF_TRY(bf_sample_plan_new(c, &s->m->hybrid, s->o->steps, &s->how, err));
+    BF_TRY(check_temperature(s->m, err));
     s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
     s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
     s->batch = (uint32_t)(s->m->packed ? batch_of(s) : BF_MIN(batch_of(s), s->n));

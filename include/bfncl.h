@@ -386,6 +386,38 @@ typedef struct bfncl_live {
 } bfncl_live;
 typedef void (*bfncl_live_fn)(void *user, const bfncl_live *state);
 
+/* What a guide is shown before a step of the sampler. Rows are samples (with particles: each; of molecules: atoms). */
+typedef struct bfncl_guide_step {
+    uint64_t first;        /* number of the first sample */
+    uint64_t samples;      /* rows of a batch; those beyond the number asked for count for nothing */
+    int group;             /* of variables; several where a model is of tables or molecules */
+    uint64_t dims;         /* variables of a row */
+    uint32_t classes;      /* 0: real values */
+    int64_t call;          /* of the network, from 1 */
+    double time, to;       /* of the state, and of the step's end */
+    const float *state;    /* what is known of the data: means [samples, dims], or probabilities theta [samples, dims,
+                              classes]. At time t a mean has heard messages of the precision 1 / sigma1^(2t) - 1 */
+    const float *expected; /* what the network expects: [samples, dims], or probabilities [samples, dims, classes] */
+    float *gradient;       /* as `state`, all 0: receives the gradient of ln h by it */
+} bfncl_guide_step;
+
+/* A function that pulls samples towards what it likes: towards p(x) h(x)^w for the density p of the model's samples.
+ * It is called before every step, on the caller's thread, for every group of variables. Returning false ends the run
+ * with BFNCL_STOPPED. For instance brighter pictures, by ln h = the sum over the pixels:
+ *
+ *     static bool brighter(void *user, const bfncl_guide_step *s)
+ *     {
+ *         for (uint64_t i = 0; i < s->samples * s->dims; i++) s->gradient[i] = 1;
+ *         return true;
+ *     }
+ *     ...
+ *     o.guide = brighter;
+ *     o.guide_strength = 0.5;
+ *
+ * Real values: the network's expectation moves by w sigma1^(2 to) times the gradient. Classes: in the sampler ancestral
+ * w times the gradient is added to the logits, in the end_back ones to the probabilities; others take no guide. */
+typedef bool (*bfncl_guide_fn)(void *user, const bfncl_guide_step *step);
+
 typedef struct bfncl_sample_options {
     const char *model; /* with `config` and `size` as for eval */
     const char *config, *size;
@@ -404,7 +436,12 @@ typedef struct bfncl_sample_options {
     const char *hole;    /* the character for holes; NULL: _ and ?, unless the model knows them as characters */
     const char *lengths; /* texts: "10,20,32" or "10-32": those of the samples, over and over; the rest of the longest
                             is held at spaces, and cut off in texts. NULL: all are alike */
-    const char *weights; /* as for eval */
+    int64_t particles;   /* of every sample: what is given is followed exactly in the limit of many; 0, 1: roughly. Only
+                            with the sampler ancestral */
+    bfncl_guide_fn guide; /* NULL: none */
+    void *guide_user;
+    double guide_strength; /* w */
+    const char *weights;   /* as for eval */
     const char *sampler; /* a word of sample.mode: "ancestral", "ode2", "auto", ...; NULL: that of the configuration */
     const char *grid;    /* "uniform", "shifted"; NULL: sample.grid */
     const char *times;   /* of the steps, "0.01, 0.2, 0.6, 1"; NULL: sample.times */

@@ -34,6 +34,7 @@ enum {
     BF_STREAM_CELL = 12,        /* place of a number inside its bin */
     BF_STREAM_SAMPLE_SIZE = 13, /* how large a sample is */
     BF_STREAM_LABEL = 14,       /* which labels of a data set are left out; step = epoch */
+    BF_STREAM_PARTICLES = 15,   /* which particles live on */
     BF_STREAM_DROPOUT = 64,     /* + index of the dropout node */
     BF_STREAM_GROUP = 1 << 20   /* group g of a hybrid flow has these streams + g BF_STREAM_GROUP */
 };

@@ -62,6 +62,7 @@ typedef enum cli_option_id {
     OPT_GIVEN,
     OPT_MASK,
     OPT_HOLE,
+    OPT_PARTICLES,
     OPT_SAMPLER,
     OPT_GRID,
     OPT_TIMES,

@@ -97,6 +97,7 @@ int cli_sample(const cli_args *a)
     o.mask = a->value[OPT_MASK].text;
     o.hole = a->value[OPT_HOLE].text;
     o.lengths = a->value[OPT_LENGTHS].text;
+    if (cli_given(a, OPT_PARTICLES)) o.particles = a->value[OPT_PARTICLES].number;
     o.weights = a->value[OPT_WEIGHTS].text;
     o.config = a->value[OPT_CONFIG].text;
     o.size = a->value[OPT_SIZE].text;

@@ -338,6 +338,21 @@ const cli_option cli_options[OPT_COUNT] = {
                   .def = "_ and ?, unless the model knows them as characters",
                   .group = GROUP_SAMPLE,
                   .help = "the character for what is missing in a given text"},
+    [OPT_PARTICLES] = {.name = "particles",
+                       .type = CLI_INTEGER,
+                       .argument = "P",
+                       .min = 1,
+                       .max = 1e6,
+                       .commands = CLI_SAMPLE,
+                       .def = "1",
+                       .group = GROUP_SAMPLE,
+                       .help = "how many follow what is given for each sample; more are more exact and slower",
+                       .text = "What is drawn early knows little yet of what is given, and with one particle stays. "
+                               "Of P particles those that go with what is given are taken on, and one of them becomes "
+                               "the sample: with many, and a network without fault, a draw from the true conditional "
+                               "distribution, for P times the work. Only with the sampler ancestral. The end_back "
+                               "samplers draw everything anew in every step and need no particles to look right, but "
+                               "promise nothing."},
     [OPT_SAMPLER] = {.name = "sampler",
                      .type = CLI_CHOICE,
                      .argument = "MODE",

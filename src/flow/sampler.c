@@ -9,6 +9,7 @@
 #include "base/philox.h"
 #include "base/size.h"
 #include "flow/ops.h"
+#include "flow/particles.h"
 
 /* The sampler's own buffers of a group; the network's input, output and time are tensors of the graph. */
 enum {
@@ -21,6 +22,7 @@ enum {
     BUF_GIVEN,
     BUF_CENTRE, /* mean of the data */
     BUF_SHOWN,  /* whatever somebody asks for */
+    BUF_SHIFT,  /* what a guide adds to a state */
     BUFS
 };
 
@@ -41,22 +43,27 @@ struct bf_sampler {
     bf_sampler_mode mode;
     bf_sampler_choose choose;
     double temperature;
-    bool given;
+    bool given, guided;
+    int particles;        /* rows of a sample */
     uint64_t items, dims; /* N, and variables of all groups */
     int groups;
     part *part;
     bf_graph *graph;
     bf_tid time;
     bf_buf *schedule_buf;
-    bf_mem schedule;     /* what differs between steps: a record per group */
-    bf_cmds *prior;      /* the weights as the kernels want them; the state before anything was said */
-    bf_cmds *start[2];   /* the state after t = 0: around 0, around the mean of the data */
-    bf_cmds *predict;    /* network input, network */
-    bf_cmds *draw, *add; /* from Philox: the numbers for draws, those that steps add */
-    bf_cmds *advance;    /* value, state at the step's end */
+    bf_mem schedule;      /* what differs between steps: a record per group */
+    bf_cmds *prior;       /* the weights as the kernels want them; the state before anything was said */
+    bf_cmds *start[2];    /* the state after t = 0: around 0, around the mean of the data */
+    bf_cmds *predict;     /* network input, network */
+    bf_cmds *draw, *add;  /* from Philox: the numbers for draws, those that steps add */
+    bf_cmds *advance;     /* value, state at the step's end */
+    bf_cmds *shift;       /* what a guide said */
+    bf_particles *filter; /* NULL: a row is a sample */
     bf_cmds *show[SHOWS];
     float *staging[2];             /* of time and schedule, for call i in staging[i % 2] */
     float *rows;                   /* [N, D of one group] on the host */
+    uint32_t *chosen;              /* [N / particles]: rows of the samples */
+    float *guide[4];               /* of one group, see GUIDE_STATE */
     const bf_sampler_draws *draws; /* of the run */
 };
 
@@ -109,6 +116,7 @@ static uint64_t count_of(const bf_sampler *s, const part *p, int buf)
     case BUF_GIVEN: return s->given ? n : 0;
     case BUF_CENTRE: return wide / p->shape.batch;
     case BUF_SHOWN: return BF_MAX(params_count(p), wide);
+    case BUF_SHIFT: return s->guided && p->flow.kind != BF_FLOW_CATEGORICAL ? n : 0;
     default: return n;
     }
 }
@@ -123,13 +131,18 @@ static uint64_t own_bytes(const bf_sampler *s)
     uint64_t count = schedule_count(s);
     for (int g = 0; g < s->groups; g++)
         for (int i = 0; i < BUFS; i++) count += count_of(s, &s->part[g], i);
-    return count * sizeof(float);
+    uint64_t bytes = count * sizeof(float);
+    for (int g = 0; s->particles > 1 && g < s->groups; g++) {
+        const bf_particles_group seen = {.flow = &s->part[g].flow, .shape = s->part[g].shape};
+        bytes += bf_particles_bytes(1, &seen);
+    }
+    return bytes;
 }
 
 void bf_sampler_free(bf_sampler *s)
 {
     if (s == NULL) return;
-    bf_cmds *const lists[] = {s->prior, s->start[0], s->start[1], s->predict, s->draw, s->add, s->advance};
+    bf_cmds *const lists[] = {s->prior, s->start[0], s->start[1], s->predict, s->draw, s->add, s->advance, s->shift};
     for (size_t i = 0; i < BF_COUNT(lists); i++) bf_cmds_free(lists[i]);
     for (int i = 0; i < SHOWS; i++) bf_cmds_free(s->show[i]);
     bf_graph_free(s->graph);
@@ -140,6 +153,9 @@ void bf_sampler_free(bf_sampler *s)
     free(s->staging[0]);
     free(s->staging[1]);
     free(s->rows);
+    free(s->chosen);
+    for (size_t i = 0; i < BF_COUNT(s->guide); i++) free(s->guide[i]);
+    bf_particles_free(s->filter);
     free(s);
 }
 
@@ -194,7 +210,8 @@ out:
 static bf_status allocate(bf_sampler *s, bf_err *err)
 {
     bf_status st = BF_OK;
-    bf_cmds **const lists[] = {&s->prior, &s->start[0], &s->start[1], &s->predict, &s->draw, &s->add, &s->advance};
+    bf_cmds **const lists[] = {&s->prior, &s->start[0], &s->start[1], &s->predict,
+                               &s->draw,  &s->add,      &s->advance,  &s->shift};
     for (int g = 0; g < s->groups; g++) {
         part *p = &s->part[g];
         for (int i = 0; i < BUFS; i++) {
@@ -208,6 +225,7 @@ static bf_status allocate(bf_sampler *s, bf_err *err)
     BF_NEW(s->staging[0], s->items + schedule_count(s));
     BF_NEW(s->staging[1], s->items + schedule_count(s));
     BF_NEW(s->rows, s->items * s->dims);
+    BF_NEW(s->chosen, s->items);
     for (size_t i = 0; i < BF_COUNT(lists); i++) BF_TRY(bf_cmds_new(s->ctx, lists[i], err));
     for (int i = 0; i < SHOWS; i++) BF_TRY(bf_cmds_new(s->ctx, &s->show[i], err));
 out:
@@ -298,8 +316,37 @@ static bf_status emit_group(bf_sampler *s, part *p, bf_err *err)
     }
     BF_TRY(emit_random(s, p, err));
     BF_TRY(emit_advance(s, p, err));
+    if (count_of(s, p, BUF_SHIFT) > 0)
+        BF_TRY(
+            bf_axpby(s->shift, m[BUF_STATE], 1.0f, m[BUF_STATE], 1.0f, m[BUF_SHIFT], count_of(s, p, BUF_SHIFT), err));
     BF_TRY(emit_shown(s, p, err));
 out:
+    return st;
+}
+
+/* The groups as the particles see them. */
+static bf_status new_filter(bf_sampler *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_particles_group *all = NULL;
+    BF_NEW(all, s->groups);
+    for (int g = 0; g < s->groups; g++) {
+        const part *p = &s->part[g];
+        const bf_mem *m = p->mem;
+        all[g] = (bf_particles_group){.flow = &p->flow,
+                                      .shape = p->shape,
+                                      .state = m[BUF_STATE],
+                                      .value = m[BUF_VALUE],
+                                      .input = bf_graph_mem(s->graph, p->input),
+                                      .net = bf_graph_mem(s->graph, p->out),
+                                      .t = bf_graph_mem(s->graph, s->time),
+                                      .xi = m[BUF_NOISE_Y],
+                                      .given = m[BUF_GIVEN],
+                                      .record = record_of(s, p)};
+    }
+    BF_TRY(bf_particles_new(s->ctx, s->particles, s->groups, all, &s->filter, err));
+out:
+    free(all);
     return st;
 }
 
@@ -312,6 +359,7 @@ static bf_status emit(bf_sampler *s, bf_err *err)
     for (int g = 0; s->temperature != 1.0 && g < s->groups; g++)
         BF_TRY(bf_group_op_temper(s->predict, &s->part[g].flow, s->part[g].shape,
                                   bf_graph_mem(s->graph, s->part[g].out), s->temperature, err));
+    if (s->particles > 1) BF_TRY(new_filter(s, err));
 out:
     return st;
 }
@@ -353,7 +401,13 @@ bf_status bf_sampler_new(const bf_sampler_options *o, bf_sampler **out, bf_plan 
              "sampler: unknown mode %d or choice %d", o->mode, o->choose);
     BF_CHECK(o->temperature >= 0.0 && isfinite(o->temperature), BF_USAGE, "sampler: a temperature of %g",
              o->temperature);
+    BF_CHECK(o->particles <= 1 || (o->mode == BF_SAMPLER_ANCESTRAL && o->given), BF_USAGE,
+             "sampler: particles weigh the messages about what is given, which ancestral has, and not %s",
+             bf_sampler_mode_name(o->mode));
+    if (o->guided) BF_TRY(bf_guide_check(o->mode, err));
     BF_NEW(s, 1);
+    s->particles = BF_MAX(o->particles, 1);
+    s->guided = o->guided;
     s->ctx = o->ctx;
     s->mode = o->mode;
     s->choose = bf_sampler_chooses(o->mode, o->choose);
@@ -510,13 +564,13 @@ static bf_sampler_span span_of(const bf_sampler *s, const bf_sampler_run_options
     return a;
 }
 
-static void set_words(const bf_sampler_run_options *o, int i, uint32_t words[BF_STEP_WORDS])
+static void set_words(const bf_sampler *s, const bf_sampler_run_options *o, int i, uint32_t words[BF_STEP_WORDS])
 {
     memset(words, 0, BF_STEP_WORDS * sizeof *words);
     words[BF_STEP_SEED_LO] = (uint32_t)o->seed;
     words[BF_STEP_SEED_HI] = (uint32_t)(o->seed >> 32);
     words[BF_STEP_STEP] = (uint32_t)i;
-    words[BF_STEP_SAMPLE0] = o->first;
+    words[BF_STEP_SAMPLE0] = o->first * (uint32_t)s->particles;
 }
 
 /* The state at the first time, after 0: call 0 has its random numbers. */
@@ -525,7 +579,7 @@ static bf_status start(bf_sampler *s, const bf_sampler_run_options *o, bf_err *e
     bf_status st = BF_OK;
     uint32_t words[BF_STEP_WORDS];
     float *records = s->staging[0];
-    set_words(o, 0, words);
+    set_words(s, o, 0, words);
     BF_TRY(bf_graph_set_step(s->graph, words, err));
     BF_TRY(bf_cmds_run(s->add, err));
     for (int g = 0; g < s->groups; g++) {
@@ -556,7 +610,7 @@ static bf_status put_given(bf_sampler *s, const bf_sampler_run_options *o, int g
     if (!s->given) return BF_OK;
     for (uint64_t i = 0; i < n; i++) s->rows[i] = NAN;
     for (uint64_t i = 0; o->given && i < s->items; i++)
-        memcpy(s->rows + i * p->shape.dims, o->given + i * s->dims + first_column(s, g),
+        memcpy(s->rows + i * p->shape.dims, o->given + i / (uint64_t)s->particles * s->dims + first_column(s, g),
                (size_t)p->shape.dims * sizeof(float));
     return bf_write(s->ctx, p->mem[BUF_GIVEN], s->rows, (size_t)n * sizeof(float), err);
 }
@@ -574,7 +628,9 @@ static bf_status begin(bf_sampler *s, const bf_sampler_run_options *o, bf_err *e
         const double zero_one[] = {0.0, 1.0};
         BF_TRY(bf_sampler_check_times(s->mode, zero_one, 1, err));
     }
+    BF_CHECK(s->guided || o->guide == NULL, BF_USAGE, "sampler: not built for a guide");
     s->draws = o->draws;
+    if (s->filter) bf_particles_begin(s->filter);
     BF_TRY(bf_cmds_run(s->prior, err));
     for (int g = 0; g < s->groups; g++) BF_TRY(put_given(s, o, g, err));
     if (time_at(o, 0) > 0.0) BF_TRY(start(s, o, err));
@@ -610,7 +666,7 @@ static bf_status set_step(bf_sampler *s, const bf_sampler_run_options *o, int i,
     uint32_t words[BF_STEP_WORDS];
     const bf_sampler_span span = span_of(s, o, i);
     float *times = s->staging[i % 2], *schedule = times + s->items;
-    set_words(o, i, words);
+    set_words(s, o, i, words);
     for (uint64_t b = 0; b < s->items; b++) times[b] = (float)span.t;
     BF_TRY(bf_graph_set_step(s->graph, words, err));
     BF_TRY(bf_write_async(s->ctx, bf_graph_mem(s->graph, s->time), times, s->items * sizeof(float), err));
@@ -651,6 +707,75 @@ out:
     return st;
 }
 
+/* What a guide is shown and says of a group; what the network said. */
+enum { GUIDE_STATE, GUIDE_EXPECTED, GUIDE_GRADIENT, GUIDE_NET };
+
+/* A gradient by real values becomes what the step's end is moved by; what is given does not move. */
+static void scale_gradient(const bf_sampler *s, const bf_sampler_run_options *o, int g, const bf_sampler_span *span,
+                           float *gradient)
+{
+    const part *p = &s->part[g];
+    const uint64_t dims = p->shape.dims, first = first_column(s, g);
+    const double factor =
+        bf_sampler_step(&p->flow, s->mode, span).value * bf_guide_factor(o->guide, &p->flow, span->to);
+    for (uint64_t r = 0; r < s->items; r++)
+        for (uint64_t d = 0; d < dims; d++) {
+            const bool held = o->given && !isnan(o->given[r / (uint64_t)s->particles * s->dims + first + d]);
+            float *v = gradient + r * dims + d;
+            *v = held ? 0.0f : (float)(factor * (double)*v);
+        }
+}
+
+/* Asks the guide about a group before its step, and changes what the network said, or what is added to the state. */
+static bf_status guide_group(bf_sampler *s, const bf_sampler_run_options *o, int g, int i, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const part *p = &s->part[g];
+    float *const *b = s->guide;
+    const bool classes = p->flow.kind == BF_FLOW_CATEGORICAL;
+    const uint64_t n = s->items * p->shape.dims, count = n * (uint64_t)bf_flow_noise_width(&p->flow);
+    const bf_sampler_span span = span_of(s, o, i);
+    const bfncl_guide_step step = {.first = o->first,
+                                   .samples = s->items,
+                                   .group = g,
+                                   .dims = p->shape.dims,
+                                   .classes = classes ? (uint32_t)p->flow.classes : 0,
+                                   .call = i,
+                                   .time = span.t,
+                                   .to = span.to,
+                                   .state = b[GUIDE_STATE],
+                                   .expected = b[GUIDE_EXPECTED],
+                                   .gradient = b[GUIDE_GRADIENT]};
+    BF_TRY(bf_sampler_get(s, g, BF_SAMPLER_STATE, b[GUIDE_STATE], err));
+    BF_TRY(bf_sampler_get(s, g, classes ? BF_SAMPLER_PARAMS : BF_SAMPLER_MEAN, b[GUIDE_EXPECTED], err));
+    memset(b[GUIDE_GRADIENT], 0, (size_t)count * sizeof(float));
+    BF_CHECK(o->guide->fn(o->guide->user, &step), BF_STOPPED, "the guide stopped the run");
+    for (uint64_t k = 0; k < count; k++)
+        BF_CHECK(isfinite(b[GUIDE_GRADIENT][k]), BF_NUMERIC, "the guide's gradient at t = %g is not finite", span.t);
+    if (classes) {
+        const size_t bytes = (size_t)bf_sampler_size(s, g, BF_SAMPLER_NET_OUT) * sizeof(float);
+        BF_TRY(bf_sampler_get(s, g, BF_SAMPLER_NET_OUT, b[GUIDE_NET], err));
+        bf_guide_logits(o->guide, &p->flow, s->mode, b[GUIDE_EXPECTED], b[GUIDE_GRADIENT], n, b[GUIDE_NET]);
+        return bf_write(s->ctx, bf_graph_mem(s->graph, p->out), b[GUIDE_NET], bytes, err);
+    }
+    scale_gradient(s, o, g, &span, b[GUIDE_GRADIENT]);
+    BF_TRY(bf_write(s->ctx, p->mem[BUF_SHIFT], b[GUIDE_GRADIENT], (size_t)n * sizeof(float), err));
+out:
+    return st;
+}
+
+static bf_status guide(bf_sampler *s, const bf_sampler_run_options *o, int i, bf_err *err)
+{
+    bf_status st = BF_OK;
+    uint64_t most = 0;
+    for (int g = 0; g < s->groups; g++) most = BF_MAX(most, bf_sampler_size(s, g, BF_SAMPLER_STATE));
+    for (size_t k = 0; k < BF_COUNT(s->guide); k++)
+        if (s->guide[k] == NULL) BF_NEW(s->guide[k], most);
+    for (int g = 0; g < s->groups; g++) BF_TRY(guide_group(s, o, g, i, err));
+out:
+    return st;
+}
+
 /* Enqueues call i. */
 static bf_status submit(bf_sampler *s, const bf_sampler_run_options *o, int i, bf_mark **end, bf_err *err)
 {
@@ -659,7 +784,10 @@ static bf_status submit(bf_sampler *s, const bf_sampler_run_options *o, int i, b
     BF_TRY(bf_cmds_run(s->predict, err));
     if (steps_after(s, o, i)) {
         BF_TRY(set_noise(s, o, i, err));
+        if (s->filter) BF_TRY(bf_particles_share(s->filter, err));
+        if (o->guide) BF_TRY(guide(s, o, i, err));
         BF_TRY(bf_cmds_run(s->advance, err));
+        if (o->guide) BF_TRY(bf_cmds_run(s->shift, err));
     }
     BF_TRY(bf_mark_new(s->ctx, end, err));
 out:
@@ -688,11 +816,21 @@ static void value_of(const bf_flow *f, const float *state, uint64_t n, float *ou
     }
 }
 
+/* After call i: the particles are weighed; after the last one chosen among. */
+static bf_status filter(bf_sampler *s, const bf_sampler_run_options *o, int i, bf_err *err)
+{
+    const bf_particles_key key = {o->seed, o->first, (uint32_t)i};
+    if (i < evaluations(s, o)) return bf_particles_hear(s->filter, &key, err);
+    return bf_particles_choose(s->filter, &key, steps_after(s, o, i), s->chosen, err);
+}
+
 /* The samples, and what was given. */
 static bf_status finish(bf_sampler *s, const bf_sampler_run_options *o, float *out, bf_err *err)
 {
     bf_status st = BF_OK;
     float *state = NULL;
+    const uint64_t samples = s->items / (uint64_t)s->particles;
+    for (uint64_t i = 0; !s->filter && i < samples; i++) s->chosen[i] = (uint32_t)i;
     for (int g = 0; g < s->groups; g++) {
         const uint64_t dims = s->part[g].shape.dims;
         if (o->last == BF_LAST_STATE) {
@@ -703,10 +841,10 @@ static bf_status finish(bf_sampler *s, const bf_sampler_run_options *o, float *o
         } else {
             BF_TRY(bf_sampler_get(s, g, BF_SAMPLER_MODE, s->rows, err));
         }
-        for (uint64_t i = 0; i < s->items; i++)
-            memcpy(out + i * s->dims + first_column(s, g), s->rows + i * dims, (size_t)dims * sizeof *out);
+        for (uint64_t i = 0; i < samples; i++)
+            memcpy(out + i * s->dims + first_column(s, g), s->rows + s->chosen[i] * dims, (size_t)dims * sizeof *out);
     }
-    for (uint64_t i = 0; o->given && i < s->items * s->dims; i++)
+    for (uint64_t i = 0; o->given && i < samples * s->dims; i++)
         if (!isnan(o->given[i])) out[i] = o->given[i];
 out:
     free(state);
@@ -723,7 +861,7 @@ bf_status bf_sampler_run(bf_sampler *s, const bf_sampler_run_options *o, float *
     BF_TRY(begin(s, o, err));
     const int calls = evaluations(s, o);
     for (int i = 1; i <= calls; i++) {
-        const int ahead = o->ahead && bf_ctx_ahead(s->ctx, seconds);
+        const int ahead = o->ahead && !s->filter && !o->guide && bf_ctx_ahead(s->ctx, seconds);
         const double since = bf_seconds();
         while (submitted < BF_MIN(i + ahead, calls)) {
             submitted++;
@@ -733,6 +871,7 @@ bf_status bf_sampler_run(bf_sampler *s, const bf_sampler_run_options *o, float *
         bf_mark_free(end[i % 2]);
         end[i % 2] = NULL;
         seconds = bf_seconds() - since;
+        if (s->filter) BF_TRY(filter(s, o, i, err));
         if (o->on_step) BF_TRY(o->on_step(o->user, s, i, span_of(s, o, i).t, err));
     }
     BF_TRY(finish(s, o, out, err));

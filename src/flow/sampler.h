@@ -7,11 +7,13 @@
  *
  * Variables whose value is given are held: their value replaces what the network says, so that their parameters are at
  * every t_i a draw from the flow distribution around it (Euler's forms: nearly so), and the others are drawn
- * conditioned on them (imputation, scaffolds).
+ * conditioned on them (imputation, scaffolds): roughly, as what is drawn early knows little of what is given, or with
+ * particles exactly (flow/particles.h).
  */
 #ifndef BF_FLOW_SAMPLER_H
 #define BF_FLOW_SAMPLER_H
 
+#include "flow/guide.h"
 #include "flow/solver.h"
 
 typedef struct bf_sampler bf_sampler;
@@ -30,7 +32,9 @@ typedef struct bf_sampler_options {
     bf_sampler_choose choose;
     double temperature; /* of the output distributions: logits are divided by it, deviations multiplied; 0 as 1: none */
     bool given;         /* runs may give values */
-    bool dry_run;       /* only the plan */
+    int particles; /* of every sample, with `given`, ancestral only; they are rows: N is a multiple of it. 0, 1: none */
+    bool guided;   /* runs may have a guide */
+    bool dry_run;  /* only the plan */
 } bf_sampler_options;
 
 /* `plan` may be NULL. The sampler's own buffers (a few per variable) are counted in plan->io_bytes and peak_bytes. */
@@ -92,13 +96,16 @@ typedef struct bf_sampler_run_options {
     uint32_t first;                /* index of the first sample of this batch */
     const bf_sampler_draws *draws; /* [groups]; NULL = Philox */
     const bf_sampler_data *data;   /* [groups]; NULL = nothing is known */
-    const float *given;            /* rows [N, D] of all groups: values, or NaN where none is given; NULL = none */
+    const float *given;            /* rows of all groups, [N, D], with particles one of each sample: values, or NaN
+                                      where none is given; NULL = none */
+    const bf_guide *guide;         /* NULL = none */
     bf_sampler_step_fn on_step;
     bool ahead; /* on_step does not look at the sampler, which may be at the next call already */
     void *user;
 } bf_sampler_run_options;
 
-/* out: rows [N, D] of all groups, side by side: values, or class indices (`discretize`: bin centres). */
+/* out: rows [N, D] of all groups side by side, with particles one of each sample: values, or class indices
+ * (`discretize`: bin centres). `first` counts samples. */
 bf_status bf_sampler_run(bf_sampler *s, const bf_sampler_run_options *options, float *out, bf_err *err);
 
 #endif

@@ -33,12 +33,14 @@ bf_status bf_sampling_new(bf_model *m, const bf_sample_plan *how, uint32_t batch
                             .user = m,
                             .mode = how->mode,
                             .choose = how->choose,
+                            .particles = how->particles,
+                            .guided = how->guide.fn != NULL,
                             .temperature = m->config.sample.temperature,
                             .given = m->schema != NULL || m->given,
                             .dry_run = dry_run};
     *batch_used = batch;
     do {
-        o.dims[0] = *batch_used * (m->packed ? m->room.ligand : 1);
+        o.dims[0] = *batch_used * (m->packed ? m->room.ligand : (uint64_t)BF_MAX(how->particles, 1));
         st = bf_sampler_new(&o, out, plan, err);
     } while (bf_model_halve_batch(st, batch_used, err));
     return st;
@@ -121,6 +123,7 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
                                           .seed = s->seed,
                                           .first = (uint32_t)(s->first + at),
                                           .given = s->given ? hold : NULL,
+                                          .guide = s->how->guide.fn ? &s->how->guide : NULL,
                                           .on_step = on_step,
                                           .ahead = !b.first || s->on_step == NULL,
                                           .user = &b};
@@ -134,6 +137,8 @@ out:
 }
 
 /* ---- bfncl_sample ------------------------------------------------------------------------------------------------ */
+
+enum { MAX_PARTICLES = 1000000 };
 
 void bfncl_sample_defaults(bfncl_sample_options *o)
 {
@@ -243,6 +248,10 @@ static bf_status resolve(sampling *s, bf_err *err)
     BF_TRY(take_word(c, "grid", s->o->grid, err));
     BF_TRY(take_word(c, "times", s->o->times, err));
     BF_TRY(bf_sample_plan_new(c, &s->m->hybrid, s->o->steps, &s->how, err));
+    BF_CHECK(s->o->particles >= 0 && s->o->particles <= MAX_PARTICLES, BF_USAGE, "%lld particles, expected 1 to %d",
+             (long long)s->o->particles, MAX_PARTICLES);
+    s->how.particles = (int)s->o->particles;
+    s->how.guide = (bf_guide){s->o->guide, s->o->guide_user, s->o->guide_strength};
     BF_TRY(check_temperature(s->m, err));
     s->n = (uint64_t)(s->o->n > 0 ? s->o->n : c->sample.n);
     s->seed = (uint64_t)(s->o->seed >= 0 ? s->o->seed : c->sample.seed);
@@ -333,18 +342,37 @@ out:
     return st;
 }
 
+/* Particles follow what is given to pictures and texts. */
+static bf_status check_particles(const sampling *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    if (s->how.particles <= 1) return BF_OK;
+    BF_CHECK(!s->m->packed && !s->m->schema, BF_USAGE, "particles are for pictures and texts, this model makes %s",
+             s->m->packed ? "molecules" : "tables, and its network is told what is given");
+    BF_CHECK(s->given.cells, BF_USAGE, "particles follow what is given, and nothing is");
+    BF_CHECK(s->how.mode == BF_SAMPLER_ANCESTRAL, BF_USAGE,
+             "particles weigh messages about what is given, which the sampler ancestral has, and not %s",
+             bf_sampler_mode_name(s->how.mode));
+    BF_CHECK(!s->o->animation, BF_USAGE, "%s: an animation shows samples, not their particles", s->o->animation);
+    BF_CHECK((uint64_t)s->how.particles * s->n * s->given.repeat <= UINT32_MAX, BF_USAGE,
+             "%d particles of so many samples are more than 2^32 - 1", s->how.particles);
+out:
+    return st;
+}
+
 /* What is given, each row of it drawn `repeat` times, makes the samples. */
 static bf_status read_given(sampling *s, bf_err *err)
 {
     bf_status st = BF_OK;
     bf_given *g = &s->given;
     BF_TRY(s->m->schema ? open_partial(s, err) : bf_given_read(s->m, s->o, s->n, g, err));
+    BF_TRY(check_particles(s, err));
     if (!g->cells) goto out;
     s->m->given = true;
     BF_CHECK(bf_mul_u64(g->rows, g->repeat, &s->n) && s->n <= UINT32_MAX, BF_USAGE,
              "%llu draws of %llu examples are more than 2^32 - 1", (unsigned long long)g->repeat,
              (unsigned long long)g->rows);
-    s->batch = (uint32_t)BF_MIN(batch_of(s), s->n);
+    s->batch = (uint32_t)BF_MIN(BF_MAX(batch_of(s) / (uint64_t)BF_MAX(s->how.particles, 1), 1), s->n);
 out:
     return st;
 }

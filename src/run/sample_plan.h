@@ -12,6 +12,8 @@ typedef struct bf_sample_plan {
     int steps, evaluations;
     double *times;  /* [steps + 1] */
     bool automatic; /* the mode was left to bf_sampler_auto */
+    int particles;  /* set by the caller: of every sample; 0: none */
+    bf_guide guide; /* set by the caller; fn NULL: none */
 } bf_sample_plan;
 
 /* From sample.mode, grid, eta, times, last and choose. `steps` 0: sample.steps, or as many as sample.times has; else it

@@ -82,3 +82,15 @@ refused 2 sample run --lengths 4 --length 4
 refused 2 sample run --lengths 4,13
 err_has 'outside 1\.\.12'
 refused 2 sample run --lengths 4,,5
+bfncl sample run --given 'the _?__ f' -n 3 --steps 3 --particles 4
+[ "$(grep -c '^the .... f$' out)" = 3 ] || fail "not what was given"
+cp out three
+bfncl sample run --given 'the _?__ f' -n 3 --steps 3 --particles 4 --set sample.batch=4
+same out three
+bfncl sample run -n 2 --steps 3 --temperature 0.01
+refused 2 sample run -n 2 --temperature 0
+err_has 'sample\.temperature = 0 is out of range'
+refused 2 sample run -n 2 --particles 3
+err_has 'particles follow what is given, and nothing is'
+refused 2 sample run --given 'the _' --particles 3 --sampler sde2
+err_has 'which the sampler ancestral has, and not sde2'

@@ -219,7 +219,7 @@ static bf_status bench_sample(bench *b, bf_err *err)
                                       .on_step = on_step,
                                       .ahead = true,
                                       .user = b};
-    BF_TRY(bf_label_tell(b->m, bf_sampler_graph(sampler), NULL, 0, err));
+    BF_TRY(bf_label_tell(b->m, bf_sampler_graph(sampler), NULL, 0, 1, err));
     BF_TRY(bf_profiler_resume(b->m->profiler, err));
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));

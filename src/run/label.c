@@ -56,7 +56,8 @@ out:
     return st;
 }
 
-bf_status bf_label_tell(const bf_model *m, const bf_graph *g, const uint32_t *label, uint64_t n, bf_err *err)
+bf_status bf_label_tell(const bf_model *m, const bf_graph *g, const uint32_t *label, uint64_t n, uint64_t each,
+                        bf_err *err)
 {
     bf_status st = BF_OK;
     uint32_t *words = NULL;
@@ -64,7 +65,7 @@ bf_status bf_label_tell(const bf_model *m, const bf_graph *g, const uint32_t *la
     const bf_tid input = bf_graph_find(g, "label");
     const uint64_t items = bf_graph_numel(g, input);
     BF_NEW(words, items);
-    for (uint64_t i = 0; i < items; i++) words[i] = label && i < n ? label[i] : m->classes.n;
+    for (uint64_t i = 0; i < items; i++) words[i] = label && i / each < n ? label[i / each] : m->classes.n;
     BF_TRY(bf_write(m->ctx, bf_graph_mem(g, input), words, (size_t)items * sizeof *words, err));
 out:
     free(words);

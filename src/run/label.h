@@ -9,8 +9,10 @@
  * where the network never did without. */
 bf_status bf_label_choose(const bf_model *m, const char *text, uint32_t **classes, uint64_t *n, bf_err *err);
 
-/* Writes the labels of a batch to the graph of a sampler: label[i] of item i < n, of the others "none"; NULL: all are.
+/* Writes the labels of a batch to the graph of a sampler: label[i] of the items i each .. below n each, of the others
+ * "none"; NULL: all are.
  * Does nothing for a model without labels. */
-bf_status bf_label_tell(const bf_model *m, const bf_graph *g, const uint32_t *label, uint64_t n, bf_err *err);
+bf_status bf_label_tell(const bf_model *m, const bf_graph *g, const uint32_t *label, uint64_t n, uint64_t each,
+                        bf_err *err);
 
 #endif

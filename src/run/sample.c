@@ -116,7 +116,8 @@ bf_status bf_sampling_run(const bf_sampling *s, float *out, bf_err *err)
             BF_TRY(tell(s, at, hold, err));
         else if (hold)
             hold_rows(s, at, hold);
-        BF_TRY(bf_label_tell(s->m, bf_sampler_graph(s->sampler), s->label ? s->label + at : NULL, rows, err));
+        BF_TRY(bf_label_tell(s->m, bf_sampler_graph(s->sampler), s->label ? s->label + at : NULL, rows,
+                             (uint64_t)BF_MAX(s->how->particles, 1), err));
         const bf_sampler_run_options o = {.steps = s->how->steps,
                                           .times = s->how->times,
                                           .last = s->how->last,
@@ -186,7 +187,8 @@ out:
 static uint64_t batch_of(const sampling *s)
 {
     const bf_config *c = &s->m->config;
-    return c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
+    const uint64_t rows = c->sample.batch ? (uint64_t)c->sample.batch : bf_setup_batch(c);
+    return BF_MAX(rows / (uint64_t)BF_MAX(s->how.particles, 1), 1);
 }
 
 /* An option that stands for a key of the section; NULL: it was not given. */
@@ -224,6 +226,7 @@ static bf_status resolve_labels(sampling *s, bf_err *err)
     for (uint64_t i = 0; i < s->n * s->n_classes; i++) s->label[i] = s->classes[i / s->n];
     s->n *= s->n_classes;
     s->batch = (uint32_t)BF_MIN(batch_of(s), s->n);
+    BF_CHECK((uint64_t)BF_MAX(s->how.particles, 1) * s->n <= UINT32_MAX, BF_USAGE, "more than 2^32 - 1 particles");
 out:
     return st;
 }
@@ -354,8 +357,7 @@ static bf_status check_particles(const sampling *s, bf_err *err)
              "particles weigh messages about what is given, which the sampler ancestral has, and not %s",
              bf_sampler_mode_name(s->how.mode));
     BF_CHECK(!s->o->animation, BF_USAGE, "%s: an animation shows samples, not their particles", s->o->animation);
-    BF_CHECK((uint64_t)s->how.particles * s->n * s->given.repeat <= UINT32_MAX, BF_USAGE,
-             "%d particles of so many samples are more than 2^32 - 1", s->how.particles);
+
 out:
     return st;
 }
@@ -367,12 +369,14 @@ static bf_status read_given(sampling *s, bf_err *err)
     bf_given *g = &s->given;
     BF_TRY(s->m->schema ? open_partial(s, err) : bf_given_read(s->m, s->o, s->n, g, err));
     BF_TRY(check_particles(s, err));
+    BF_CHECK(!g->length || s->m->classes.n == 0, BF_USAGE, "lengths of samples go with no labels");
     if (!g->cells) goto out;
     s->m->given = true;
     BF_CHECK(bf_mul_u64(g->rows, g->repeat, &s->n) && s->n <= UINT32_MAX, BF_USAGE,
              "%llu draws of %llu examples are more than 2^32 - 1", (unsigned long long)g->repeat,
              (unsigned long long)g->rows);
-    s->batch = (uint32_t)BF_MIN(BF_MAX(batch_of(s) / (uint64_t)BF_MAX(s->how.particles, 1), 1), s->n);
+    s->batch = (uint32_t)BF_MIN(batch_of(s), s->n);
+    BF_CHECK((uint64_t)BF_MAX(s->how.particles, 1) * s->n <= UINT32_MAX, BF_USAGE, "more than 2^32 - 1 particles");
 out:
     return st;
 }

@@ -170,7 +170,7 @@ BFNCL_API bfncl_status bfncl_train(const bfncl_train_options *o, bfncl_train_res
 BFNCL_API bfncl_status bfncl_config_text(const char *config, const char *const *set, size_t n_set, bool origins,
                                          char **text, bfncl_error *err);
 /* Documentation of configuration key i: "section.key", type with range, default, help. False past the last. */
-BFNCL_API bool bfncl_config_key(size_t i, const char **name, char type[96], const char **def, const char **help);
+BFNCL_API bool bfncl_config_key(size_t i, const char **name, char type[192], const char **def, const char **help);
 
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
@@ -706,12 +706,14 @@ typedef struct bfncl_bench_model_result {
     uint64_t params, batch, steps, warmup_steps;
     uint32_t example[3];                /* height, width, channels */
     double ms_per_step, ms_min, ms_max; /* median, least and largest of the timed steps */
-    double first_step_ms;               /* drivers may make machine code there */
-    double compile_ms;                  /* building programs, before the first step */
-    double startup_ms;                  /* from the call to the end of the first step: these two and all else */
-    uint64_t commands_per_step;         /* kernels, copies and fills that a step enqueues */
-    double gflop, gflops;               /* arithmetic of the network in a step; that over the median */
-    double fraction_of_peak;            /* of the measured multiply-adds in registers (bfncl_peak) */
+    double network_ms, sampler_ms; /* sampling: the network alone, and what the sampler adds to it: medians of as many
+                                      runs of either, in turn, after the steps. Training: 0 */
+    double first_step_ms;          /* drivers may make machine code there */
+    double compile_ms;             /* building programs, before the first step */
+    double startup_ms;             /* from the call to the end of the first step: these two and all else */
+    uint64_t commands_per_step;    /* kernels, copies and fills that a step enqueues */
+    double gflop, gflops;          /* arithmetic of the network in a step; that over the median */
+    double fraction_of_peak;       /* of the measured multiply-adds in registers (bfncl_peak) */
     uint64_t peak_device_bytes;
     uint64_t host_idle_bytes; /* the most the process held when the device was open and nothing was built */
     uint64_t host_peak_bytes; /* the same at the end; memory of a device that is the processor is in it */

@@ -25,6 +25,10 @@ static json_t *result_json(const bfncl_bench_model_result *r, const char *config
         json_object_update(j, times);
         json_object_update(j, costs);
     }
+    if (j && r->network_ms > 0) {
+        (void)json_object_set_new(j, "network_ms", cli_json_number(r->network_ms));
+        (void)json_object_set_new(j, "sampler_ms", cli_json_number(r->sampler_ms));
+    }
     json_decref(times);
     json_decref(costs);
     return j;
@@ -42,6 +46,7 @@ static void print_result(const bfncl_bench_model_result *r)
            r->example[2]);
     printf("step           %.1f ms (median of %llu; %.1f to %.1f)\n", r->ms_per_step, (unsigned long long)r->steps,
            r->ms_min, r->ms_max);
+    if (r->network_ms > 0) printf("alone          network %.1f ms, the rest %.2f ms\n", r->network_ms, r->sampler_ms);
     printf("arithmetic     %.3g GFLOP per step, %.1f GFLOP/s, %.2f of the peak\n", r->gflop, r->gflops,
            r->fraction_of_peak);
     printf("commands       %llu per step\n", (unsigned long long)r->commands_per_step);

@@ -125,7 +125,7 @@ void cli_print_config_keys(FILE *to)
 {
     enum { COLUMN = 24 };
     const char *name, *def, *help;
-    char type[96];
+    char type[192];
     fputs("Keys of a configuration (YAML: \"section:\", then \"key: value\" indented; the last line is \"...\").\n"
           "Override one with --set section.key=value.\n\n",
           to);

@@ -1,7 +1,8 @@
 /* The manual page, from the tables of options.c. */
 #include "cli/help.h"
 
-/* Text with the characters that roff would interpret made harmless. `start`: at the start of a line. */
+/* Text with the characters that roff would interpret made harmless; lists a|b get room to be broken. `start`: at the
+ * start of a line. */
 static void roff(FILE *to, const char *text, bool start)
 {
     if (start && (*text == '.' || *text == '\'')) fputs("\\&", to);
@@ -10,6 +11,8 @@ static void roff(FILE *to, const char *text, bool start)
             fputs("\\e", to);
         else if (*text == '-')
             fputs("\\-", to);
+        else if (*text == '|' && text[1] != ' ')
+            fputs(" | ", to);
         else
             fputc(*text, to);
     }
@@ -76,7 +79,7 @@ static void examples(FILE *to)
 static void config_keys(FILE *to)
 {
     const char *name, *def, *help;
-    char type[96];
+    char type[192];
     fputs(".SH CONFIGURATION\nA YAML file of two levels; its last line is three dots, so that a file that was cut off "
           "is recognised. The keys:\n",
           to);

@@ -440,6 +440,19 @@ size_t bf_sampler_commands(const bf_sampler *s)
            (bf_sampler_adds_noise(s->mode) && !bf_sampler_noise_is_fixed(s->mode) ? bf_cmds_count(s->add) : 0);
 }
 
+bf_status bf_sampler_run_part(bf_sampler *s, bool network, bf_err *err)
+{
+    bf_status st = BF_OK;
+    const size_t inputs = (size_t)s->groups; /* one command per group, in front of the network's */
+    if (network) return bf_cmds_run_range(s->predict, inputs, bf_cmds_count(s->predict) - inputs, err);
+    BF_TRY(bf_cmds_run_range(s->predict, 0, inputs, err));
+    if (s->choose == BF_CHOOSE_DRAW) BF_TRY(bf_cmds_run(s->draw, err));
+    if (bf_sampler_adds_noise(s->mode) && !bf_sampler_noise_is_fixed(s->mode)) BF_TRY(bf_cmds_run(s->add, err));
+    BF_TRY(bf_cmds_run(s->advance, err));
+out:
+    return st;
+}
+
 const bf_graph *bf_sampler_graph(const bf_sampler *s)
 {
     return s->graph;

@@ -42,6 +42,8 @@ bf_status bf_sampler_new(const bf_sampler_options *options, bf_sampler **out, bf
 void bf_sampler_free(bf_sampler *s);
 /* Kernels, copies and fills of a call and its step. */
 size_t bf_sampler_commands(const bf_sampler *s);
+/* To measure after a run: the network alone, or all that a call and its step do beside it. */
+bf_status bf_sampler_run_part(bf_sampler *s, bool network, bf_err *err);
 /* For inputs of the network's own (bf_graph_find): to be written before a run; they are never changed. */
 const bf_graph *bf_sampler_graph(const bf_sampler *s);
 

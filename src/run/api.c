@@ -29,7 +29,7 @@ out:
     return st;
 }
 
-bool bfncl_config_key(size_t i, const char **name, char type[96], const char **def, const char **help)
+bool bfncl_config_key(size_t i, const char **name, char type[192], const char **def, const char **help)
 {
     if (i >= bf_config_key_count) return false;
     const bf_key *k = &bf_config_keys[i];
@@ -37,12 +37,12 @@ bool bfncl_config_key(size_t i, const char **name, char type[96], const char **d
     *def = k->def;
     *help = k->help;
     switch (k->type) {
-    case BF_KEY_BOOL: snprintf(type, 96, "true|false"); break;
-    case BF_KEY_INT: snprintf(type, 96, "whole number, %.0f to %.0f", k->min, k->max); break;
-    case BF_KEY_FLOAT: snprintf(type, 96, "number, %g to %g", k->min, k->max); break;
-    case BF_KEY_TEXT: snprintf(type, 96, "text"); break;
-    case BF_KEY_CHOICE: snprintf(type, 96, "%.90s", k->choices); break;
-    case BF_KEY_INTS: snprintf(type, 96, "list of whole numbers, %.0f to %.0f", k->min, k->max); break;
+    case BF_KEY_BOOL: snprintf(type, 192, "true|false"); break;
+    case BF_KEY_INT: snprintf(type, 192, "whole number, %.0f to %.0f", k->min, k->max); break;
+    case BF_KEY_FLOAT: snprintf(type, 192, "number, %g to %g", k->min, k->max); break;
+    case BF_KEY_TEXT: snprintf(type, 192, "text"); break;
+    case BF_KEY_CHOICE: snprintf(type, 192, "%.180s", k->choices); break;
+    case BF_KEY_INTS: snprintf(type, 192, "list of whole numbers, %.0f to %.0f", k->min, k->max); break;
     }
     return true;
 }

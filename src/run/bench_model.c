@@ -191,6 +191,26 @@ static bf_status on_step(void *user, bf_sampler *sampler, int i, double t, bf_er
     return (uint64_t)i <= b->steps ? after_step(b, err) : BF_OK; /* the call at t = 1 is no step */
 }
 
+/* What the network takes, and what the sampler adds. */
+static bf_status measure_parts(bench *b, bf_sampler *s, bf_err *err)
+{
+    bf_status st = BF_OK;
+    double *seconds[2] = {NULL, NULL};
+    for (int part = 0; part < 2; part++) BF_NEW(seconds[part], b->r->steps);
+    for (uint64_t i = 0; i < 2 * b->r->steps; i++) {
+        const double start = bf_seconds();
+        BF_TRY(bf_sampler_run_part(s, i % 2 == 0, err));
+        BF_TRY(bf_finish(b->m->ctx, err));
+        seconds[i % 2][i / 2] = bf_seconds() - start;
+    }
+    b->r->network_ms = 1e3 * bf_bench_order(seconds[0], (unsigned)b->r->steps).median;
+    b->r->sampler_ms = 1e3 * bf_bench_order(seconds[1], (unsigned)b->r->steps).median;
+out:
+    free(seconds[0]);
+    free(seconds[1]);
+    return st;
+}
+
 static bf_status bench_sample(bench *b, bf_err *err)
 {
     bf_status st = BF_OK;
@@ -224,6 +244,7 @@ static bf_status bench_sample(bench *b, bf_err *err)
     b->step_started = bf_seconds();
     BF_TRY(bf_sampler_run(sampler, &o, x, err));
     BF_TRY(finish(b, err));
+    BF_TRY(measure_parts(b, sampler, err));
 out:
     bf_sampler_free(sampler);
     bf_sample_plan_free(&how);

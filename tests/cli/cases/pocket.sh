@@ -3,7 +3,7 @@ model=$REPO/tests/golden/molcraft/checkpoint.pt
 receptor=$REPO/tests/golden/molcraft/pockets/synthetic.pdb
 ligand=$REPO/tests/golden/molcraft/pockets/synthetic.sdf
 bfncl sample "$model" --pocket "$receptor" --ligand "$ligand" -n 3 --steps 2 -o a.sdf --json
-json out=a.sdf samples=3 steps=2 mode=end_back_pmf weights=ema pocket.atoms pocket.center molecules
+json out=a.sdf samples=3 steps=2 sampler=end_back_pmf weights=ema pocket.atoms pocket.center molecules
 err_has 'averaged weights, "ema_state_dict'
 [ "$(grep -c '^\$\$\$\$' a.sdf)" = 3 ] || fail "a.sdf has not three records"
 grep -q '<clashes>' a.sdf && grep -q '<seed>' a.sdf || fail "a.sdf lacks properties"

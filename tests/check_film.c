@@ -69,12 +69,16 @@ START_TEST(plots)
     static const double line[][2] = {{0, 0}, {1, 1}, {2, 0}}, dots[][2] = {{0.5, 0.25}, {NAN, 1}};
     const bf_plot_layer layer[] = {{.at = dots, .n = 2, .colour = {255, 0, 0}, .width = 9, .alpha = 1},
                                    {.at = line, .n = 3, .line = true, .colour = {0, 0, 255}, .width = 1, .alpha = 1}};
+    static const uint8_t shade[] = {0, 3, 3, BF_PLOT_LEVELS - 1, 0, 0};
     const bf_plot p = {.width = 140,
                        .height = 140,
                        .low = {0, 0},
                        .high = {2, 1},
                        .x_label = "x",
                        .y_label = "y",
+                       .shade = shade,
+                       .shade_rows = 2,
+                       .shade_columns = 3,
                        .layer = layer,
                        .layers = 2};
     const char *path = test_path("plot.svg");
@@ -83,9 +87,13 @@ START_TEST(plots)
     OK(bf_plot_draw(&p, &im, err));
     const uint8_t *dot = im.pixels + 3 * (95 * 140 + 45); /* 20 + 100 * 0.25, 120 - 100 * 0.25 */
     ck_assert(dot[0] == 255 && dot[1] == 0 && dot[2] == 0);
+    const uint8_t *cell[] = {im.pixels + 3 * (30 * 140 + 30), im.pixels + 3 * (60 * 140 + 110),
+                             im.pixels + 3 * (100 * 140 + 25)};
+    ck_assert(cell[0][0] == 255 && cell[1][0] < 255 && cell[2][0] < cell[1][0] && cell[2][2] > cell[2][0]);
     bf_image_free(&im);
     OK(bf_plot_svg(path, &p, err));
     char *text = (char *)test_slurp(path, &size);
+    ck_assert_ptr_nonnull(strstr(text, "M53.3 20.0H120.0V70.3H53.3"));
     ck_assert_ptr_nonnull(strstr(text, "M45.0 95.0h0\""));
     ck_assert_ptr_nonnull(strstr(text, "M20.0 120.0L70.0 20.0L120.0 120.0\""));
     free(text);

@@ -13,11 +13,16 @@ typedef struct bf_plot_layer {
     double alpha;
 } bf_plot_layer;
 
+enum { BF_PLOT_LEVELS = 8 };
+
 typedef struct bf_plot {
     uint32_t width, height;        /* pixels, with a margin of BF_PLOT_MARGIN */
     double low[2], high[2];        /* what the picture shows: from the lower left corner to the upper right one */
     const char *x_label, *y_label; /* ASCII */
-    const bf_plot_layer *layer;    /* the first is the lowest */
+    const uint8_t *shade;          /* below everything, [rows, columns] from the upper left corner: 0 white to
+                                      BF_PLOT_LEVELS - 1; NULL: white */
+    uint32_t shade_rows, shade_columns;
+    const bf_plot_layer *layer; /* the first is the lowest */
     size_t layers;
 } bf_plot;
 

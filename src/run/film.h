@@ -1,9 +1,15 @@
 /*
- * Films of the sampler at work, of the first samples of the first batch:
- *   pictures   what the network receives (theta), what it expects (mean) and what is drawn, side by side: .gif; or
- * .png, a strip with two rows for each sample, theta above mean, and columns over time texts      the most likely
- * characters, coloured by their probability: .gif, or .png with rows over time vectors    of one or two numbers: the
- * way of theta from the prior to the data, .svg, .png or .gif Molecules: run/film_mol.h.
+ * Films of the sampler at work, of the first samples of the first batch.
+ *
+ * Pictures: what the network receives (theta), what it expects (mean) and what is drawn, side by side, as a GIF; or as
+ * a PNG, a strip with two rows for each sample, theta above mean, and columns over time.
+ *
+ * Texts: the most likely characters, coloured by their probability; as a PNG with rows over time.
+ *
+ * Vectors of one or two numbers: the way of theta from the prior to the data, as SVG, PNG or GIF; of one number over
+ * time, on the logarithm of the density that theta has when data are sent.
+ *
+ * Molecules: run/film_mol.h.
  */
 #ifndef BF_RUN_FILM_H
 #define BF_RUN_FILM_H

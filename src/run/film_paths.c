@@ -7,7 +7,9 @@
 #include "run/film_parts.h"
 
 enum { SAMPLES = 64, PATHS = 10, POINTS = 2000, MOMENTS = 1000, SIDE = 480, LONG_SIDE = 640, SHORT_SIDE = 400 };
-enum { TRAIL = 6 }; /* moments of a path that a frame of a GIF shows */
+enum { SHADE_COLUMNS = 145, SHADE_ROWS = 90, SHADE_POINTS = 300 };
+#define SHADE_DECAY 8.0 /* how far the logarithm of a density falls from dark to white */
+enum { TRAIL = 6 };     /* moments of a path in the plane that a frame of a GIF shows */
 
 /* Colours that the palette of a GIF has. */
 static const uint8_t colours[][3] = {{204, 42, 51},  {51, 85, 204}, {51, 127, 51}, {204, 127, 0},
@@ -21,6 +23,7 @@ typedef struct state {
     double (*end)[2];     /* [n]: of the paths so far */
     float *read;          /* [batch, dims] */
     bf_plot_layer *layer; /* [n + 2] */
+    uint8_t *shade;       /* of single numbers: [SHADE_ROWS, SHADE_COLUMNS] */
 } state;
 
 /* The first points of the training data, where they are at hand: of single numbers at t = 1. */
@@ -77,6 +80,7 @@ static void release(bf_film *f)
     free(s->end);
     free(s->read);
     free(s->layer);
+    free(s->shade);
 }
 
 static void keep(bf_film *f, int place, double t)
@@ -132,6 +136,47 @@ static void fit(const bf_film *f, bf_plot *p)
     }
 }
 
+/* Density of theta at time t when a point of the data is in the message (spec 2.2): the mean over the points of normal
+ * densities with mean gamma x and variance gamma (1 - gamma), gamma = 1 - sigma1^(2 t). */
+static double density(const bf_film *f, double t, double theta)
+{
+    const state *s = f->state;
+    const double gamma = 1 - pow(f->m->hybrid.group[0].flow.min_variance, t), variance = gamma * (1 - gamma);
+    const uint64_t n = BF_MIN(s->points, (uint64_t)SHADE_POINTS);
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        const double d = theta - gamma * s->data[i][1];
+        sum += exp(-0.5 * d * d / variance) / sqrt(variance);
+    }
+    return sum / (double)n;
+}
+
+/* Its logarithm as shades, at every time as far below its largest. */
+static bf_status shade(bf_film *f, bf_plot *p, bf_err *err)
+{
+    bf_status st = BF_OK;
+    state *s = f->state;
+    if (f->m->dims != 1 || s->points == 0) goto out;
+    BF_NEW(s->shade, SHADE_ROWS * SHADE_COLUMNS);
+    for (uint32_t c = 0; c < SHADE_COLUMNS; c++) {
+        const double t = p->low[0] + (p->high[0] - p->low[0]) * (c + 0.5) / SHADE_COLUMNS;
+        double of[SHADE_ROWS], most = 0;
+        for (uint32_t r = 0; r < SHADE_ROWS && t > 0; r++) {
+            of[r] = density(f, fmin(t, 1), p->high[1] - (p->high[1] - p->low[1]) * (r + 0.5) / SHADE_ROWS);
+            most = fmax(most, of[r]);
+        }
+        for (uint32_t r = 0; r < SHADE_ROWS && most > 0; r++) {
+            const double part = 1 + log(of[r] / most) / SHADE_DECAY; /* -infinity: white */
+            s->shade[r * SHADE_COLUMNS + c] = (uint8_t)(part > 0 ? fmin(part * BF_PLOT_LEVELS, BF_PLOT_LEVELS - 1) : 0);
+        }
+    }
+    p->shade = s->shade;
+    p->shade_rows = SHADE_ROWS;
+    p->shade_columns = SHADE_COLUMNS;
+out:
+    return st;
+}
+
 /* The paths up to and with place `seen`. */
 static void layers(bf_film *f, int seen, bf_plot *p)
 {
@@ -145,7 +190,7 @@ static void layers(bf_film *f, int seen, bf_plot *p)
     for (uint32_t k = 0; k < f->n; k++) {
         const uint8_t *c = colours[k % BF_COUNT(colours)];
         const double(*path)[2] = (const double(*)[2])s->path + (uint64_t)k * ((uint64_t)f->moments + 1);
-        const int first = f->animated ? BF_MAX(seen - TRAIL, 0) : 0;
+        const int first = f->animated && f->m->dims == 2 ? BF_MAX(seen - TRAIL, 0) : 0;
         s->layer[n++] = (bf_plot_layer){.at = path + first,
                                         .n = (size_t)(seen - first) + 1,
                                         .line = true,
@@ -171,6 +216,7 @@ static bf_status finish(bf_film *f, bf_err *err)
                  .y_label = plane ? "theta from the prior to the data" : "theta"};
     if (f->seen == 0) goto out;
     fit(f, &p);
+    BF_TRY(shade(f, &p, err));
     for (int seen = f->animated ? 0 : f->seen; seen <= f->seen; seen++) {
         layers(f, seen, &p);
         f->last = seen == f->seen;

@@ -11,7 +11,7 @@ HOST_TESTS   := $(filter %/check_base %/check_measures %/check_safetensors %/che
 DEVICE_TESTS := $(filter-out $(HOST_TESTS),$(TESTS))
 # Suites that between them launch every kernel; the others only combine the same launches. Every work-item is simulated or
 # checked there, so CLBlast, whose kernels are not ours, is left out (BFNCL_TEST_QUICK): our own provider runs instead.
-OP_TESTS     := $(filter-out %/check_run %/check_groups %/check_units %/check_score %/check_configs %/check_net %/check_graph %/check_ragged %/check_verify %/check_device %/check_select %/check_weights %/check_binary %/check_tune %/check_mlp %/check_encoder %/check_film %/check_unio2 %/check_unio2_layer %/check_pocket,$(DEVICE_TESTS))
+OP_TESTS     := $(filter-out %/check_run %/check_groups %/check_units %/check_score %/check_configs %/check_net %/check_graph %/check_ragged %/check_verify %/check_device %/check_select %/check_weights %/check_binary %/check_tune %/check_mlp %/check_label_net %/check_conditional %/check_encoder %/check_film %/check_unio2 %/check_unio2_layer %/check_pocket,$(DEVICE_TESTS))
 
 # This suite also tests the printed forms of the device list.
 $(B)/tests/check_select: $(O)/src/cli/device_list.o

@@ -21,6 +21,15 @@ bfncl sample run -n 2 --steps 2 --seed 7 --weights raw -o without.npy
 bfncl sample run -n 2 --steps 2 --seed 7 --label none --weights raw -o none.npy
 same without.npy none.npy
 ! cmp -s plain.npy none.npy || fail "a class changes nothing"
+# What is given is given to every class: the upper half of a picture, NaN below.
+bfncl sample run -n 1 --steps 2 --label bag -o one.npy
+{ head -c "$(($(wc -c <one.npy) - 1568))" one.npy; i=0; while [ $i -lt 392 ]; do printf '\000\000\300\177'; i=$((i + 1)); done; } >half.npy
+bfncl sample run --given half.npy -n 2 --steps 2 --label shirt,boot -o filled.npy --json
+json samples=4 classes=2
+for k in 1 2 3 4; do
+    tail -c $((k * 3136)) filled.npy | head -c 1568 >upper
+    tail -c 3136 half.npy | head -c 1568 | cmp -s - upper || fail "sample $k does not have what is given"
+done
 bfncl eval run --limit 8 --json
 bfncl eval run --limit 8 --label none
 bfncl eval run --limit 8 --label boot

@@ -4,6 +4,7 @@
 
 #include "io/canvas.h"
 #include "io/plot.h"
+#include "run/film_parts.h"
 #include "toy.h"
 
 static int count(const bf_image *im, int value)
@@ -146,6 +147,24 @@ START_TEST(frames_in_colours)
 }
 END_TEST
 
+START_TEST(moments_are_spread)
+{
+    for (int calls = 1; calls < 130; calls++)
+        for (int moments = 1; moments <= BF_MIN(calls, 60); moments++) {
+            int n = 0, before = 0;
+            for (int i = 1; i <= calls; i++) {
+                if (!bf_film_is_moment(i, calls, moments)) continue;
+                ck_assert(n > 0 || i == 1 || moments == 1);
+                ck_assert(n == 0 || i - before <= (calls - 1 + moments - 2) / (moments - 1));
+                before = i;
+                n++;
+            }
+            ck_assert_int_eq(n, moments);
+            ck_assert_int_eq(before, calls);
+        }
+}
+END_TEST
+
 static void film(const char *path, int64_t n, int64_t steps)
 {
     bfncl_sample_options s;
@@ -193,6 +212,7 @@ int main(void)
     tcase_add_test(t, dots_and_lines);
     tcase_add_test(t, plots);
     tcase_add_test(t, frames_in_colours);
+    tcase_add_test(t, moments_are_spread);
     tcase_add_test(t, films_of_pictures);
     suite_add_tcase(s, t);
     return test_main(s);

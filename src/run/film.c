@@ -30,9 +30,9 @@ bf_status bf_film_check(const bf_model *m, const char *path, bf_err *err)
     bf_status st = BF_OK;
     const bf_film_kind *k = kind_of(m);
     BF_CHECK(k, BF_USAGE,
-             "%s: a trajectory shows pictures of 1 or 3 channels, texts, molecules and vectors of one or two numbers; "
-             "this model makes %s",
-             path, m->schema ? "tables" : "something else");
+             "%s: a trajectory shows pictures of 1 or 3 channels, texts, molecules and vectors of one or two real "
+             "numbers, this model makes %s",
+             path, m->schema ? "tables" : "none of them");
     const char *const endings[] = {"gif", "png", "svg"};
     for (size_t i = 0; i < BF_COUNT(endings); i++)
         if (strstr(k->formats, endings[i]) && bf_film_ends_in(path, endings[i])) goto out;

@@ -443,7 +443,7 @@ typedef struct bfncl_sample_options {
     double guide_strength; /* w */
     const char *weights;   /* as for eval */
     const char *sampler; /* a word of sample.mode: "ancestral", "ode2", "auto", ...; NULL: that of the configuration */
-    const char *grid;    /* "uniform", "shifted"; NULL: sample.grid */
+    const char *grid;    /* "uniform", "shifted", "early"; NULL: sample.grid */
     const char *times;   /* of the steps, "0.01, 0.2, 0.6, 1"; NULL: sample.times */
     const char *label;   /* model with labels: classes by name, "all", or "none"; of several there are n samples each, a
                             row of the picture per class. NULL: none */

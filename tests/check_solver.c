@@ -523,6 +523,12 @@ START_TEST(wrong_times_are_refused)
     ck_assert_int_eq(bf_sampler_check_times(BF_SAMPLER_SDE2, good, 0, &why), BF_USAGE);
     ck_assert_int_eq(bf_sampler_check_times(BF_SAMPLER_ODE2, zero, 1, &why), BF_USAGE);
     ck_assert_ptr_nonnull(strstr(why.message, "choose the grid shifted"));
+    for (int n = 1; n < 20; n++) {
+        double t[21];
+        bf_sampler_grid_early(0.01, n, t);
+        OK(bf_sampler_check_times(BF_SAMPLER_ODE2, t, n, err));
+        ck_assert(t[0] <= 0.01 && t[0] >= 0.01);
+    }
     ck_assert_int_eq(bf_sampler_auto(BF_AUTO_ODE), BF_SAMPLER_ODE2);
     ck_assert_int_eq(bf_sampler_auto(BF_AUTO_ODE + 1), BF_SAMPLER_SDE2);
 }

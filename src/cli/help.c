@@ -123,7 +123,7 @@ void cli_print_help(FILE *to, const cli_command *command)
 
 void cli_print_config_keys(FILE *to)
 {
-    enum { COLUMN = 24 };
+    enum { COLUMN = 24, LONG = 60 };
     const char *name, *def, *help;
     char type[192];
     fputs("Keys of a configuration (YAML: \"section:\", then \"key: value\" indented; the last line is \"...\").\n"
@@ -133,7 +133,14 @@ void cli_print_config_keys(FILE *to)
         int at = fprintf(to, "%s", name);
         fprintf(to, "%*s", at < COLUMN ? COLUMN - at : 1, "");
         wrap(to, help, COLUMN, COLUMN);
-        fprintf(to, "%*s%s; default %s\n", COLUMN, "", type, def[0] ? def : "empty");
+        fprintf(to, "%*s", COLUMN, "");
+        if (strlen(type) <= LONG) {
+            fprintf(to, "%s; default %s\n", type, def[0] ? def : "empty");
+            continue;
+        }
+        for (char *p = type; (p = strchr(p, '|')) != NULL; p++) *p = ' '; /* words, between which a line may end */
+        wrap(to, type, COLUMN, COLUMN);
+        fprintf(to, "%*sdefault %s\n", COLUMN, "", def);
     }
 }
 

@@ -372,9 +372,9 @@ const cli_option cli_options[OPT_COUNT] = {
     [OPT_GRID] = {.name = "grid",
                   .type = CLI_CHOICE,
                   .argument = "GRID",
-                  .choices = "uniform|shifted",
+                  .choices = "uniform|shifted|early",
                   .commands = CLI_SAMPLE,
-                  .def = "sample.grid: shifted for sde and ode, else uniform",
+                  .def = "sample.grid: for sde and ode early, of text shifted, else uniform",
                   .group = GROUP_SAMPLE,
                   .help = "times of the steps",
                   .text = "uniform: k / n from 0 to 1. shifted: from sample.eta, which is 0.01 (0.001 where all "

@@ -81,6 +81,11 @@ void bf_sampler_grid(double eta, int n, double *t)
     for (int k = 0; k <= n; k++) t[k] = k == n ? 1.0 : eta + (1.0 - eta) * (double)k / (double)n;
 }
 
+void bf_sampler_grid_early(double eta, int n, double *t)
+{
+    for (int k = 0; k <= n; k++) t[k] = k == n ? 1.0 : eta + (1.0 - eta) * pow((double)k / (double)n, BF_EARLY_POWER);
+}
+
 /* The state at t = 0 is one point, and these divide by its deviation. */
 static bool starts_later(bf_sampler_mode mode)
 {
@@ -96,7 +101,8 @@ bf_status bf_sampler_check_times(bf_sampler_mode mode, const double *t, int n, b
                  "sampler: times increase from 0 or later to 1, number %d is %g", k + 1, t[k]);
     BF_CHECK(t[n] == 1.0, BF_USAGE, "sampler: the last time is 1, not %g", t[n]);
     BF_CHECK(t[0] > 0.0 || !starts_later(mode), BF_USAGE,
-             "sampler: %s cannot start at t = 0, where the state is one point: choose the grid shifted, or sde1, sde2, "
+             "sampler: %s cannot start at t = 0, where the state is one point: choose the grid shifted or early, or "
+             "sde1, sde2, "
              "ancestral or end_back",
              bf_sampler_mode_name(mode));
 out:

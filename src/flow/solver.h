@@ -77,6 +77,10 @@ bf_sampler_mode bf_sampler_auto(int evaluations);
 /* t_k = eta + (1 - eta) k / n, k = 0..n; eta 0: uniform. */
 void bf_sampler_grid(double eta, int n, double *t);
 
+/* t_k = eta + (1 - eta) (k / n)^BF_EARLY_POWER: shorter steps early, where real-valued data take shape. */
+#define BF_EARLY_POWER 2.0
+void bf_sampler_grid_early(double eta, int n, double *t);
+
 /* BF_USAGE unless t[0..n] is increasing from t[0] >= 0 to 1, and t[0] is above 0 where the mode needs that. */
 bf_status bf_sampler_check_times(bf_sampler_mode mode, const double *t, int n, bf_err *err);
 

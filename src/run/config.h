@@ -87,7 +87,7 @@ typedef struct bf_config {
     struct {
         int64_t n, steps, batch, seed;
         int mode;   /* bf_sampler_mode; BF_SAMPLER_MODES: auto */
-        int grid;   /* auto, uniform, shifted */
+        int grid;   /* auto, uniform, shifted, early */
         int last;   /* auto, then bf_sampler_last */
         int choose; /* bf_sampler_choose */
         double eta, guidance;

@@ -194,10 +194,11 @@ const bf_key bf_config_keys[] = {
          "(pmf, fixed: with one noise for all steps) or the likeliest (mode); sde and ode solve the equations whose "
          "solution sampling is, with noise and without, with errors of order 1 or 2; auto: ode2 for few steps, else "
          "sde2"),
-    WORD("sample.grid", sample.grid, "auto|uniform|shifted", "auto",
-         "times of the steps. uniform: from 0 to 1; shifted: from sample.eta; auto: shifted for sde and ode"),
+    WORD("sample.grid", sample.grid, "auto|uniform|shifted|early", "auto",
+         "times of the steps. uniform: from 0 to 1; shifted: from sample.eta; early: from there with shorter steps at "
+         "first; auto: for sde and ode early, and shifted where all variables are classes, else uniform"),
     NUM("sample.eta", sample.eta, 0, 0.5, "0",
-        "first time of the shifted grid; 0 = 0.01, and 0.001 where all variables are classes"),
+        "first time of the grids shifted and early; 0 = 0.01, and 0.001 where all variables are classes"),
     TEXT("sample.times", sample.times, "",
          "times of the steps, increasing to 1, such as \"0.01, 0.2, 0.6, 1\"; steps and grid follow"),
     WORD("sample.last", sample.last, "auto|call|prediction|state", "auto",

@@ -9,7 +9,7 @@
 #define ETA_REAL 0.01 /* first times of the releases (spec 2.12) */
 #define ETA_CLASSES 0.001
 
-enum { GRID_AUTO, GRID_UNIFORM, GRID_SHIFTED };
+enum { GRID_AUTO, GRID_UNIFORM, GRID_SHIFTED, GRID_EARLY };
 
 /* The numbers of a list such as "0.01, 0.2, 1" into p->times. */
 static bf_status parse_times(const char *text, bf_sample_plan *p, bf_err *err)
@@ -38,23 +38,32 @@ out:
     return st;
 }
 
-/* Where a shifted grid begins. */
-static double first_time(const bf_config *c, const bf_hybrid *h)
+static bool all_classes(const bf_hybrid *h)
 {
-    if (c->sample.eta > 0.0) return c->sample.eta;
     for (int g = 0; g < h->groups; g++)
-        if (h->group[g].flow.kind != BF_FLOW_CATEGORICAL) return ETA_REAL;
-    return ETA_CLASSES;
+        if (h->group[g].flow.kind != BF_FLOW_CATEGORICAL) return false;
+    return true;
+}
+
+/* Solvers begin after 0, and real values gain from short steps there (README, "Samplers"). */
+static int grid_of(const bf_config *c, const bf_hybrid *h, bf_sampler_mode mode)
+{
+    if (c->sample.grid != GRID_AUTO) return c->sample.grid;
+    if (!bf_sampler_solves(mode)) return GRID_UNIFORM;
+    return all_classes(h) ? GRID_SHIFTED : GRID_EARLY;
 }
 
 static bf_status lay_times(const bf_config *c, const bf_hybrid *h, bf_sample_plan *p, bf_err *err)
 {
     bf_status st = BF_OK;
-    const int grid = c->sample.grid;
-    const bool shifted = grid == GRID_SHIFTED || (grid == GRID_AUTO && bf_sampler_solves(p->mode));
+    const int grid = grid_of(c, h, p->mode);
+    const double eta = c->sample.eta > 0.0 ? c->sample.eta : all_classes(h) ? ETA_CLASSES : ETA_REAL;
     if (!p->times) {
         BF_NEW(p->times, p->steps + 1);
-        bf_sampler_grid(shifted ? first_time(c, h) : 0.0, p->steps, p->times);
+        if (grid == GRID_EARLY)
+            bf_sampler_grid_early(eta, p->steps, p->times);
+        else
+            bf_sampler_grid(grid == GRID_SHIFTED ? eta : 0.0, p->steps, p->times);
     }
     BF_TRY(bf_sampler_check_times(p->mode, p->times, p->steps, err));
     BF_CHECK(c->sample.start == 0 || p->times[0] <= 0.0, BF_USAGE,

@@ -15,9 +15,12 @@ err_has 'auto: ode2 up to 15 evaluations'
 same few.npy ode2.npy
 bfncl sample "$run_folder" -n 1 --steps 16 --sampler auto -o many.npy --json
 json sampler=sde2 evaluations=16
+bfncl sample "$run_folder" -n 2 --steps 2 --sampler ode2 --grid shifted -o shifted.npy
 bfncl sample "$run_folder" -n 2 --sampler ode2 --times '0.01, 0.505,1' -o listed.npy --json
 json steps=2 evaluations=2
-same listed.npy ode2.npy
+same listed.npy shifted.npy
+bfncl sample "$run_folder" -n 2 --steps 2 --sampler ode2 --grid early -o early.npy
+same early.npy ode2.npy
 bfncl sample "$run_folder" -n 1 --steps 3 --sampler sde2 --grid uniform --set sample.last=call --json -o call.npy
 json steps=3 evaluations=4
 bfncl sample "$run_folder" -n 1 --steps 3 --sampler sde1 --set sample.last=state --set sample.choose=mode -o state.npy
@@ -29,7 +32,7 @@ err_has 'ode2 cannot start at t = 0.*shifted.*sde1'
 refused 2 sample "$run_folder" --sampler best -o x.npy
 err_has 'ancestral.*ode2_single'
 refused 2 sample "$run_folder" --grid log -o x.npy
-err_has 'uniform.*shifted'
+err_has 'uniform.*early'
 refused 2 sample "$run_folder" --times 0.5,0.2,1 -o x.npy
 err_has 'times increase'
 refused 2 sample "$run_folder" --times 0,0.5 -o x.npy

@@ -286,6 +286,9 @@ typedef struct bfncl_molecules_options {
     const char *data;    /* real molecules to compare with; NULL: data.train of `model` */
     const char *model;   /* model file or run folder; may be NULL with `data` */
     const char *chart;   /* .svg of the lengths of their bonds; NULL: none */
+    const char *pocket;  /* a receptor (PDB) in whose frame the samples are: how they fit into its pocket; NULL: none */
+    const char *ligand, *center; /* where the pocket is, and how far it reaches: as in bfncl_sample_options */
+    double radius;
 } bfncl_molecules_options;
 
 /* Fractions of 1. All by the distances of atoms alone, which say which are bound and how often (EDM's table), and not
@@ -298,9 +301,17 @@ typedef struct bfncl_molecules_row {
     double uniqueness, novelty; /* different ones among the valid; of these, those not in the data (NaN: of the data) */
 } bfncl_molecules_row;
 
+/* How molecules fit into a pocket. NaN where none was given. */
+typedef struct bfncl_fit {
+    double free;     /* fraction of molecules without a clash (see bfncl_ligand) */
+    double clashes;  /* mean over molecules, as the next */
+    double distance; /* from the pocket's centre to the molecule's, Angstrom */
+} bfncl_fit;
+
 /* Distances of distributions: the root of the Jensen-Shannon divergence in nats, 0 equal, 0.83 without overlap. */
 typedef struct bfncl_molecules_result {
     bfncl_molecules_row samples, reference;
+    bfncl_fit fit;                                  /* of the samples */
     double bond_length_distance, distance_distance; /* of the lengths of bonds in the file; of all pairs of atoms */
     char data[1024];
 } bfncl_molecules_result;
@@ -324,7 +335,9 @@ typedef struct bfncl_samples_options {
     const char *encoder;    /* pictures: .safetensors with the layers of the features; NULL: fixed random ones */
     const char *neighbours; /* pictures: .png with samples (first column) and the examples of the data that are nearest
                                to them; NULL: none */
-    const char *chart;      /* molecules: as above */
+    const char *chart;      /* molecules: this and what follows as above */
+    const char *pocket, *ligand, *center;
+    double radius;
     bfncl_device_options device;
     bfncl_progress_fn progress;
     void *user;

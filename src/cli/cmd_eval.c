@@ -265,7 +265,8 @@ static void print_table(const bfncl_eval_result *r)
 /* Options that say how samples are measured. */
 static int needs_samples(const cli_args *a)
 {
-    static const cli_option_id of_samples[] = {OPT_DICTIONARY, OPT_ENCODER, OPT_NEIGHBOURS, OPT_CHART};
+    static const cli_option_id of_samples[] = {OPT_DICTIONARY, OPT_ENCODER, OPT_NEIGHBOURS, OPT_CHART,
+                                               OPT_POCKET,     OPT_LIGAND,  OPT_CENTER,     OPT_RADIUS};
     for (size_t i = 0; i < sizeof of_samples / sizeof of_samples[0]; i++)
         if (cli_given(a, of_samples[i])) {
             cli_error("--%s measures samples: give them as --samples FILE", cli_options[of_samples[i]].name);

@@ -18,6 +18,13 @@ static json_t *molecules_json(const bfncl_molecules_row *r)
                      cli_json_number(r->novelty));
 }
 
+static json_t *fit_json(const bfncl_fit *f)
+{
+    if (isnan(f->free)) return json_null();
+    return json_pack("{s:o, s:o, s:o}", "without_clashes", cli_json_number(f->free), "clashes",
+                     cli_json_number(f->clashes), "distance_from_center", cli_json_number(f->distance));
+}
+
 static void print_part(const char *label, double samples, double data)
 {
     char text[2][16];
@@ -43,6 +50,11 @@ static void print_molecules(const bfncl_molecules_result *r)
     print_part("not in the data, of these", s->novelty, d->novelty);
     printf("%-28s %12.3f\n", "distance of bond lengths", r->bond_length_distance);
     printf("%-28s %12.3f\n", "distance of all distances", r->distance_distance);
+    if (!isnan(r->fit.free)) {
+        print_part("without clashes", r->fit.free, NAN);
+        printf("%-28s %12.1f\n", "clashes, in the mean", r->fit.clashes);
+        printf("%-28s %10.1f A\n", "from the pocket's centre", r->fit.distance);
+    }
     printf("\ndata: %s; distances of distributions: 0 equal, 0.83 without overlap\n", r->data);
 }
 
@@ -111,10 +123,11 @@ static int print_json(const bfncl_samples_options *o, const bfncl_samples_result
     json_t *more = NULL;
     switch (r->kind) {
     case BFNCL_SAMPLES_MOLECULES:
-        more = json_pack("{s:o, s:o, s:o, s:o, s:s?}", "samples", molecules_json(&r->molecules.samples), "reference",
-                         molecules_json(&r->molecules.reference), "bond_length_distance",
+        more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s?}", "samples", molecules_json(&r->molecules.samples),
+                         "reference", molecules_json(&r->molecules.reference), "bond_length_distance",
                          cli_json_number(r->molecules.bond_length_distance), "distance_distance",
-                         cli_json_number(r->molecules.distance_distance), "chart", o->chart);
+                         cli_json_number(r->molecules.distance_distance), "pocket", fit_json(&r->molecules.fit),
+                         "chart", o->chart);
         break;
     case BFNCL_SAMPLES_TEXTS: more = words_json(&r->words); break;
     case BFNCL_SAMPLES_PICTURES: more = pictures_json(&r->pictures, o->neighbours); break;
@@ -145,6 +158,10 @@ int cli_eval_samples(const cli_args *a)
     o.encoder = a->value[OPT_ENCODER].text;
     o.neighbours = a->value[OPT_NEIGHBOURS].text;
     o.chart = a->value[OPT_CHART].text;
+    o.pocket = a->value[OPT_POCKET].text;
+    o.ligand = a->value[OPT_LIGAND].text;
+    o.center = a->value[OPT_CENTER].text;
+    if (cli_given(a, OPT_RADIUS)) o.radius = (double)a->value[OPT_RADIUS].number;
     o.progress = cli_progress;
     cli_device_options(a, &o.device);
     cli_signals_stop();

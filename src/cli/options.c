@@ -429,19 +429,21 @@ const cli_option cli_options[OPT_COUNT] = {
                       .text =
                           "The first molecule of an SDF, PDB or XYZ file. Its atoms keep their places and kinds and "
                           "come first in the samples. Only for models of molecules."},
-    [OPT_POCKET] = {.name = "pocket",
-                    .type = CLI_PATH,
-                    .argument = "PDB",
-                    .commands = CLI_SAMPLE,
-                    .group = GROUP_SAMPLE,
-                    .help = "receptor in whose pocket ligands are made",
-                    .text = "Only for models of ligands in pockets, which need it. Its ATOM records count, whose "
-                            "residues must be of the twenty amino acids. --ligand or --center says where the pocket "
-                            "is. Samples have their positions in the receptor's frame."},
+    [OPT_POCKET] =
+        {.name = "pocket",
+         .type = CLI_PATH,
+         .argument = "PDB",
+         .commands = CLI_SAMPLE | CLI_EVAL,
+         .group = GROUP_SAMPLE,
+         .help = "receptor in whose pocket ligands are made",
+         .text =
+             "Only for models of ligands in pockets, which need it. Its ATOM records count, whose "
+             "residues must be of the twenty amino acids. --ligand or --center says where the pocket "
+             "is. Samples have their positions in the receptor's frame. eval: with --samples, how they fit into it."},
     [OPT_LIGAND] = {.name = "ligand",
                     .type = CLI_PATH,
                     .argument = "FILE",
-                    .commands = CLI_SAMPLE,
+                    .commands = CLI_SAMPLE | CLI_EVAL,
                     .group = GROUP_SAMPLE,
                     .help = "a ligand in its place, around which the pocket is",
                     .text = "The first molecule of an SDF, PDB or XYZ file, hydrogens left out. Residues belong to the "
@@ -449,7 +451,7 @@ const cli_option cli_options[OPT_COUNT] = {
     [OPT_CENTER] = {.name = "center",
                     .type = CLI_TEXT,
                     .argument = "X,Y,Z",
-                    .commands = CLI_SAMPLE,
+                    .commands = CLI_SAMPLE | CLI_EVAL,
                     .group = GROUP_SAMPLE,
                     .help = "a point around which the pocket is, in Angstrom",
                     .text = "In place of --ligand, where none is known."},
@@ -458,7 +460,7 @@ const cli_option cli_options[OPT_COUNT] = {
                     .argument = "A",
                     .min = 1,
                     .max = 1000,
-                    .commands = CLI_SAMPLE,
+                    .commands = CLI_SAMPLE | CLI_EVAL,
                     .def = "10 around a ligand, 14 around a point",
                     .group = GROUP_SAMPLE,
                     .help = "how far the pocket reaches, in Angstrom",

@@ -10,6 +10,7 @@
 #include "chem/standard.h"
 #include "run/model.h"
 #include "run/progress.h"
+#include "run/site.h"
 
 /* Bins of lengths in Angstrom: bonds, and all pairs of atoms. */
 #define BOND_LOW 0.8
@@ -99,6 +100,28 @@ out:
     return st;
 }
 
+/* Molecules in the place where they were made. */
+static bf_status fit(const bfncl_molecules_options *o, const set *s, bfncl_fit *out, bf_err *err)
+{
+    bf_status st = BF_OK;
+    bf_site site = {0};
+    *out = (bfncl_fit){NAN, NAN, NAN};
+    BF_CHECK(o->pocket || !(o->ligand || o->center || o->radius > 0), BF_USAGE,
+             "a ligand, a centre and a radius belong to a pocket, and none is given");
+    if (!o->pocket) goto out;
+    BF_TRY(bf_site_of(o->pocket, o->ligand, o->center, o->radius, &site, err));
+    *out = (bfncl_fit){0};
+    for (size_t i = 0; i < s->n; i++) {
+        const bf_placement p = bf_site_place(&site, &s->list[i]);
+        out->free += (double)(p.clashes == 0) / (double)s->n;
+        out->clashes += (double)p.clashes / (double)s->n;
+        out->distance += p.distance / (double)s->n;
+    }
+out:
+    bf_site_free(&site);
+    return st;
+}
+
 static bf_status draw_chart(const char *path, set *samples, set *data, bf_err *err)
 {
     const char *names[] = {"samples", "data"};
@@ -128,6 +151,7 @@ static bf_status evaluate(const bfncl_molecules_options *o, bfncl_molecules_resu
     char path[BF_CONFIG_TEXT] = "", **smiles = NULL, **known = NULL;
     size_t n_known = 0;
     BF_TRY(read_set(o->samples, samples, err));
+    BF_TRY(fit(o, samples, &r->fit, err));
     if (o->data)
         snprintf(path, sizeof path, "%s", o->data);
     else

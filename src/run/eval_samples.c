@@ -25,6 +25,8 @@ static bf_status check_options(const bf_sample_eval *e, bf_err *err)
              o->neighbours, makes[kind]);
     BF_CHECK(kind == 0 || !o->chart, BF_USAGE, "%s: the chart of bonds is for molecules, this model makes %s", o->chart,
              makes[kind]);
+    BF_CHECK(kind == 0 || !(o->pocket || o->ligand || o->center || o->radius > 0), BF_USAGE,
+             "a pocket is for molecules, this model makes %s", makes[kind]);
     e->r->kind = kind == 0 ? BFNCL_SAMPLES_MOLECULES : kind == 1 ? BFNCL_SAMPLES_TEXTS : BFNCL_SAMPLES_PICTURES;
 out:
     return st;
@@ -33,8 +35,14 @@ out:
 static bf_status evaluate_molecules(const bf_sample_eval *e, bf_err *err)
 {
     const bfncl_samples_options *o = e->o;
-    const bfncl_molecules_options m = {
-        .samples = o->samples, .data = o->data ? o->data : e->config.data.train, .model = o->model, .chart = o->chart};
+    const bfncl_molecules_options m = {.samples = o->samples,
+                                       .data = o->data ? o->data : e->config.data.train,
+                                       .model = o->model,
+                                       .chart = o->chart,
+                                       .pocket = o->pocket,
+                                       .ligand = o->ligand,
+                                       .center = o->center,
+                                       .radius = o->radius};
     return bfncl_eval_molecules(&m, &e->r->molecules, err);
 }
 

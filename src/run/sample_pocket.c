@@ -10,9 +10,9 @@
 #include "base/size.h"
 #include "chem/metrics.h"
 #include "chem/standard.h"
+#include "run/site.h"
 
 #define NODES 16384        /* of a batch, about, where sample.batch says nothing */
-#define POINT_RADIUS 14.0  /* around a point there is no ligand whose atoms reach further */
 #define LARGEST_LIGAND 999 /* atoms */
 
 void bf_docking_free(bf_docking *d)
@@ -20,30 +20,6 @@ void bf_docking_free(bf_docking *d)
     bf_site_free(&d->site);
     free(d->atoms);
     *d = (bf_docking){0};
-}
-
-/* ---- where ------------------------------------------------------------------------------------------------------- */
-
-static bf_status parse_point(const char *text, double point[3], bf_err *err)
-{
-    char rest;
-    const bool fits = sscanf(text, "%lf,%lf,%lf%c", &point[0], &point[1], &point[2], &rest) == 3;
-    for (int c = 0; fits && c < 3; c++)
-        if (!(fabs(point[c]) <= BF_MOL_MAX_COORDINATE)) return bf_fail(err, BF_USAGE, "%s: no point in space", text);
-    return fits ? BF_OK : bf_fail(err, BF_USAGE, "a centre is x,y,z in Angstrom, such as 11,90.5,57.5, not %s", text);
-}
-
-static bf_status read_site(const bfncl_sample_options *o, bf_site *out, bf_err *err)
-{
-    bf_status st = BF_OK;
-    bf_site_options s = {.receptor = o->pocket, .ligand = o->ligand};
-    BF_CHECK((o->ligand == NULL) != (o->center == NULL), BF_USAGE,
-             "where in %s? either a ligand that is there or the centre of the pocket says it", o->pocket);
-    if (o->center) BF_TRY(parse_point(o->center, s.point, err));
-    s.radius = o->radius > 0 ? o->radius : o->ligand ? BF_POCKET_RADIUS : POINT_RADIUS;
-    BF_TRY(bf_site_read(&s, out, err));
-out:
-    return st;
 }
 
 /* ---- how many atoms ---------------------------------------------------------------------------------------------- */
@@ -104,7 +80,7 @@ bf_status bf_docking_new(const bfncl_sample_options *o, bf_model *m, uint64_t n,
     *out = (bf_docking){0};
     BF_CHECK(m->unio2.pocket_features == BF_POCKET_FEATURES, BF_USAGE, "%s: the model was not made for pockets",
              o->model);
-    BF_TRY(read_site(o, &out->site, err));
+    BF_TRY(bf_site_of(o->pocket, o->ligand, o->center, o->radius, &out->site, err));
     BF_TRY(atoms_rule(o, &out->site, &rule, err));
     BF_TRY(decide_sizes(out, rule, n, seed, held, err));
     out->batch = decide_batch(out, m->config.sample.batch, n);

@@ -16,6 +16,18 @@ point=$(sed -n 5p "$ligand" | awk '{print $1 "," $2 "," $3}')
 bfncl sample "$model" --pocket "$receptor" --center "$point" --radius 12 --atoms prior -n 2 --steps 2 -o d.xyz
 exists d.xyz
 
+# samples beside real ligands, and how they fit into the pocket
+bfncl convert "$model" -o m.safetensors
+bfncl eval m.safetensors --samples a.sdf --data "$ligand" --pocket "$receptor" --ligand "$ligand" --json
+json samples.molecules=3 pocket.without_clashes pocket.clashes pocket.distance_from_center
+real=$REPO/tests/golden/molcraft/pockets/1hpv
+bfncl eval m.safetensors --samples "$real.sdf" --data "$real.sdf" --pocket "$real.pdb" --ligand "$real.sdf"
+out_has '^clashes, in the mean +1\.0$'
+refused 2 eval m.safetensors --samples a.sdf --data "$ligand" --ligand "$ligand"
+err_has 'belong to a pocket'
+refused 2 eval m.safetensors --samples a.sdf --data "$ligand" --pocket "$receptor"
+err_has 'where in '
+
 # what does not go together
 refused 2 sample "$model" -n 1 -o x.sdf
 err_has 'for a pocket: which one'

@@ -638,6 +638,49 @@ END_TEST
 
 /* ---- scoring, sampling ------------------------------------------------------------------------------------------- */
 
+/* The guide of the example in bfncl.h; user: how often it may still be asked. */
+static bool brighter(void *user, const bfncl_guide_step *s)
+{
+    ck_assert(s->samples == 3 && s->dims == DIMS && s->classes == 0 && s->group == 0 && s->to > s->time);
+    for (uint64_t i = 0; i < s->samples * s->dims; i++) s->gradient[i] = 1;
+    return (*(int *)user)-- > 0;
+}
+
+static bfncl_status draw_guided(double strength, int calls, double *mean, bfncl_error *why)
+{
+    bfncl_sample_options o;
+    bf_array a = {0};
+    bfncl_sample_defaults(&o);
+    o.model = reference();
+    o.n = 3;
+    o.steps = 6;
+    o.out = test_path("guided.npy");
+    o.guide = brighter;
+    o.guide_user = &calls;
+    o.guide_strength = strength;
+    o.device = device();
+    *mean = 0;
+    const bfncl_status status = bfncl_sample(&o, NULL, why);
+    if (status != BFNCL_OK) return status;
+    OK(bf_npy_read(o.out, &a, err));
+    for (size_t i = 0; i < 3 * DIMS; i++) *mean += (double)((const float *)a.data)[i] / (3 * DIMS);
+    bf_array_free(&a);
+    return status;
+}
+
+START_TEST(guides_pull)
+{
+    double none, some, more;
+    bfncl_error why;
+    ck_assert_int_eq(draw_guided(0, 6, &none, &why), BFNCL_OK);
+    ck_assert_int_eq(draw_guided(1, 6, &some, &why), BFNCL_OK);
+    ck_assert_int_eq(draw_guided(5, 6, &more, &why), BFNCL_OK);
+    ck_assert_double_gt(some, none);
+    ck_assert_double_gt(more, some);
+    ck_assert_int_eq(draw_guided(1, 2, &none, &why), BFNCL_STOPPED);
+}
+END_TEST
+
 START_TEST(samples_do_not_depend_on_the_batch)
 {
     bfncl_sample_result r;
@@ -866,5 +909,9 @@ int main(void)
     tcase_add_test(t, another_version_is_refused);
     tcase_add_test(t, descriptions);
     suite_add_tcase(s, t);
+    TCase *guides = tcase_create("guides");
+    tcase_set_timeout(guides, 120);
+    tcase_add_test(guides, guides_pull);
+    suite_add_tcase(s, guides);
     return test_main(s);
 }

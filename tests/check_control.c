@@ -333,7 +333,13 @@ START_TEST(particles_depend_on_seed_and_sample_alone)
     TEST_BOTH(ctx)
     {
         for (int i = 1; i < VARIANTS; i++) {
-            setup u = {.f = variant(i), .samples = N, .dims = D, .factor = 1, .steps = 6, .particles = P, .seed = 3};
+            setup u = {.f = variant(i),
+                       .samples = N,
+                       .dims = D,
+                       .factor = 1,
+                       .steps = test_quick() ? 2 : 6,
+                       .particles = P,
+                       .seed = 3};
             if (bf_flow_inputs(&u.f) != bf_flow_outputs(&u.f)) continue; /* the network here only multiplies */
             u.given = given;
             run(ctx, &u, all);

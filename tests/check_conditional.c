@@ -131,9 +131,9 @@ START_TEST(runs_resume)
     if (_i == 1) add(&s, "train.accumulate", "2");
     snprintf(whole, sizeof whole, "%s-%d", test_path("whole"), _i);
     snprintf(halves, sizeof halves, "%s-%d", test_path("halves"), _i);
-    OK(run(&s, (run_options){.out = whole}, NULL, err));
+    OK(run(&s, (run_options){.out = whole, .steps = "5"}, NULL, err));
     OK(run(&s, (run_options){.out = halves, .steps = "3"}, NULL, err));
-    OK(run(&s, (run_options){.out = halves, .resume = true}, NULL, err));
+    OK(run(&s, (run_options){.out = halves, .resume = true, .steps = "5"}, NULL, err));
     same_files(in(whole, "best.safetensors"), in(halves, "best.safetensors"));
 }
 END_TEST
@@ -172,7 +172,7 @@ START_TEST(samples_by_class)
     bfncl_device_options d = device();
     setting s = toy_with_labels(kinds[_i]);
     snprintf(folder, sizeof folder, "%s-%s", test_path("run"), kinds[_i]);
-    OK(run(&s, (run_options){.out = folder}, NULL, err));
+    OK(run(&s, (run_options){.out = folder, .steps = "2"}, NULL, err));
     OK(draw(folder, NULL, -1, 3, plain, err));
     OK(draw(folder, "none", 0, 3, one, err));
     ck_assert_mem_eq(plain, one, 3 * DIMS * sizeof *one);
@@ -209,7 +209,7 @@ START_TEST(scores_with_and_without_labels)
     static const char *const as[] = {NULL, "none", "2"};
     setting s = toy_with_labels("discretised");
     snprintf(folder, sizeof folder, "%s", test_path("scored"));
-    OK(run(&s, (run_options){.out = folder, .steps = "24"}, NULL, err));
+    OK(run(&s, (run_options){.out = folder, .steps = "6"}, NULL, err));
     for (int i = 0; i < 3; i++) {
         bfncl_eval_defaults(&o);
         o.model = folder;

@@ -34,8 +34,7 @@ static bf_flow variant(int i)
     return f;
 }
 
-/* ---- temperature -------------------------------------------------------------------------------------------------
- */
+/* ---- temperature ------------------------------------------------------------------------------------------------- */
 
 static void softmax(const float *z, int n, double by, double *p)
 {
@@ -98,8 +97,7 @@ START_TEST(temperature)
 }
 END_TEST
 
-/* ---- runs --------------------------------------------------------------------------------------------------------
- */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 /* A network that says factor times what it receives. */
 static void scaled(void *user, bf_graph *g, const bf_tid *input, bf_tid t, bf_tid *out)
@@ -158,8 +156,7 @@ static void run(bf_ctx *ctx, const setup *u, float *out)
     OK(try_run(ctx, u, out, err));
 }
 
-/* ---- guidance ----------------------------------------------------------------------------------------------------
- */
+/* ---- guidance ---------------------------------------------------------------------------------------------------- */
 
 /* ln h = sum of the variables. */
 static bool upwards(void *user, const bfncl_guide_step *s)
@@ -259,8 +256,7 @@ START_TEST(guided_classes)
 }
 END_TEST
 
-/* ---- particles ---------------------------------------------------------------------------------------------------
- */
+/* ---- particles --------------------------------------------------------------------------------------------------- */
 
 /* Two variables of three classes that mostly agree: p(a, b). */
 static const double joint[3][3] = {{0.38, 0.02, 0.05}, {0.01, 0.2, 0.02}, {0.03, 0.01, 0.28}};

@@ -5,8 +5,7 @@
 #include "base/philox.h"
 #include "graph_test.h"
 
-/* ---- placement: random graphs against a simulation of memory -------------------------------------------------------
- */
+/* ---- placement: random graphs against a simulation of memory ----------------------------------------------------- */
 
 static uint32_t rng_state;
 

@@ -165,9 +165,7 @@ static void same(const char *what, const scene *c, const answer *got, const answ
     test_close(text, got->logits, want->logits, c->rows[LIGAND] * TYPES, 0, 2e-5);
 }
 
-/* ---- motions
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- motions ----------------------------------------------------------------------------------------------------- */
 
 typedef struct motion {
     const char *name;
@@ -239,9 +237,7 @@ START_TEST(moves_with_its_input)
 }
 END_TEST
 
-/* ---- order, company
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- order, company ---------------------------------------------------------------------------------------------- */
 
 /* Row i of `to` = row order[i] of `from`, `width` numbers each. */
 static void pick_rows(float *to, const float *from, const size_t *order, size_t n, size_t width)
@@ -327,9 +323,7 @@ START_TEST(complexes_alone)
 }
 END_TEST
 
-/* ---- gradients
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 static double loss_of(const scene *c)
 {

@@ -16,8 +16,7 @@ void bf_draw_defaults(bf_draw *d)
     *d = (bf_draw){.width = 480, .height = 480, .background = {255, 255, 255}, .hydrogens = true};
 }
 
-/* ---- where from ---------------------------------------------------------------------------------------------------
- */
+/* ---- where from -------------------------------------------------------------------------------------------------- */
 
 /* Radius of an atom's ball: bonded parts stay visible, elements differ. */
 static double ball_radius(unsigned element)
@@ -93,8 +92,7 @@ void bf_view_turn(bf_view *v, double angle)
     }
 }
 
-/* ---- the canvas ---------------------------------------------------------------------------------------------------
- */
+/* ---- the canvas -------------------------------------------------------------------------------------------------- */
 
 typedef struct canvas {
     int width, height; /* of the fine grid */
@@ -187,8 +185,7 @@ static void draw_stick(canvas *k, const double a[3], const double b[3], double r
     }
 }
 
-/* ---- the molecule ---------------------------------------------------------------------------------------------------
- */
+/* ---- the molecule ------------------------------------------------------------------------------------------------ */
 
 static void to_view(const bf_view *v, const float x[3], double out[3])
 {

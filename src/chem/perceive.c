@@ -51,8 +51,7 @@ static double angle(const bf_mol *m, uint32_t i, uint32_t j, uint32_t k)
     return acos(fmax(-1, fmin(1, cosine))) * 57.29577951308232;
 }
 
-/* ---- which atoms are bound ----------------------------------------------------------------------------------------
- */
+/* ---- which atoms are bound --------------------------------------------------------------------------------------- */
 
 static int most_neighbours(unsigned element)
 {
@@ -165,8 +164,7 @@ out:
     return st;
 }
 
-/* ---- how much each atom can add -------------------------------------------------------------------------------------
- */
+/* ---- how much each atom can add ---------------------------------------------------------------------------------- */
 
 static unsigned element(const perception *p, uint32_t i)
 {
@@ -263,8 +261,7 @@ static int room_of(const perception *p, uint32_t i)
     }
 }
 
-/* ---- what lengths say of orders
- * -------------------------------------------------------------------------------------- */
+/* ---- what lengths say of orders ---------------------------------------------------------------------------------- */
 
 static double typical(unsigned a, unsigned b, int order)
 {
@@ -316,8 +313,7 @@ static void weigh(perception *p, uint32_t k)
     for (int i = 0; i < 2 && p->hydrogens; i++) l->gain[i] += 1;
 }
 
-/* ---- rings that look aromatic
- * ---------------------------------------------------------------------------------------- */
+/* ---- rings that look aromatic ------------------------------------------------------------------------------------ */
 
 enum { LARGEST_RING = 6 };
 
@@ -397,8 +393,7 @@ static void favour_rings(perception *p)
     }
 }
 
-/* ---- choosing -------------------------------------------------------------------------------------------------------
- */
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
 
 static double gain_of_raising(const link *l)
 {

@@ -14,8 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* ---- the tables (options.c) ---------------------------------------------------------------------------------------
- */
+/* ---- the tables (options.c) -------------------------------------------------------------------------------------- */
 
 /* Who takes an option: a set of commands. CLI_PROGRAM is `bfncl` without a command. */
 enum {
@@ -171,8 +170,7 @@ typedef struct cli_variable {
 } cli_variable;
 extern const cli_variable cli_variables[];
 
-/* ---- parsed command line (parse.c) --------------------------------------------------------------------------------
- */
+/* ---- parsed command line (parse.c) ------------------------------------------------------------------------------- */
 
 /* What was given for one option. Texts point into argv. With train, options that stand for a configuration key also
  * appear in the list of OPT_SET, in the order of the command line. */

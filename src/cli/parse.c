@@ -36,8 +36,7 @@ static int bad_usage(const cli_args *a)
     return BFNCL_ERR_USAGE;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------
- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 static int find_long(const char *name, size_t length)
 {
@@ -103,8 +102,7 @@ static int unknown_option(const cli_args *a, const char *word, size_t length)
     return bad_usage(a);
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 /* A whole number in decimal digits, nothing before or after it. */
 static bool whole_number(const char *text, double min, double max, int64_t *out)
@@ -233,8 +231,7 @@ static int store(parser *p, int id, const char *value)
     return 0;
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------
- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* Is argv[i] an option (and not an operand such as "-")? */
 static bool is_option(const char *word)

@@ -64,8 +64,7 @@ bf_status bf_cmds_gemm(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, 
 bool bf_gemm_prepares(bf_ctx *ctx, const bf_gemm *g);
 bf_status bf_cmds_gemm_prepare(bf_cmds *cmds, const bf_gemm *g, const bf_gemm_mem *mem, bf_err *err);
 
-/* ---- products with a known result (gemm_check.c) ------------------------------------------------------------------
- */
+/* ---- products with a known result (gemm_check.c) ----------------------------------------------------------------- */
 
 /* Dense random operands of a product on the device, and what C t must be for a random vector t. */
 typedef struct bf_product bf_product;

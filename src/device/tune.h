@@ -30,8 +30,7 @@ void bf_tune_class_name(int class, char name[24]);
 /* A product of the class that is worth measuring. */
 bf_gemm bf_tune_class_product(int class);
 
-/* ---- parameters of CLBlast (clblast_params.c) ----------------------------------------------------------------------
- */
+/* ---- parameters of CLBlast (clblast_params.c) -------------------------------------------------------------------- */
 
 typedef enum bf_clblast_kernel { BF_CLBLAST_XGEMM, BF_CLBLAST_DIRECT, BF_CLBLAST_KERNELS } bf_clblast_kernel;
 #define BF_CLBLAST_PARAMS 16 /* at most, of one kernel */
@@ -52,8 +51,7 @@ bool bf_clblast_draw(const bf_ctx *ctx, bf_clblast_kernel kernel, const size_t *
 /* From here on CLBlast uses the values on this device, in every context of the process and until it ends. */
 bf_status bf_clblast_override(bf_ctx *ctx, bf_clblast_kernel kernel, const size_t *value, bf_err *err);
 
-/* ---- the table -----------------------------------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 typedef struct bf_tune_row {
     bf_gemm_how how;

@@ -60,8 +60,7 @@ uint64_t bf_graph_numel(const bf_graph *g, bf_tid t);
 bf_mem bf_graph_mem(const bf_graph *g, bf_tid t);     /* after plan (with allocation) */
 bf_tid bf_graph_grad_of(const bf_graph *g, bf_tid t); /* after backward; BF_NONE when there is none */
 
-/* ---- nodes (src/graph/nodes_*.c); shapes as in op/op.h ------------------------------------------------------------
- */
+/* ---- nodes (src/graph/nodes_*.c); shapes as in op/op.h ----------------------------------------------------------- */
 
 bf_tid bf_graph_linear(bf_graph *g, bf_tid x, bf_tid w, bf_tid b, bf_act act,
                        bf_tid residual); /* over the last axis; b, residual may be BF_NONE */
@@ -166,8 +165,7 @@ bf_tid bf_graph_edge_positions(bf_graph *g, const bf_edge_graph *e, bf_tid x, bf
 void bf_graph_block(bf_graph *g);
 void bf_graph_block_end(bf_graph *g);
 
-/* ---- making node kinds (used by the functions above and by src/flow) -----------------------------------------------
- */
+/* ---- making node kinds (used by the functions above and by src/flow) --------------------------------------------- */
 
 #define BF_NODE_IN 16
 #define BF_NODE_OUT 8
@@ -217,8 +215,7 @@ bf_tid bf_graph_din(bf_graph *g, const bf_node *n, int i, bool *acc);
 /* Hands a finished gradient over without copying (residual adds, views): the gradient of input i IS `grad`. */
 void bf_graph_pass_grad(bf_graph *g, const bf_node *n, int i, bf_tid grad);
 
-/* ---- backward, plan, run --------------------------------------------------------------------------------------------
- */
+/* ---- backward, plan, run ----------------------------------------------------------------------------------------- */
 
 /* Derives gradients of `loss` ([1], seeded with 1; or any tensor whose gradient tensor `seed` of the same shape is
  * given). */

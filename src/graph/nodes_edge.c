@@ -2,8 +2,7 @@
 #include "graph/graph.h"
 #include "graph/internal.h"
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 typedef struct rows_attr {
     uint64_t rows, x_rows; /* of the result, of x */
@@ -48,8 +47,7 @@ static bf_tid rows_like(bf_graph *g, bf_tid x, uint64_t rows)
     return bf_graph_temp(g, 2, (uint64_t[]){rows, bf_graph_dim(g, x, -1)});
 }
 
-/* ---- merge_rows ---------------------------------------------------------------------------------------------------
- */
+/* ---- merge_rows -------------------------------------------------------------------------------------------------- */
 
 typedef struct merge_attr {
     uint64_t rows, pocket;
@@ -102,8 +100,7 @@ bf_tid bf_graph_merge_rows(bf_graph *g, const bf_placing *p, bf_tid a, bf_tid b)
     return y;
 }
 
-/* ---- ligand_rows --------------------------------------------------------------------------------------------------
- */
+/* ---- ligand_rows ------------------------------------------------------------------------------------------------- */
 
 /* in: x, node, row; attr: of the forward direction */
 static bf_status ligand_grad(bf_graph *g, const bf_node *n, bf_err *err)
@@ -131,8 +128,7 @@ bf_tid bf_graph_ligand_rows(bf_graph *g, const bf_placing *p, bf_tid x)
     return y;
 }
 
-/* ---- add_ligand_rows ----------------------------------------------------------------------------------------------
- */
+/* ---- add_ligand_rows --------------------------------------------------------------------------------------------- */
 
 /* in: x, d, row, node; out: y */
 static bf_status add_rows_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
@@ -175,8 +171,7 @@ bf_tid bf_graph_add_ligand_rows(bf_graph *g, const bf_placing *p, bf_tid x, bf_t
     return y;
 }
 
-/* ---- edge_pack: in: 6 parameters of each MLP; out: own_w, source_w, own_b, packed (the gate: packed alone) ----------
- */
+/* ---- edge_pack: in: 6 parameters of each MLP; out: own_w, source_w, own_b, packed (the gate: packed alone) ------- */
 
 typedef struct pack_attr {
     bf_edge_step step;
@@ -286,8 +281,7 @@ static void pack(bf_graph *g, bf_edge_step step, int width, int heads, const bf_
     bf_graph_node(g, &pack_def, &a, gate ? 6 : 12, in, 4, t, NULL);
 }
 
-/* ---- what both attention and gate have ----------------------------------------------------------------------------
- */
+/* ---- what both attention and gate have --------------------------------------------------------------------------- */
 
 typedef struct edge_attr {
     bf_edge_step step;
@@ -339,8 +333,7 @@ static bf_edge_list list_of(const bf_graph *g, const bf_node *n, int first)
     return e;
 }
 
-/* ---- edge_gate: in: packed, then the list; out: gate ----------------------------------------------------------------
- */
+/* ---- edge_gate: in: packed, then the list; out: gate ------------------------------------------------------------- */
 
 static uint64_t gate_bwd_workspace(const bf_graph *g, const bf_node *n)
 {
@@ -411,8 +404,7 @@ bf_tid bf_graph_edge_gate(bf_graph *g, const bf_edge_graph *e, bf_tid x, const b
     return y;
 }
 
-/* ---- edge_attention: in: query, own, source, packed, gate, residual, then the list; out: out, weight ----------------
- */
+/* ---- edge_attention: in: query, own, source, packed, gate, residual, then the list; out: out, weight ------------- */
 
 #define FIRST_LIST 6
 

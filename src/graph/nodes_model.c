@@ -141,8 +141,7 @@ bf_tid bf_graph_attention(bf_graph *g, bf_tid qkv, int heads, bf_qkv_layout layo
     return out[0];
 }
 
-/* ---- time_code: in: t, speeds; out: the code ----------------------------------------------------------------------
- */
+/* ---- time_code: in: t, speeds; out: the code --------------------------------------------------------------------- */
 
 typedef struct code_attr {
     bf_time_code kind;

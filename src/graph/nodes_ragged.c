@@ -148,8 +148,7 @@ bf_tid bf_graph_gather(bf_graph *g, bf_tid x, bf_tid index, bf_tid offset, bf_ti
     return y;
 }
 
-/* ---- sums over segments: in: x, offset, none, segment; out: y -----------------------------------------------------
- */
+/* ---- sums over segments: in: x, offset, none, segment; out: y ---------------------------------------------------- */
 
 static const bf_node_def segment_sum_bwd_def = {
     .name = "segment_sum_backward", .attr_size = sizeof(list_attr), .emit = gather_emit};
@@ -198,8 +197,7 @@ bf_tid bf_graph_segment_mean(bf_graph *g, bf_tid x, const bf_ragged *batch)
     return segment_fold(g, "segment mean", x, batch, true);
 }
 
-/* ---- softmax over segments: in: x, offset; out: y -----------------------------------------------------------------
- */
+/* ---- softmax over segments: in: x, offset; out: y ---------------------------------------------------------------- */
 
 /* in: dy, y, offset; out: dx */
 static bf_status segment_softmax_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
@@ -246,8 +244,7 @@ bf_tid bf_graph_segment_softmax(bf_graph *g, bf_tid x, const bf_ragged *batch)
     return y;
 }
 
-/* ---- centre: in: x, weight, offset; out: y ------------------------------------------------------------------------
- */
+/* ---- centre: in: x, weight, offset; out: y ----------------------------------------------------------------------- */
 
 /* in: dy, weight, offset; out: dx */
 static bf_status centre_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
@@ -295,8 +292,7 @@ bf_tid bf_graph_segment_centre(bf_graph *g, bf_tid x, bf_tid weight, const bf_ra
     return y;
 }
 
-/* ---- edge_length: in: x, src; out: d ------------------------------------------------------------------------------
- */
+/* ---- edge_length: in: x, src; out: d ----------------------------------------------------------------------------- */
 
 /* in: dd, d, x, src, rev_offset, rev_edge; out: dx; attr: bf_edges */
 static bf_status edge_length_bwd_emit(const bf_graph *g, const bf_node *n, bf_cmds *c, bf_err *err)
@@ -346,8 +342,7 @@ bf_tid bf_graph_edge_length(bf_graph *g, bf_tid x, const bf_edges *edges)
     return d;
 }
 
-/* ---- radial: in: d, offsets; out: y -------------------------------------------------------------------------------
- */
+/* ---- radial: in: d, offsets; out: y ------------------------------------------------------------------------------ */
 
 typedef struct radial_attr {
     float scale;

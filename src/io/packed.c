@@ -124,8 +124,7 @@ uint64_t bf_packed_first(const bf_packed *p, const float *block, uint64_t exampl
     return get_word(block + p->offset + example);
 }
 
-/* ---- labels --------------------------------------------------------------------------------------------------------
- */
+/* ---- labels ------------------------------------------------------------------------------------------------------ */
 
 bf_label_block bf_label_block_of(uint64_t rows, uint64_t items, uint32_t classes)
 {

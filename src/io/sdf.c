@@ -12,8 +12,7 @@
 #include "base/size.h"
 #include "io/mol_file.h"
 
-/* ---- both versions ------------------------------------------------------------------------------------------------
- */
+/* ---- both versions ----------------------------------------------------------------------------------------------- */
 
 /* The next line of a record that must have one. */
 static bf_status need_line(bf_lines *l, const char *what, char **line, size_t *n, bf_err *err)
@@ -42,8 +41,7 @@ static bf_status set_position(const bf_lines *l, const bf_field field[3], bf_ato
     return BF_OK;
 }
 
-/* ---- V2000 --------------------------------------------------------------------------------------------------------
- */
+/* ---- V2000 ------------------------------------------------------------------------------------------------------- */
 
 /* A whole number in fixed columns; 0 where they are blank. */
 static bool column_int(const char *line, size_t bytes, size_t at, size_t n, int64_t min, int64_t max, int64_t *out)
@@ -168,8 +166,7 @@ out:
     return st;
 }
 
-/* ---- V3000 --------------------------------------------------------------------------------------------------------
- */
+/* ---- V3000 ------------------------------------------------------------------------------------------------------- */
 
 /* A logical line without its "M  V30 ": lines that end in '-' go on in the next. */
 typedef struct v30 {
@@ -369,8 +366,7 @@ out:
     return st;
 }
 
-/* ---- properties ---------------------------------------------------------------------------------------------------
- */
+/* ---- properties -------------------------------------------------------------------------------------------------- */
 
 /* Appends a line to a value. */
 static bf_status append(char **value, size_t *bytes, const char *line, size_t n, bf_err *err)
@@ -474,8 +470,7 @@ out:
     return st;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* A text that must stay on its line. */
 static void put_line(FILE *f, const char *text)

@@ -167,8 +167,7 @@ void bf_table_free(bf_table *t)
     *t = (bf_table){0};
 }
 
-/* ---- feeding the model --------------------------------------------------------------------------------------------
- */
+/* ---- feeding the model ------------------------------------------------------------------------------------------- */
 
 /* Numbers of the condition that the value of a column takes. */
 static uint32_t value_width(const bf_column *c)

@@ -59,8 +59,7 @@ out:
     return st;
 }
 
-/* ---- parameters, in the official order -----------------------------------------------------------------------------
- */
+/* ---- parameters, in the official order --------------------------------------------------------------------------- */
 
 static bf_edge_mlp mlp_params(unio2 *u, const char *prefix, const char *name, int in, int out)
 {
@@ -129,8 +128,7 @@ static void register_params(unio2 *u)
     u->last[1] = bf_linear_params(u->g, "v_inference.", "2", width, c->types);
 }
 
-/* ---- input ---------------------------------------------------------------------------------------------------------
- */
+/* ---- input ------------------------------------------------------------------------------------------------------- */
 
 static bf_tid linear(bf_graph *g, bf_tid x, bf_layer_params p)
 {
@@ -168,8 +166,7 @@ static bf_tid first_features(const unio2 *u, const bf_unio2_batch *b, const bf_p
     return bf_graph_merge_rows(g, p, pocket, embed(u, in, u->ligand, 1.0f));
 }
 
-/* ---- layers --------------------------------------------------------------------------------------------------------
- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 /* An MLP of nodes. */
 static bf_tid query(const unio2 *u, bf_tid h, const bf_edge_mlp *m)

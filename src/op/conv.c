@@ -72,8 +72,7 @@ static bool winograd_fits(bf_ctx *ctx, const bf_conv *s)
            6 * winograd_tiles(s) <= (uint64_t)s->batch * (uint64_t)s->h * (uint64_t)s->w;
 }
 
-/* ---- forward and gradient by the input -----------------------------------------------------------------------------
- */
+/* ---- forward and gradient by the input --------------------------------------------------------------------------- */
 
 /* One run of the kernel `conv`: from cs channels of the source to cr channels of the result. */
 typedef struct plan {
@@ -305,8 +304,7 @@ bf_status bf_conv_backward_input(bf_cmds *c, const bf_conv *s, bf_mem dx, bool a
     return convolve(c, s, &p, &m, err);
 }
 
-/* ---- gradient by the weight ----------------------------------------------------------------------------------------
- */
+/* ---- gradient by the weight -------------------------------------------------------------------------------------- */
 
 /* Blocks of dw times parts of the sum over the lines: rows of output pixels of all images, or Winograd's tiles. */
 typedef struct weight_plan {

@@ -64,8 +64,7 @@ out:
     return st;
 }
 
-/* ---- packing ------------------------------------------------------------------------------------------------------
- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 static void pack_defines(char *text, size_t size, const sizes *s, int width, int heads, int which)
 {
@@ -140,8 +139,7 @@ out:
     return st;
 }
 
-/* ---- launches -----------------------------------------------------------------------------------------------------
- */
+/* ---- launches ---------------------------------------------------------------------------------------------------- */
 
 /* How targets are spread: groups of `chunk` targets each, at most `groups` in a launch. The cpu class takes them in one
  * launch; on the wide class a group has one, so that no barrier stands in a loop, and later launches go on with the
@@ -225,8 +223,7 @@ static backward_plan plan_backward(bf_ctx *ctx, const bf_edge_list *e, bf_edge_s
     return p;
 }
 
-/* ---- the gate -----------------------------------------------------------------------------------------------------
- */
+/* ---- the gate ---------------------------------------------------------------------------------------------------- */
 
 static void gate_defines(char *text, size_t size, const bf_ctx *ctx, const bf_edge_list *e)
 {
@@ -326,8 +323,7 @@ out:
     return st;
 }
 
-/* ---- attention ----------------------------------------------------------------------------------------------------
- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 static void attention_defines(char *text, size_t size, const bf_ctx *ctx, const bf_edge_list *e, bf_edge_step step)
 {

@@ -262,8 +262,7 @@ bf_status bf_neighbours_find(bf_cmds *c, const bf_neighbours *s, bf_mem src, bf_
  * that come from j, ascending; rev_offset [N+1], rev_edge [N (k+1)], undefined behind the last edge. */
 bf_status bf_neighbours_reverse(bf_cmds *c, const bf_neighbours *s, bf_mem rev_offset, bf_mem rev_edge, bf_mem src,
                                 bf_mem count, bf_mem ws, bf_err *err);
-/* ---- edge attention: message passing over the nearest neighbours of every node ------------------------------------
- */
+/* ---- edge attention: message passing over the nearest neighbours of every node ----------------------------------- */
 /* An edge MLP is Linear(in, width), layer norm, ReLU, Linear(width, out). Its parameters, or their gradients (then any
  * may be none): */
 typedef struct bf_edge_params {
@@ -339,8 +338,7 @@ bf_status bf_edge_attention_backward(bf_cmds *c, const bf_edge_list *e, bf_edge_
                                      const bf_edge_attention_grads *d, bf_mem dout, bf_mem weight,
                                      const bf_edge_attention_mem *in, bf_mem ws, bf_err *err);
 
-/* ---- rows: y[r,:] (+)= x[index[r] - first,:] where that is a row of x, else 0; index (words) none: r itself
- * ---------- */
+/* ---- rows: y[r,:] (+)= x[index[r] - first,:] where that is a row of x, else 0; index (words) none: r itself ------ */
 bf_status bf_take_rows(bf_cmds *c, bf_mem y, bool acc, uint64_t rows, bf_mem x, uint64_t x_rows, bf_mem index,
                        uint64_t first, int cols, bf_err *err);
 

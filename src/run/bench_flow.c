@@ -123,8 +123,7 @@ out:
     return st;
 }
 
-/* ---- training: as nodes of a graph, with the random numbers that they make ----------------------------------------
- */
+/* ---- training: as nodes of a graph, with the random numbers that they make --------------------------------------- */
 
 typedef struct flow_case {
     bf_ctx *ctx;

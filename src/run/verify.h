@@ -61,8 +61,7 @@ bf_status bf_verify_scalar(const bf_verify *v, const char *name, double *out, bf
 #define BF_VERIFY_PATH 4096
 bf_status bf_verify_beside(const bf_verify *v, const char *end, char out[BF_VERIFY_PATH], bf_err *err);
 
-/* ---- replays ------------------------------------------------------------------------------------------------------
- */
+/* ---- replays ----------------------------------------------------------------------------------------------------- */
 
 bf_status bf_verify_real(bf_verify *v, bf_err *err);     /* continuous, discretised */
 bf_status bf_verify_discrete(bf_verify *v, bf_err *err); /* discrete */

@@ -34,8 +34,7 @@ static void molecule_free(molecule *m)
     for (int i = 0; i < 4; i++) free(m->word[i]);
 }
 
-/* ---- what the file says --------------------------------------------------------------------------------------------
- */
+/* ---- what the file says ------------------------------------------------------------------------------------------ */
 
 static bf_status read_config(molecule *m, bf_err *err)
 {
@@ -145,8 +144,7 @@ out:
     return st;
 }
 
-/* ---- the graph -----------------------------------------------------------------------------------------------------
- */
+/* ---- the graph --------------------------------------------------------------------------------------------------- */
 
 /* Inner outputs: keeps those the graph has (before the plan), or compares them (after the run). The gates are stored
  * edge by edge and compared with the edges. */
@@ -229,8 +227,7 @@ out:
     return st;
 }
 
-/* ---- comparison ----------------------------------------------------------------------------------------------------
- */
+/* ---- comparison -------------------------------------------------------------------------------------------------- */
 
 /* The neighbours that the network found against the stored edges, and the gate of each. */
 static bf_status compare_edges(molecule *m, bf_err *err)

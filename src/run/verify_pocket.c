@@ -13,8 +13,7 @@
 
 #define MAX_RECORDS 1000000
 
-/* ---- comparing numbers of any type ---------------------------------------------------------------------------------
- */
+/* ---- comparing numbers of any type ------------------------------------------------------------------------------- */
 
 /* Collects values for one comparison. */
 typedef struct values {
@@ -57,8 +56,7 @@ out:
     return st;
 }
 
-/* ---- the protein and its pocket ------------------------------------------------------------------------------------
- */
+/* ---- the protein and its pocket ---------------------------------------------------------------------------------- */
 
 static bf_status check_protein(bf_verify *v, const bf_protein *p, bf_err *err)
 {
@@ -171,8 +169,7 @@ out:
     return st;
 }
 
-/* ---- the ligand ----------------------------------------------------------------------------------------------------
- */
+/* ---- the ligand -------------------------------------------------------------------------------------------------- */
 
 /* Tensors of a ligand under a prefix: "ligand." or "r<i>.". */
 static bf_status check_types(bf_verify *v, const char *prefix, const bf_ligand *l, bf_err *err)

@@ -212,6 +212,39 @@ START_TEST(features_forward_and_backward)
 }
 END_TEST
 
+START_TEST(time_bins)
+{
+    TEST_BOTH(ctx)
+    for (size_t k = 0; k < 6; k++)
+        for (int acc = 0; acc < 2; acc++) {
+            const int dim = widths[k], batch = 65;
+            const size_t n = (size_t)(dim * batch);
+            op_tensor t = op_rand(ctx, (size_t)batch, 0.5f, 0.5f, 1), y = op_out(ctx, n, false, 0);
+            op_tensor dy = op_rand(ctx, n, 0, 1, 2), dt = op_out(ctx, (size_t)batch, acc, 5);
+            bf_cmds *c = op_cmds(ctx);
+            OK(bf_time_bins_forward(c, y.mem, t.mem, (uint64_t)batch, dim, err));
+            OK(bf_time_bins_backward(c, dt.mem, acc, dy.mem, t.mem, (uint64_t)batch, dim, err));
+            test_run(c);
+            double *want = calloc(n, sizeof *want), slope[65] = {0};
+            ck_assert_ptr_nonnull(want);
+            for (size_t i = 0; i < n; i++) {
+                const double h = 1e-5, at = t.d[i / (size_t)dim];
+                const int column = (int)(i % (size_t)dim);
+                want[i] = ref_time_bin(at, dim, column);
+                slope[i / (size_t)dim] +=
+                    dy.d[i] * (ref_time_bin(at + h, dim, column) - ref_time_bin(at - h, dim, column)) / (2 * h);
+            }
+            op_expect(ctx, "bins", &y, false, want, 2e-6);
+            op_expect(ctx, "slope", &dt, acc, slope, 2e-5);
+            free(want);
+            op_free(&t);
+            op_free(&y);
+            op_free(&dy);
+            op_free(&dt);
+        }
+}
+END_TEST
+
 START_TEST(odd_width_of_the_vdm_code_is_refused)
 {
     bf_ctx *ctx = test_ctx(BF_CLASS_CPU);
@@ -228,12 +261,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {time_codes,
-                                  small_times_are_accurate,
-                                  time_code_gradient,
-                                  golden_embeddings,
-                                  fourier_features,
-                                  features_forward_and_backward,
-                                  odd_width_of_the_vdm_code_is_refused};
+    const TTest *const tests[] = {
+        time_codes,       small_times_are_accurate,      time_code_gradient, golden_embeddings,
+        fourier_features, features_forward_and_backward, time_bins,          odd_width_of_the_vdm_code_is_refused};
     return op_main("code", tests, BF_COUNT(tests));
 }

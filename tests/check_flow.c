@@ -600,6 +600,41 @@ END_TEST
 
 /* ---- numbers from the reference: spec, appendix A --------------------------------------------------------------- */
 
+/* mu moves towards y by alpha / (rho + alpha), z by y. */
+START_TEST(bayesian_updates)
+{
+    enum { BATCH = 3 };
+    TEST_BOTH(ctx)
+    for (int variant = 0; variant < 2; variant++)
+        for (int dims = 31; dims <= 33; dims++) {
+            const bf_flow f = bf_flow_defaults(variant == 0 ? BF_FLOW_CONTINUOUS : BF_FLOW_CATEGORICAL);
+            const size_t n = (size_t)(BATCH * dims * bf_flow_noise_width(&f));
+            float *state = floats(n), *y = floats(n), *got = floats(n), record[BF_STEP_WORDS] = {0};
+            record[BF_FLOW_KEEP] = 0.25f;
+            record[BF_FLOW_GAIN] = 0.75f;
+            test_fill(state, n, 1);
+            test_fill(y, n, 2);
+            test_tensor d_state = test_new(ctx, n, state), d_y = test_new(ctx, n, y);
+            test_tensor d_record = test_new(ctx, BF_STEP_WORDS, record);
+            bf_cmds *c;
+            OK(bf_cmds_new(ctx, &c, err));
+            OK(bf_flow_op_update(c, &f, (bf_flow_shape){BATCH, (uint64_t)dims}, d_state.mem, d_y.mem, d_record.mem,
+                                 err));
+            test_run(c);
+            test_get(ctx, &d_state, got);
+            for (size_t i = 0; i < n; i++)
+                ck_assert_double_eq_tol(got[i], variant == 0 ? 0.25 * state[i] + 0.75 * y[i] : (double)state[i] + y[i],
+                                        1e-6);
+            test_free(&d_state);
+            test_free(&d_y);
+            test_free(&d_record);
+            free(state);
+            free(y);
+            free(got);
+        }
+}
+END_TEST
+
 START_TEST(accuracies)
 {
     bf_flow f = bf_flow_defaults(BF_FLOW_CONTINUOUS);
@@ -792,6 +827,7 @@ int main(void)
                                   draws_have_the_right_frequencies,
                                   draws_of_a_continuous_mixture,
                                   flow_samples,
+                                  bayesian_updates,
                                   accuracies,
                                   appendix_losses,
                                   receivers_of_the_n_step_loss,

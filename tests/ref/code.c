@@ -24,3 +24,16 @@ double ref_fourier(double x, int part)
     const double angle = 2 * acos(-1) * pow(2, 5 + part % 2) * x;
     return part < 2 ? sin(angle) : cos(angle);
 }
+
+static double bump(double t, int dim, int column)
+{
+    const double z = dim * (t - (dim > 1 ? (double)column / (dim - 1) : 0));
+    return exp(-z * z / 2);
+}
+
+double ref_time_bin(double t, int dim, int column)
+{
+    double sum = 0;
+    for (int k = 0; k < dim; k++) sum += bump(t, dim, k);
+    return 2 * bump(t, dim, column) / sum - 1;
+}

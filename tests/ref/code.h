@@ -7,4 +7,7 @@ double ref_time_code(int kind, double t, int dim, int column);
 /* Fourier features of one number: part 0, 1: sin(2 pi 2^5 x), sin(2 pi 2^6 x); 2, 3: the cosines. */
 double ref_fourier(double x, int part);
 
+/* Soft bin `column` of dim of the time t: 2 exp(-z^2 / 2) / sum - 1, z = dim (t - column / (dim - 1)). */
+double ref_time_bin(double t, int dim, int column);
+
 #endif

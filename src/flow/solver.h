@@ -7,17 +7,15 @@
  * with six numbers that depend on the mode, the flow's schedule and the times alone. They are computed here, in double.
  * State: mu of real-valued data, z = ln theta + const of classes. v of classes: probabilities, or 1 for one class.
  *
- *   mode          value            state'
- *   ancestral     a draw           Bayesian update by a message about the value, of any accuracy
- *   end_back      a draw           the flow distribution around the value (noise-reduced)
- *   end_back_pmf  expected value;  the same
- *                 probabilities
- *   end_back_mode the mode         the same
- *   end_back_fixed as _pmf         the same, with one xi for all steps
- *   sde1, ode1    as _pmf          reverse stochastic or ordinary differential equation, its linear part exactly and
- * the value constant over the step sde2, ode2    as _pmf          the value linear over the step, from this call and
- * the one before ode2_single   as _pmf          the same from this call and one in the middle of the step sde_euler,
- * ode_euler as _pmf   Euler's step of either equation
+ * - ancestral: v a draw; Bayesian update by a message about it, of any accuracy.
+ * - end_back, end_back_pmf, end_back_mode: v a draw, the expected value (probabilities), the mode; the flow
+ * distribution around it (noise-reduced sampling).
+ * - end_back_fixed: as end_back_pmf, with one xi for all steps.
+ * - sde1, ode1: v the expected value; the reverse stochastic or ordinary differential equation, its linear part exactly
+ *   and v constant over the step.
+ * - sde2, ode2: the same with v linear over the step, from this call and the one before.
+ * - ode2_single: the same from this call and one in the middle of the step.
+ * - sde_euler, ode_euler: Euler's step of either equation.
  */
 #ifndef BF_FLOW_SOLVER_H
 #define BF_FLOW_SOLVER_H

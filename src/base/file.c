@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clocale.h"
 #include "base/parse.h"
 #include "base/size.h"
 
@@ -333,4 +334,24 @@ bf_status bf_file_write(const char *path, const void *data, size_t size, bf_err 
         return st;
     }
     return bf_writer_commit(w, err);
+}
+
+bf_status bf_file_print(const char *path, void (*put)(FILE *f, const void *what), const void *what, bf_err *err)
+{
+    bf_status st = BF_OK;
+    char *text = NULL;
+    size_t size = 0;
+    bool good;
+    FILE *f = open_memstream(&text, &size);
+    BF_CHECK(f != NULL, BF_RUNTIME, "%s: out of memory", path);
+    bf_clocale l = bf_clocale_begin();
+    put(f, what);
+    bf_clocale_end(l);
+    good = !ferror(f);
+    good = fclose(f) == 0 && good;
+    BF_CHECK(good, BF_RUNTIME, "%s: out of memory", path);
+    BF_TRY(bf_file_write(path, text, size, err));
+out:
+    free(text);
+    return st;
 }

@@ -5,6 +5,8 @@
 #ifndef BF_BASE_FILE_H
 #define BF_BASE_FILE_H
 
+#include <stdio.h>
+
 #include "base/err.h"
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
@@ -58,5 +60,7 @@ void bf_writer_discard(bf_writer *w);
 
 /* A whole file at once, the same way. */
 bf_status bf_file_write(const char *path, const void *data, size_t size, bf_err *err);
+/* The same with what `put` prints of `what`, numbers as in the "C" locale. */
+bf_status bf_file_print(const char *path, void (*put)(FILE *f, const void *what), const void *what, bf_err *err);
 
 #endif

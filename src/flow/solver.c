@@ -155,11 +155,19 @@ static bf_sampler_numbers real_euler(const bf_flow *f, const real_at *from, doub
     return c;
 }
 
-/* Moves the part w of the factor of v from a constant to a line through v and v_prev: v + w (v - v_prev) / value. */
-static void lean(bf_sampler_numbers *c, double w)
+/* The value is a line through v_prev and v in place of a constant, w what that adds for a difference of 1. In the
+ * second call of a step the line begins at v_prev, with the state before. */
+static void lean(bf_sampler_numbers *c, double w, bool second)
 {
-    c->value += w;
-    c->prev -= w;
+    if (second) {
+        c->base = c->keep;
+        c->keep = 0.0;
+        c->prev = c->value - w;
+        c->value = w;
+    } else {
+        c->value += w;
+        c->prev -= w;
+    }
 }
 
 static bf_sampler_numbers real_step(const bf_flow *f, bf_sampler_mode mode, const bf_sampler_span *span)
@@ -175,14 +183,7 @@ static bf_sampler_numbers real_step(const bf_flow *f, bf_sampler_mode mode, cons
     if (m->order == 2 && span->before >= 0.0) {
         const real_at before = real_time(f, span->before), now = real_time(f, span->t);
         const double w = 0.5 * c.value * (to.lambda - from.lambda) / (now.lambda - before.lambda);
-        if (span->second) { /* the line begins at v_prev */
-            c.base = c.keep;
-            c.keep = 0.0;
-            c.prev = c.value - w;
-            c.value = w;
-        } else {
-            lean(&c, w);
-        }
+        lean(&c, w, span->second);
     }
     return c;
 }
@@ -233,14 +234,7 @@ static bf_sampler_numbers class_step(const bf_flow *f, bf_sampler_mode mode, con
     if (m->order == 2 && span->before >= 0.0) {
         const double slope = 1.0 / (sqrt(beta_at(f, span->t)) - sqrt(beta_at(f, span->before))), d = r1 - r0;
         const double w = classes * d * d * slope * (noisy ? (r0 + 2.0 * r1) / 3.0 : r1 / 2.0);
-        if (span->second) {
-            c.base = c.keep;
-            c.keep = 0.0;
-            c.prev = c.value - w;
-            c.value = w;
-        } else {
-            lean(&c, w);
-        }
+        lean(&c, w, span->second);
     }
     return c;
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clocale.h"
 #include "base/file.h"
 #include "base/size.h"
 
@@ -168,8 +167,9 @@ static void put_series(FILE *f, const bf_series *s, size_t index, const axis *x,
     put_label(f, legend_x + 24, legend_y + 4, "", s->name);
 }
 
-static void put_chart(FILE *f, const bf_chart *c)
+static void put_chart(FILE *f, const void *chart)
 {
+    const bf_chart *c = chart;
     axis x = {.log = c->log_x, .pixel_low = LEFT, .pixel_high = WIDTH - RIGHT};
     axis y = {.log = c->log_y, .pixel_low = HEIGHT - BOTTOM, .pixel_high = TOP};
     set_ranges(c, &x, &y);
@@ -187,20 +187,5 @@ static void put_chart(FILE *f, const bf_chart *c)
 
 bf_status bf_chart_write(const char *path, const bf_chart *chart, bf_err *err)
 {
-    bf_status st = BF_OK;
-    char *text = NULL;
-    size_t size = 0;
-    bool good;
-    FILE *f = open_memstream(&text, &size);
-    BF_CHECK(f != NULL, BF_RUNTIME, "%s: out of memory", path);
-    bf_clocale l = bf_clocale_begin();
-    put_chart(f, chart);
-    bf_clocale_end(l);
-    good = !ferror(f);
-    good = fclose(f) == 0 && good;
-    BF_CHECK(good, BF_RUNTIME, "%s: out of memory", path);
-    BF_TRY(bf_file_write(path, text, size, err));
-out:
-    free(text);
-    return st;
+    return bf_file_print(path, put_chart, chart, err);
 }

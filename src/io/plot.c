@@ -3,10 +3,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clocale.h"
 #include "base/file.h"
 #include "io/canvas.h"
 
@@ -125,8 +123,9 @@ static void put_layer(FILE *f, const bf_plot *p, const bf_plot_layer *y)
     fputs("\"/>\n", f);
 }
 
-static void put_plot(FILE *f, const bf_plot *p)
+static void put_plot(FILE *f, const void *plot)
 {
+    const bf_plot *p = plot;
     fprintf(f,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" viewBox=\"0 0 %u %u\" "
             "font-family=\"sans-serif\" font-size=\"12\" fill=\"none\" stroke-linecap=\"round\" "
@@ -144,20 +143,5 @@ static void put_plot(FILE *f, const bf_plot *p)
 
 bf_status bf_plot_svg(const char *path, const bf_plot *p, bf_err *err)
 {
-    bf_status st = BF_OK;
-    char *text = NULL;
-    size_t size = 0;
-    bool good;
-    FILE *f = open_memstream(&text, &size);
-    BF_CHECK(f != NULL, BF_RUNTIME, "%s: out of memory", path);
-    bf_clocale l = bf_clocale_begin();
-    put_plot(f, p);
-    bf_clocale_end(l);
-    good = !ferror(f);
-    good = fclose(f) == 0 && good;
-    BF_CHECK(good, BF_RUNTIME, "%s: out of memory", path);
-    BF_TRY(bf_file_write(path, text, size, err));
-out:
-    free(text);
-    return st;
+    return bf_file_print(path, put_plot, p, err);
 }

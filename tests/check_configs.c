@@ -36,9 +36,12 @@ static const char *table_file(void)
     return path;
 }
 
-/* 28 x 28 grey. */
+/* 28 x 28 grey, with labels beside them. */
 static const char *idx_file(void)
 {
+    static unsigned char labels[8 + EXAMPLES] = {0, 0, 8, 1, 0, 0, 0, EXAMPLES};
+    for (size_t i = 0; i < EXAMPLES; i++) labels[8 + i] = (unsigned char)(i % 10);
+    test_spill(test_path("labels-idx1-ubyte"), labels, sizeof labels);
     static unsigned char file[16 + EXAMPLES * 28 * 28] = {0, 0, 8, 3, 0, 0, 0, EXAMPLES, 0, 0, 0, 28, 0, 0, 0, 28};
     const char *path = test_path("images-idx3-ubyte");
     for (size_t i = 16; i < sizeof file; i++) file[i] = (unsigned char)(i * i / 50);
